@@ -1,0 +1,88 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Set by `.ci/run` and `make strict`: every warning ends the build.
+let strict = Context.environment["DROVER_STRICT"] == "1"
+
+let settings: [SwiftSetting] =
+  [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  ] + (strict ? [.treatAllWarnings(as: .error)] : [])
+
+let librarySettings: [SwiftSetting] =
+  settings + (strict ? [.unsafeFlags(["-require-explicit-sendable"])] : [])
+
+let package = Package(
+  name: "drover",
+  products: [
+    .executable(name: "drover", targets: ["drover"])
+  ],
+  dependencies: [
+    // Subcommands, help and shell completion.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    // The ecosystem's logging interface; the logfmt and JSON handlers are our own.
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    // The configuration is YAML, and its errors name a line.
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+  ],
+  targets: [
+    // C libraries: module maps, and inline wrappers of variadic functions.
+    .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(
+      name: "CMicroHTTP", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CLinux"),
+
+    // Pure: no I/O, no clock, no C.
+    .target(name: "DroverCore", swiftSettings: librarySettings),
+    .target(name: "Exposition", dependencies: ["DroverCore", "CZlib"], swiftSettings: librarySettings),
+
+    // One room for each dependency on the outside world.
+    .target(name: "CurlClient", dependencies: ["CCurl"], swiftSettings: librarySettings),
+    .target(name: "MicroHTTP", dependencies: ["CMicroHTTP", "CLinux"], swiftSettings: librarySettings),
+    .target(
+      name: "QEMUBackend",
+      dependencies: ["DroverCore", "CLinux", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: librarySettings),
+    // Real QEMU guests that migrate on this machine: the demo's and the tests'.
+    .target(name: "QEMURig", dependencies: ["CLinux"], swiftSettings: librarySettings),
+
+    .target(
+      name: "DroverService",
+      dependencies: [
+        "DroverCore", "Exposition", "MicroHTTP", "QEMUBackend",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Yams", package: "Yams"),
+      ],
+      swiftSettings: librarySettings),
+    .executableTarget(
+      name: "drover",
+      dependencies: [
+        "CLinux", "CurlClient", "DroverCore", "DroverService", "Exposition", "MicroHTTP",
+        "QEMUBackend", "QEMURig",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
+
+    .testTarget(name: "DroverCoreTests", dependencies: ["DroverCore"], swiftSettings: settings),
+    .testTarget(
+      name: "ExpositionTests", dependencies: ["DroverCore", "Exposition", "CZlib"],
+      resources: [.copy("Fixtures")], swiftSettings: settings),
+    .testTarget(name: "MicroHTTPTests", dependencies: ["MicroHTTP"], swiftSettings: settings),
+    .testTarget(
+      name: "CurlClientTests", dependencies: ["CurlClient", "MicroHTTP"], swiftSettings: settings),
+    .testTarget(
+      name: "QEMUBackendTests", dependencies: ["DroverCore", "QEMUBackend", "QEMURig"],
+      swiftSettings: settings),
+    .testTarget(name: "QEMURigTests", dependencies: ["QEMURig"], swiftSettings: settings),
+    .testTarget(
+      name: "DroverServiceTests",
+      dependencies: ["DroverCore", "DroverService", "Exposition", "MicroHTTP", "CurlClient"],
+      swiftSettings: settings),
+  ],
+  swiftLanguageModes: [.v6]
+)
