@@ -1,0 +1,63 @@
+/// What is known of a back end before it has said anything.
+public struct BackendDescriptor: Hashable, Sendable {
+  /// The configured name.
+  public var name: BackendName
+  /// `qemu`, `libvirt` or `kubevirt`.
+  public var type: String
+  /// Where it looks: socket patterns, a URI, an API server.
+  public var endpoint: String
+  /// The node it runs on, where it speaks of one host only.
+  public var node: String?
+  /// Origins that its migrations can have: their counters exist at 0 from the start.
+  public var origins: [Origin]
+  /// Causes of failure that it can tell, aborts included: their counters exist at 0 from the start.
+  public var causes: [FailureCause]
+  /// Kinds of its errors: their counters exist at 0 from the start.
+  public var errorKinds: [String]
+  /// Seconds per GiB and without progress that apply to its migrations.
+  public var budget: BudgetSettings
+
+  /// Describes a back end.
+  public init(
+    name: BackendName, type: String, endpoint: String, node: String? = nil, origins: [Origin],
+    causes: [FailureCause], errorKinds: [String], budget: BudgetSettings = BudgetSettings()
+  ) {
+    self.name = name
+    self.type = type
+    self.endpoint = endpoint
+    self.node = node
+    self.origins = origins
+    self.causes = causes
+    self.errorKinds = errorKinds
+    self.budget = budget
+  }
+}
+
+/// How a back end does, told after each attempt or when it changed.
+public struct BackendHealth: Hashable, Sendable {
+  /// The back end.
+  public var backend: BackendName
+  /// Whether everything that it watches answered at the last attempt.
+  public var isUp: Bool
+  /// The oldest "last good answer" of everything that it watches; nil before the first.
+  public var lastSuccess: Moment?
+  /// Version of the watched system; empty where it is not known or there are several.
+  public var version: String
+  /// How long the last collection took; nil where nothing was collected.
+  public var collectDuration: Duration?
+  /// An error that happened now, in its closed short form; nil where none did.
+  public var errorKind: String?
+
+  /// Describes a back end's health.
+  public init(
+    backend: BackendName, isUp: Bool, lastSuccess: Moment?, version: String = "",
+    collectDuration: Duration? = nil, errorKind: String? = nil
+  ) {
+    self.backend = backend
+    self.isUp = isUp
+    self.lastSuccess = lastSuccess
+    self.version = version
+    self.collectDuration = collectDuration
+    self.errorKind = errorKind
+  }
+}

@@ -1,0 +1,162 @@
+/// What a back end tells the tracker.
+public enum BackendMessage: Sendable {
+  /// A migration as its source sees it now, or how it ended.
+  case migration(MigrationObservation)
+  /// A VM that arrives, as the destination sees it.
+  case inbound(InboundObservation)
+  /// A VM that was found, or whose facts changed.
+  case vm(VMObservation)
+  /// A VM that is no longer there.
+  case vmGone(VMKey)
+  /// The back end's own health.
+  case health(BackendHealth)
+}
+
+/// A migration as its source sees it at one moment.
+public struct MigrationObservation: Sendable {
+  /// Names the migration.
+  public var id: MigrationID
+  /// The VM that moves.
+  public var vm: VMRef
+  /// The VM's key on both ends.
+  public var domain: DomainKey
+  /// When the source answered.
+  public var takenAt: Moment
+  /// Start of the job: the source's own time where it tells one, else the first sight.
+  public var startedAt: Moment
+  /// The phase as the source tells it.
+  public var phase: Phase
+  /// How it ended; only with a final phase.
+  public var ending: Ending?
+  /// The counters.
+  public var sample: Sample
+  /// Facts that change seldom.
+  public var facts: MigrationFacts
+  /// How often the back end samples this migration.
+  public var samplingInterval: Duration
+  /// Whether the source runs the guest or holds it paused; nil where it cannot tell.
+  public var guestOnSource: Bool?
+  /// Whether the target runs the guest, as far as the source can tell; nil where it cannot.
+  public var guestOnTarget: Bool?
+
+  /// Describes one sight of a migration.
+  public init(
+    id: MigrationID, vm: VMRef, domain: DomainKey, takenAt: Moment, startedAt: Moment, phase: Phase,
+    ending: Ending? = nil, sample: Sample = Sample(), facts: MigrationFacts = MigrationFacts(),
+    samplingInterval: Duration = .milliseconds(500), guestOnSource: Bool? = nil, guestOnTarget: Bool? = nil
+  ) {
+    self.id = id
+    self.vm = vm
+    self.domain = domain
+    self.takenAt = takenAt
+    self.startedAt = startedAt
+    self.phase = phase
+    self.ending = ending
+    self.sample = sample
+    self.facts = facts
+    self.samplingInterval = samplingInterval
+    self.guestOnSource = guestOnSource
+    self.guestOnTarget = guestOnTarget
+  }
+}
+
+/// How a migration ended.
+public struct Ending: Hashable, Sendable {
+  /// Succeeded, failed or aborted.
+  public var outcome: Outcome
+  /// Why it did not succeed; nil when it did.
+  public var cause: FailureCause?
+  /// Whether the source said so, or it was inferred.
+  public var certainty: Certainty
+  /// The source's own words, for the log and the API; never a label.
+  public var text: String
+  /// When it ended.
+  public var endedAt: Moment
+  /// How long the whole migration took, as the source measured it; nil where it does not tell.
+  public var duration: Duration?
+
+  /// Describes an end.
+  public init(
+    outcome: Outcome, cause: FailureCause? = nil, certainty: Certainty, text: String = "", endedAt: Moment,
+    duration: Duration? = nil
+  ) {
+    self.outcome = outcome
+    self.cause = cause
+    self.certainty = certainty
+    self.text = text
+    self.endedAt = endedAt
+    self.duration = duration
+  }
+}
+
+/// Facts of a migration that seldom change; they become labels of `drover_migration_info`.
+public struct MigrationFacts: Hashable, Sendable {
+  /// Node or host that the guest leaves.
+  public var source = ""
+  /// Node or host that it goes to.
+  public var target = ""
+  /// Who asked for it.
+  public var origin = Origin.unknown
+  /// Configured guest memory plus the capacity of each disk that is copied: what the budget counts.
+  public var size: Bytes?
+
+  /// No facts yet.
+  public init() {}
+}
+
+/// A VM that arrives at a host, as that host sees it.
+public struct InboundObservation: Sendable {
+  /// The VM as the destination names it.
+  public var vm: VMRef
+  /// The host that it arrives at.
+  public var host: String
+  /// The VM's key on both ends.
+  public var domain: DomainKey
+  /// Whether the stream is still coming in.
+  public var isActive: Bool
+  /// Whether the guest runs here; nil where that is not known.
+  public var guestRuns: Bool?
+
+  /// Describes one sight of an arriving VM.
+  public init(vm: VMRef, host: String, domain: DomainKey, isActive: Bool, guestRuns: Bool?) {
+    self.vm = vm
+    self.host = host
+    self.domain = domain
+    self.isActive = isActive
+    self.guestRuns = guestRuns
+  }
+}
+
+/// Identifies one VM of the inventory: two QEMUs of one name are two entries.
+public struct VMKey: Hashable, Sendable {
+  /// The back end that found it.
+  public let backend: BackendName
+  /// What the back end knows it by: a socket path, a domain UUID, a VMI's uid.
+  public let text: String
+
+  /// Names an entry of the inventory.
+  public init(backend: BackendName, text: String) {
+    self.backend = backend
+    self.text = text
+  }
+}
+
+/// A VM of the inventory.
+public struct VMObservation: Hashable, Sendable {
+  /// Which entry this is.
+  public var key: VMKey
+  /// How the VM is named in labels.
+  public var vm: VMRef
+  /// The node or host that it is on.
+  public var node: String
+  /// Why it cannot be migrated, as far as the source tells; empty where nothing speaks against it, nil where the source cannot tell.
+  public var blockers: [NotMigratableReason]?
+
+  /// Describes a VM.
+  public init(key: VMKey, vm: VMRef, node: String, blockers: [NotMigratableReason]?) {
+    self.key = key
+    self.vm = vm
+    self.node = node
+    self.blockers = blockers
+  }
+}

@@ -1,0 +1,152 @@
+/// Everything that is known at one moment: what a scrape, the API and the page show.
+///
+/// A value that shares its storage with the tracker until one of them changes; taking one costs next to nothing.
+public struct FleetSnapshot: Sendable {
+  /// Migrations, running and lately ended.
+  public internal(set) var groups: [MigrationGroup] = []
+  /// VMs that are shown, worst entry first where two share a name; sorted by name.
+  public internal(set) var vms: [VMView] = []
+  /// Nodes and hosts.
+  public internal(set) var nodes: [NodeView] = []
+  /// Back ends.
+  public internal(set) var backends: [BackendView] = []
+  /// Counters and histograms of all migrations since the start.
+  public internal(set) var totals = FleetTotals()
+  /// Migrations in `groups`.
+  public internal(set) var trackedCount = 0
+  /// Migrations that were not tracked because there were too many.
+  public internal(set) var droppedCount: UInt64 = 0
+
+  /// Nothing known.
+  public init() {}
+
+  /// All migrations, group by group.
+  public var migrations: some Sequence<MigrationView> { groups.lazy.flatMap(\.views) }
+}
+
+/// What is shown of a VM apart from its migrations.
+public struct VMView: Hashable, Sendable {
+  /// The VM.
+  public internal(set) var vm: VMRef
+  /// Why it cannot be migrated; empty where it can, nil where that is not known.
+  public internal(set) var blockers: [NotMigratableReason]?
+  /// Migrations that failed one after the other since the last that succeeded.
+  public internal(set) var consecutiveFailures: UInt64 = 0
+}
+
+/// What is shown of a node or host.
+public struct NodeView: Hashable, Sendable {
+  /// The back end that speaks of it.
+  public internal(set) var backend: BackendName
+  /// Its name.
+  public internal(set) var node: String
+  /// VMs on it.
+  public internal(set) var vms: UInt64
+  /// Migrations under way from it.
+  public internal(set) var outbound: UInt64
+  /// Migrations under way to it.
+  public internal(set) var inbound: UInt64
+  /// Migrations from it that failed since the start.
+  public internal(set) var failedOutbound: UInt64
+}
+
+/// What is shown of a back end.
+public struct BackendView: Sendable {
+  /// What it is.
+  public internal(set) var descriptor: BackendDescriptor
+  /// Whether its first attempt has ended, well or not.
+  public internal(set) var hasAttempted = false
+  /// Whether everything it watches answered at the last attempt.
+  public internal(set) var isUp = false
+  /// The oldest "last good answer" of all it watches.
+  public internal(set) var lastSuccess: Moment?
+  /// Version of the watched system.
+  public internal(set) var version = ""
+  /// How long the last collection took.
+  public internal(set) var collectDuration: Duration?
+  /// Errors since the start, by kind.
+  public internal(set) var errors: [(kind: String, count: UInt64)] = []
+}
+
+/// Counters and histograms that outlive the migrations they counted.
+public struct FleetTotals: Sendable {
+  /// Migrations whose copy could begin.
+  public internal(set) var started: [OriginCount] = []
+  /// Migrations that succeeded.
+  public internal(set) var succeeded: [OriginCount] = []
+  /// Migrations that failed.
+  public internal(set) var failed: [CauseCount] = []
+  /// Migrations that somebody had aborted.
+  public internal(set) var aborted: [CauseCount] = []
+  /// One set of histograms for each back end and outcome.
+  public internal(set) var outcomes: [OutcomeHistograms] = []
+}
+
+/// A counter for one back end and origin.
+public struct OriginCount: Hashable, Sendable {
+  /// The back end.
+  public let backend: BackendName
+  /// Who asked.
+  public let origin: Origin
+  /// How many.
+  public internal(set) var count: UInt64
+}
+
+/// A counter for one back end, origin and cause.
+public struct CauseCount: Hashable, Sendable {
+  /// The back end.
+  public let backend: BackendName
+  /// Who asked.
+  public let origin: Origin
+  /// Why it ended.
+  public let cause: FailureCause
+  /// How many.
+  public internal(set) var count: UInt64
+}
+
+/// Histograms over all migrations of a back end that ended one way.
+public struct OutcomeHistograms: Sendable {
+  /// The back end.
+  public let backend: BackendName
+  /// How they ended.
+  public let outcome: Outcome
+  /// From start to end, in seconds.
+  public internal(set) var duration = Histogram(bounds: Histogram.durationSeconds)
+  /// Measured downtime, in seconds.
+  public internal(set) var downtime = Histogram(bounds: Histogram.downtimeSeconds)
+  /// Bytes sent.
+  public internal(set) var sentBytes = Histogram(bounds: Histogram.sentBytes)
+}
+
+/// A classic histogram.
+public struct Histogram: Sendable {
+  /// Upper bounds of all buckets but the last, rising.
+  public let bounds: [Double]
+  /// Observations in each bucket by itself; one more than there are bounds.
+  public private(set) var counts: [UInt64]
+  /// Sum of everything observed.
+  public private(set) var sum = 0.0
+
+  /// 1 s doubling to about an hour and on to 9 hours.
+  public static let durationSeconds: [Double] = (0...15).map { Double(1 << $0) }
+  /// Around the limits that systems use for downtime: 300 ms is QEMU's default.
+  public static let downtimeSeconds = [0.01, 0.025, 0.05, 0.1, 0.15, 0.3, 0.5, 1, 2, 5, 10, 30]
+  /// 16 MiB, times four, to 4 TiB.
+  public static let sentBytes: [Double] = (0...9).map { Double(16 << 20) * Double(1 << (2 * $0)) }
+
+  /// An empty histogram.
+  public init(bounds: [Double]) {
+    self.bounds = bounds
+    counts = Array(repeating: 0, count: bounds.count + 1)
+  }
+
+  /// Number of observations.
+  public var count: UInt64 { counts.reduce(0, +) }
+
+  /// Adds one observation; anything that is no number or below 0 is left out.
+  public mutating func observe(_ value: Double) {
+    guard value >= 0, value.isFinite else { return }
+    counts[bounds.firstIndex { value <= $0 } ?? bounds.count] += 1
+    sum += value
+  }
+}

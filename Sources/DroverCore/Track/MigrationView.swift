@@ -1,0 +1,76 @@
+/// What never changes about a migration; shared by every view of it.
+public final class MigrationIdentity: Sendable {
+  /// Names the migration.
+  public let id: MigrationID
+  /// The VM that moves.
+  public let vm: VMRef
+  /// The VM's key on both ends.
+  public let domain: DomainKey
+
+  /// Binds an identifier to its VM.
+  public init(id: MigrationID, vm: VMRef, domain: DomainKey) {
+    self.id = id
+    self.vm = vm
+    self.domain = domain
+  }
+}
+
+/// All that is shown of one migration, as of its last change.
+public struct MigrationView: Sendable {
+  /// Its names.
+  public let identity: MigrationIdentity
+  /// Source, target, origin, size.
+  public internal(set) var facts = MigrationFacts()
+  /// The phase now.
+  public internal(set) var phase: Phase
+  /// When that phase was entered.
+  public internal(set) var phaseEnteredAt: Moment
+  /// When the migration was first known to exist, where the source tells that apart from its start.
+  public internal(set) var createdAt: Moment?
+  /// Start of the job.
+  public internal(set) var startedAt: Moment
+  /// How it ended; nil while it has not.
+  public internal(set) var ending: Ending?
+  /// When the source last answered.
+  public internal(set) var sampledAt: Moment
+  /// The counters of that answer, less those that are not believed.
+  public internal(set) var sample = Sample()
+  /// Throughput derived from the bytes sent; nil before there are two samples and after the end.
+  public internal(set) var transferRate: BytesPerSecond?
+  /// The three progress clocks; nil before the copy begins.
+  public internal(set) var progress: ProgressClocks?
+  /// Interruptions seen so far.
+  public internal(set) var interruptions = Interruptions()
+  /// The completion budget; nil where there is none, or its size is not known.
+  public internal(set) var completion: CompletionBudget?
+  /// When the completion budget is used up; nil where no deadline applies in this phase.
+  public internal(set) var completionDeadline: Moment?
+  /// Longest time without a fall of the remaining bytes; nil where there is none.
+  public internal(set) var progressTimeout: Duration?
+  /// When that time is over; nil where no deadline applies in this phase.
+  public internal(set) var progressDeadline: Moment?
+  /// Whether it will end by itself, and why that is thought.
+  public internal(set) var verdict = Verdict()
+  /// Where the guest runs.
+  public internal(set) var guest = GuestLocation.unknown
+
+  /// Whether the migration is over.
+  public var isOver: Bool { ending != nil }
+
+  /// Part of the size that needs no more sending, 0 to 1; nil where size or remaining are not known.
+  public var progressRatio: Double? {
+    guard !isOver, let size = facts.size, size.count > 0, let remaining = sample.remaining else { return nil }
+    return max(0, 1 - Double(remaining.count) / Double(size.count))
+  }
+}
+
+/// Migrations that are kept, and rendered, together.
+public struct MigrationGroup: Sendable {
+  /// How many migrations a group holds at most.
+  public static let capacity = 64
+
+  /// Changes whenever a view in it changes; no two contents of any group ever share one.
+  public internal(set) var revision: UInt64
+  /// The migrations.
+  public internal(set) var views: [MigrationView]
+}

@@ -1,0 +1,36 @@
+/// Whether a migration will end by itself, with the numbers that say so.
+public struct Verdict: Hashable, Sendable {
+  /// The verdict.
+  public internal(set) var kind = VerdictKind.unknown
+  /// What it rests on.
+  public internal(set) var evidence = Evidence.notInPrecopy
+  /// When the present trend ends the migration; only for `converging` and `slow`.
+  public internal(set) var expectedEnd: Moment?
+
+  /// No verdict.
+  public init() {}
+
+  init(_ kind: VerdictKind, _ evidence: Evidence, expectedEnd: Moment? = nil) {
+    self.kind = kind
+    self.evidence = evidence
+    self.expectedEnd = expectedEnd
+  }
+}
+
+/// The numbers that a verdict rests on.
+public enum Evidence: Hashable, Sendable {
+  /// Verdicts are given in pre-copy only.
+  case notInPrecopy
+  /// The source has not answered for too long to say anything.
+  case sampleTooOld(age: Duration, limit: Duration)
+  /// The dirty rate is measured at the end of the first pass.
+  case firstPass
+  /// Too few samples yet.
+  case tooFewSamples
+  /// Neither have bytes been sent nor have the remaining bytes fallen.
+  case still(sent: Duration, drop: Duration, remaining: Bytes?)
+  /// Passes begin with no less to send, while the guest dirties memory about as fast as it is sent.
+  case passesDoNotShrink(passes: Int, best: Bytes, dirty: BytesPerSecond, transfer: BytesPerSecond)
+  /// The remaining bytes fall by the difference of the two rates.
+  case trend(remaining: Bytes, dirty: BytesPerSecond, transfer: BytesPerSecond)
+}
