@@ -17,3 +17,56 @@ public struct Interruptions: Hashable, Sendable {
   /// Their lengths added up, from last byte to first byte.
   public internal(set) var total = Duration.zero
 }
+
+/// Turns the samples of one copy into progress clocks and interruptions.
+struct ProgressWatch: Sendable {
+  private(set) var clocks: ProgressClocks
+  private(set) var interruptions = Interruptions()
+  private var sent: Bytes
+  private var remaining: Bytes?
+  /// The last sample that showed no byte more than the one before; nil while bytes flow.
+  private var lastStill: Moment?
+
+  init(sent: Bytes, remaining: Bytes?, at moment: Moment) {
+    clocks = ProgressClocks(lastSent: moment, lastDrop: moment, lastBest: moment, best: remaining)
+    self.sent = sent
+    self.remaining = remaining
+  }
+
+  /// Takes one more sample; `tolerance` is the longest stop that is no interruption.
+  ///
+  /// Returns the length of an interruption that this sample shows to be over.
+  mutating func observe(
+    sent: Bytes, remaining: Bytes?, at moment: Moment, samplingInterval: Duration, tolerance: Duration
+  ) -> Duration? {
+    var ended: Duration?
+    if sent > self.sent {
+      if let lastStill, lastStill - clocks.lastSent > tolerance {
+        // The first byte came somewhere between the last still sample and this one: where samples are missing,
+        // only one interval of that gap is taken for stillness.
+        let length = lastStill - clocks.lastSent + min(moment - lastStill, samplingInterval)
+        interruptions.count += 1
+        interruptions.total += length
+        ended = length
+      }
+      lastStill = nil
+      clocks.lastSent = moment
+    } else {
+      lastStill = moment
+    }
+    self.sent = sent
+
+    if let remaining {
+      if let previous = self.remaining, remaining < previous { clocks.lastDrop = moment }
+      if clocks.best.map({ remaining < $0 }) ?? true {
+        clocks.best = remaining
+        clocks.lastBest = moment
+      }
+      self.remaining = remaining
+    }
+    return ended
+  }
+
+  /// The guest moves over now: bytes that stop from here on are no interruption.
+  mutating func pause() { lastStill = nil }
+}

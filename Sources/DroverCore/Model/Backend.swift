@@ -5,8 +5,8 @@ public protocol MigrationBackend: Sendable {
 
   /// Watches until the task is cancelled and tells what it sees.
   ///
-  /// The sink never blocks; it may be called from any thread. Errors of the watched system are told as `.health` and
-  /// retried; they do not end the run.
+  /// The sink never blocks; it may be called from any thread. The end of a migration is told once. Errors of the
+  /// watched system are told as `.health` and retried; they do not end the run.
   func run(telling sink: @escaping @Sendable (BackendMessage) -> Void) async
 }
 

@@ -27,11 +27,19 @@ public enum Phase: String, CaseIterable, Sendable {
     }
   }
 
-  /// Whether the copy has begun; the earlier phases wait for it.
-  public var hasStarted: Bool {
+  /// Whether this phase proves that the copy could begin; an abort or a failure proves nothing.
+  public var provesStart: Bool {
     switch self {
-    case .pending, .scheduling, .preparing: false
-    default: true
+    case .precopy, .postcopy, .postcopyPaused, .switchover, .guestSuspended, .succeeded: true
+    default: false
+    }
+  }
+
+  /// Whether the deadlines of pre-copy apply: nothing may end a migration by time once the guest runs at the target.
+  public var hasDeadlines: Bool {
+    switch self {
+    case .preparing, .precopy, .guestSuspended, .switchover, .aborting: true
+    default: false
     }
   }
 }

@@ -65,7 +65,28 @@ public struct BackendView: Sendable {
   /// How long the last collection took.
   public internal(set) var collectDuration: Duration?
   /// Errors since the start, by kind.
-  public internal(set) var errors: [(kind: String, count: UInt64)] = []
+  public internal(set) var errors: [(kind: String, count: UInt64)]
+
+  init(_ descriptor: BackendDescriptor) {
+    self.descriptor = descriptor
+    errors = descriptor.errorKinds.map { ($0, 0) }
+  }
+
+  mutating func take(_ health: BackendHealth) {
+    hasAttempted = true
+    isUp = health.isUp
+    lastSuccess = health.lastSuccess
+    version = health.version
+    if let duration = health.collectDuration { collectDuration = duration }
+    if let kind = health.errorKind {
+      // A kind that was not declared still has to be seen; it then lacks its 0 at the start only.
+      if let index = errors.firstIndex(where: { $0.kind == kind }) {
+        errors[index].count += 1
+      } else {
+        errors.append((kind, 1))
+      }
+    }
+  }
 }
 
 /// Counters and histograms that outlive the migrations they counted.

@@ -1,5 +1,5 @@
 /// What never changes about a migration; shared by every view of it.
-public final class MigrationIdentity: Sendable {
+public final class MigrationIdentity: Sendable, Equatable {
   /// Names the migration.
   public let id: MigrationID
   /// The VM that moves.
@@ -13,10 +13,13 @@ public final class MigrationIdentity: Sendable {
     self.vm = vm
     self.domain = domain
   }
+
+  /// Whether both name the same migration.
+  public static func == (a: MigrationIdentity, b: MigrationIdentity) -> Bool { a === b || a.id == b.id }
 }
 
 /// All that is shown of one migration, as of its last change.
-public struct MigrationView: Sendable {
+public struct MigrationView: Sendable, Equatable {
   /// Its names.
   public let identity: MigrationIdentity
   /// Source, target, origin, size.
@@ -53,6 +56,17 @@ public struct MigrationView: Sendable {
   public internal(set) var verdict = Verdict()
   /// Where the guest runs.
   public internal(set) var guest = GuestLocation.unknown
+
+  /// What the first sight of a migration shows, its counters left out.
+  init(first observation: MigrationObservation) {
+    identity = MigrationIdentity(id: observation.id, vm: observation.vm, domain: observation.domain)
+    facts = observation.facts
+    // An end is told by its observation; until that is taken in, the migration is open.
+    phase = observation.ending == nil ? observation.phase : .preparing
+    phaseEnteredAt = observation.takenAt
+    startedAt = observation.startedAt
+    sampledAt = observation.takenAt
+  }
 
   /// Whether the migration is over.
   public var isOver: Bool { ending != nil }

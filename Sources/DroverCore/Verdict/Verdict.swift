@@ -21,8 +21,8 @@ public struct Verdict: Hashable, Sendable {
 public enum Evidence: Hashable, Sendable {
   /// Verdicts are given in pre-copy only.
   case notInPrecopy
-  /// The source has not answered for too long to say anything.
-  case sampleTooOld(age: Duration, limit: Duration)
+  /// The source has not answered for longer than `limit`: too long to say anything.
+  case sampleTooOld(limit: Duration)
   /// The dirty rate is measured at the end of the first pass.
   case firstPass
   /// Too few samples yet.

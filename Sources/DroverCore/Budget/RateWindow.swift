@@ -1,0 +1,28 @@
+/// Throughput from the bytes sent over the last few seconds.
+///
+/// The rate that a source reports freezes in an outage; bytes do not lie.
+struct RateWindow: Sendable {
+  private var points: [(at: Moment, sent: Bytes)] = []
+  private let length: Duration
+
+  /// A window of about `length`; it always holds two samples at least, however far apart.
+  init(length: Duration) { self.length = length }
+
+  mutating func add(_ sent: Bytes, at moment: Moment) {
+    if let last = points.last {
+      guard moment > last.at else { return }
+      // A counter that falls belongs to another stream: the old points say nothing about it.
+      if sent < last.sent { points.removeAll(keepingCapacity: true) }
+    }
+    while points.count >= 2, moment - points[1].at >= length { points.removeFirst() }
+    // Sampling faster than the window needs would only grow the list.
+    if points.count >= 8 { points.remove(at: points.count - 2) }
+    points.append((moment, sent))
+  }
+
+  /// Bytes per second over the window; nil before the second sample.
+  var rate: BytesPerSecond? {
+    guard let first = points.first, let last = points.last else { return nil }
+    return BytesPerSecond(last.sent - first.sent, in: last.at - first.at)
+  }
+}

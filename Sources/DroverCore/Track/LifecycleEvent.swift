@@ -1,0 +1,17 @@
+/// Something that happened to a migration: what the log and the journal keep.
+public enum LifecycleEvent: Sendable {
+  /// A migration was seen for the first time.
+  case began(MigrationView)
+  /// It entered another phase; final phases are told by `ended`.
+  case phaseChanged(MigrationView, from: Phase)
+  /// The verdict changed.
+  case verdictChanged(MigrationView, from: VerdictKind)
+  /// Bytes that had stopped move again.
+  case interrupted(MigrationView, length: Duration)
+  /// It ended.
+  case ended(MigrationView)
+  /// It had ended before Drover started: counted nowhere.
+  case foundEnded(MigrationView)
+  /// It is not tracked, because there are too many.
+  case dropped(MigrationID, VMRef)
+}

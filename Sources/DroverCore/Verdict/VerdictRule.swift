@@ -1,0 +1,65 @@
+/// The figures that verdicts are made with.
+public struct VerdictSettings: Hashable, Sendable {
+  /// How long neither clock may move before a migration counts as stalled.
+  public var stalledAfter: Duration
+  /// How many passes in a row must begin with no less to send.
+  public var passes: Int
+  /// The part of the transfer rate from which the guest counts as dirtying as fast as is sent.
+  public var dirtyRatio: Double
+  /// How old a sample may be, beyond its interval, for anything to be said at all.
+  public var sampleAge: Duration
+
+  /// The documented defaults.
+  public init(
+    stalledAfter: Duration = .seconds(10), passes: Int = 3, dirtyRatio: Double = 0.9,
+    sampleAge: Duration = .seconds(10)
+  ) {
+    self.stalledAfter = stalledAfter
+    self.passes = passes
+    self.dirtyRatio = dirtyRatio
+    self.sampleAge = sampleAge
+  }
+}
+
+extension Verdict {
+  /// Judges a migration by its last sample; the first rule that holds decides.
+  ///
+  /// Stillness is measured up to the sample that shows it, never up to now: a source that does not answer says nothing
+  /// about its bytes.
+  static func judge(
+    _ view: MigrationView, passes: PassWatch, samplingInterval: Duration, settings: VerdictSettings,
+    at now: Moment
+  ) -> Verdict {
+    guard view.phase == .precopy, let clocks = view.progress else { return Verdict() }
+
+    let limit = settings.sampleAge + samplingInterval
+    guard now - view.sampledAt <= limit else { return Verdict(.unknown, .sampleTooOld(limit: limit)) }
+
+    let sent = view.sampledAt - clocks.lastSent
+    let drop = view.sampledAt - clocks.lastDrop
+    if sent >= settings.stalledAfter, drop >= settings.stalledAfter {
+      return Verdict(.stalled, .still(sent: sent, drop: drop, remaining: view.sample.remaining))
+    }
+
+    guard let transfer = view.transferRate, let remaining = view.sample.remaining else {
+      return Verdict(.unknown, .tooFewSamples)
+    }
+    if let iterations = view.sample.iterations, iterations < 2 { return Verdict(.unknown, .firstPass) }
+
+    let dirty = view.sample.dirtyRate ?? 0
+    if passes.fruitless >= settings.passes, let best = passes.best {
+      return Verdict(
+        .notConverging,
+        .passesDoNotShrink(passes: passes.fruitless, best: best, dirty: dirty, transfer: transfer))
+    }
+
+    let evidence = Evidence.trend(remaining: remaining, dirty: dirty, transfer: transfer)
+    guard transfer > dirty else { return Verdict(.slow, evidence) }
+    let seconds = Double(remaining.count) / Double(transfer.value - dirty.value)
+    // A trend of more than a century is none.
+    guard seconds < 3.2e9 else { return Verdict(.slow, evidence) }
+    let end = view.sampledAt + .milliseconds(Int64(seconds * 1000))
+    let isLate = view.completionDeadline.map { end > $0 } ?? false
+    return Verdict(isLate ? .slow : .converging, evidence, expectedEnd: end)
+  }
+}
