@@ -1,0 +1,107 @@
+public import DroverCore
+public import Logging
+import Synchronization
+
+/// Holds the tracker behind a lock and shows it to everybody else as snapshots.
+///
+/// Back ends tell, scrapes read; neither waits for the other longer than it takes to copy a few references.
+public final class FleetMonitor: Sendable {
+  private let tracker: Mutex<MigrationTracker>
+  private let clock: any Timepiece
+  private let log: Logger
+
+  /// A monitor that knows nothing yet.
+  public init(settings: MigrationTracker.Settings, clock: any Timepiece, log: Logger) {
+    tracker = Mutex(MigrationTracker(settings: settings, startedAt: clock.now()))
+    self.clock = clock
+    self.log = log
+  }
+
+  /// Adds a back end: its counters exist from now on.
+  public func register(_ descriptor: BackendDescriptor) { tracker.withLock { $0.register(descriptor) } }
+
+  /// Forgets a back end and everything it told.
+  public func unregister(_ backend: BackendName) { tracker.withLock { $0.unregister(backend) } }
+
+  /// Takes other figures into use.
+  public func apply(_ settings: MigrationTracker.Settings, budgets: [BackendName: BudgetSettings]) {
+    let now = clock.now()
+    tracker.withLock { $0.apply(settings, budgets: budgets, at: now) }
+  }
+
+  /// Takes one message of a back end.
+  public func receive(_ message: BackendMessage) {
+    let now = clock.now()
+    log(tracker.withLock { $0.receive(message, at: now) })
+  }
+
+  /// Says who is about to abort a migration.
+  public func announceAbort(of id: MigrationID, cause: FailureCause) {
+    tracker.withLock { $0.announceAbort(of: id, cause: cause) }
+  }
+
+  /// What is known now.
+  public func snapshot() -> FleetSnapshot { tracker.withLock { $0.snapshot() } }
+
+  /// Looks at everything again once a second, until cancelled.
+  public func keepTicking() async {
+    while !Task.isCancelled {
+      let now = clock.now()
+      log(tracker.withLock { $0.tick(at: now) })
+      try? await Task.sleep(for: .seconds(1))
+    }
+  }
+
+  private func log(_ events: [LifecycleEvent]) {
+    for event in events {
+      switch event {
+      case .began(let view):
+        log.info("migration seen", metadata: Self.metadata(view))
+      case .phaseChanged(let view, let from):
+        log.info("phase changed", metadata: Self.metadata(view, ["from": "\(from.rawValue)"]))
+      case .verdictChanged(let view, let from):
+        let bad = [.stalled, .notConverging, .networkLost].contains(view.verdict.kind)
+        log.log(
+          level: bad ? .warning : .info, "verdict changed",
+          metadata: Self.metadata(
+            view, ["verdict": "\(view.verdict.kind.rawValue)", "from": "\(from.rawValue)"]))
+      case .interrupted(let view, let length):
+        log.warning(
+          "bytes had stopped and move again", metadata: Self.metadata(view, ["seconds": "\(length.inSeconds)"]))
+      case .ended(let view):
+        log.log(
+          level: view.phase == .failed ? .warning : .info, "migration ended",
+          metadata: Self.metadata(view, Self.metadata(view.ending)))
+      case .foundEnded(let view):
+        log.info(
+          "migration had ended before the start, not counted",
+          metadata: Self.metadata(view, Self.metadata(view.ending)))
+      case .dropped(let id, let vm):
+        log.error(
+          "migration not tracked: there are more than metrics.maxMigrations",
+          metadata: ["migration": "\(id)", "backend": "\(vm.backend.rawValue)", "vm": "\(vm.name)"])
+      }
+    }
+  }
+
+  private static func metadata(_ view: MigrationView, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
+    let vm = view.identity.vm
+    let scope =
+      switch vm.scope {
+      case .namespace: "namespace"
+      case .host: "host"
+      }
+    return [
+      "backend": "\(vm.backend.rawValue)", scope: "\(vm.scope.name)", "vm": "\(vm.name)",
+      "migration": "\(view.identity.id)", "phase": "\(view.phase.rawValue)",
+    ].merging(more) { $1 }
+  }
+
+  private static func metadata(_ ending: Ending?) -> Logger.Metadata {
+    guard let ending else { return [:] }
+    var metadata: Logger.Metadata = ["certainty": "\(ending.certainty.rawValue)"]
+    if let cause = ending.cause { metadata["cause"] = "\(cause.rawValue)" }
+    if !ending.text.isEmpty { metadata["text"] = "\(ending.text)" }
+    return metadata
+  }
+}
