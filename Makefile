@@ -1,0 +1,48 @@
+# drover: `make run` shows it at work, `make test` proves it. Both install what they need and say so first.
+
+BUILD_PACKAGES := libcurl4-openssl-dev libmicrohttpd-dev zlib1g-dev pkg-config
+RUN_PACKAGES   := $(BUILD_PACKAGES) qemu-system-x86
+TEST_PACKAGES  := $(RUN_PACKAGES) prometheus binutils util-linux procps python3 python3-prometheus-client
+
+SWIFT  ?= swift
+SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
+SOURCE := Package.swift Sources Tests
+
+.PHONY: help run build test lab bench format format-check packages-run packages-test clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: packages-run ## install what is missing, build, and watch real QEMU guests migrate
+	$(SWIFT) build -c release --product drover
+	.build/release/drover demo
+
+build: ## release build only
+	$(SWIFT) build -c release --product drover
+
+test: packages-test ## install what is missing, then all tests that need no root
+	$(SWIFT) build --build-tests
+	DROVER_LAB=0 $(SWIFT) test --skip-build
+
+lab: packages-test ## post-copy and its failures on real QEMU (root: userfaultfd)
+	$(SWIFT) build --build-tests
+	$(SUDO) env DROVER_LAB=1 PATH="$$PATH" $(SWIFT) test --skip-build --filter LabTests
+
+bench: packages-run ## speed and memory as ratios, on this machine
+	$(SWIFT) build -c release --product drover-bench
+	.build/release/drover-bench
+
+format: ## format everything
+	$(SWIFT) format --in-place --parallel --recursive --configuration .swift-format $(SOURCE)
+
+format-check: ## fail where something is not formatted
+	$(SWIFT) format lint --strict --parallel --recursive --configuration .swift-format $(SOURCE)
+
+packages-run:
+	@.ci/packages "$(SUDO)" $(RUN_PACKAGES)
+
+packages-test:
+	@.ci/packages "$(SUDO)" $(TEST_PACKAGES)
+
+clean: ## remove what was built
+	rm -rf .build
