@@ -1,1 +1,56 @@
+#pragma once
+// As in CLinux: system types such as fd_set must look the same in both modules.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <microhttpd.h>
+
+/// What a daemon is started with; `context` is handed to every callback.
+struct drover_mhd_settings {
+  int listener;
+  unsigned int threads;
+  unsigned int connections;
+  unsigned int connections_per_address;
+  unsigned int idle_seconds;
+  size_t connection_memory;
+  void *context;
+  MHD_LogCallback log;
+  MHD_AcceptPolicyCallback accept;
+  MHD_AccessHandlerCallback handle;
+  MHD_RequestCompletedCallback completed;
+  MHD_NotifyConnectionCallback notify;
+  void *(*target)(void *context, const char *uri, struct MHD_Connection *connection);
+  size_t (*unescape)(void *context, struct MHD_Connection *connection, char *text);
+};
+
+/// MHD_start_daemon is variadic, which Swift cannot call.
+static inline struct MHD_Daemon *drover_mhd_start(const struct drover_mhd_settings *s) {
+  return MHD_start_daemon(
+      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+      s->accept, s->context, s->handle, s->context,
+      MHD_OPTION_EXTERNAL_LOGGER, s->log, s->context,
+      MHD_OPTION_LISTEN_SOCKET, s->listener,
+      MHD_OPTION_THREAD_POOL_SIZE, s->threads,
+      MHD_OPTION_CONNECTION_LIMIT, s->connections,
+      MHD_OPTION_PER_IP_CONNECTION_LIMIT, s->connections_per_address,
+      MHD_OPTION_CONNECTION_TIMEOUT, s->idle_seconds,
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, s->connection_memory,
+      MHD_OPTION_NOTIFY_COMPLETED, s->completed, s->context,
+      MHD_OPTION_NOTIFY_CONNECTION, s->notify, s->context,
+      MHD_OPTION_URI_LOG_CALLBACK, s->target, s->context,
+      MHD_OPTION_UNESCAPE_CALLBACK, s->unescape, s->context,
+      MHD_OPTION_END);
+}
+
+/// MHD_get_connection_info is variadic, which Swift cannot call. -1 when there is none.
+static inline int drover_mhd_socket(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  return info ? info->connect_fd : -1;
+}
+
+static inline const struct sockaddr *drover_mhd_client(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  return info ? info->client_addr : NULL;
+}

@@ -1,0 +1,52 @@
+internal import CLinux
+internal import Glibc
+
+/// Runs blocking work on a thread of its own, away from Swift's pool.
+enum DetachedThread {
+  private final class Work {
+    let body: @Sendable () -> Void
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+  }
+
+  /// - Returns: false when the system gives no thread; `body` is not called then.
+  static func start(_ body: @escaping @Sendable () -> Void) -> Bool {
+    let work = Unmanaged.passRetained(Work(body))
+    var thread = pthread_t()
+    let result = pthread_create(
+      &thread, nil,
+      { argument in
+        if let argument { Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body() }
+        return nil
+      }, work.toOpaque())
+    guard result == 0 else {
+      work.release()
+      return false
+    }
+    pthread_detach(thread)
+    return true
+  }
+}
+
+/// Wakes a thread that sleeps in `wait`.
+final class Waker: Sendable {
+  private let descriptor: Int32
+
+  init() { descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
+
+  deinit { close(descriptor) }
+
+  func wake() {
+    var one: UInt64 = 1
+    _ = write(descriptor, &one, MemoryLayout<UInt64>.size)
+  }
+
+  /// Sleeps until woken, ever, or until the time has passed; `nil` is no limit.
+  func wait(atMost timeout: Duration?) {
+    var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    // Rounded up, so that what was waited for is due on return.
+    let milliseconds = timeout.map {
+      Int32(clamping: $0.components.seconds * 1000 + $0.components.attoseconds / 1_000_000_000_000_000 + 1)
+    }
+    _ = Glibc.poll(&poll, 1, milliseconds ?? -1)
+  }
+}

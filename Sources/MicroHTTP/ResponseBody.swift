@@ -1,0 +1,31 @@
+internal import CMicroHTTP
+internal import Glibc
+
+extension Response {
+  /// Hands the response to libmicrohttpd, which has it sent and releases the body after the last byte.
+  func queue(on connection: OpaquePointer, log: (String) -> Void) -> MHD_Result {
+    guard let response = makeBody() else {
+      log("a response of status \(status) was not created: out of memory")
+      return .NO
+    }
+    defer { MHD_destroy_response(response) }
+    for field in headers.fields where MHD_add_response_header(response, field.name, field.value) == .NO {
+      log(
+        "the header \(field.name) of a response of status \(status) was left out: it is malformed or the server's own"
+      )
+    }
+    return MHD_queue_response(connection, UInt32(clamping: status), response)
+  }
+
+  private func makeBody() -> OpaquePointer? {
+    switch body {
+    case .bytes(var bytes):
+      return bytes.withUnsafeMutableBytes {
+        MHD_create_response_from_buffer($0.count, $0.baseAddress, .RESPMEM_MUST_COPY)
+      }
+    case .segments(let slices):
+      let segments = SegmentList(slices)
+      return segments.isSmall ? segments.makeVector() : segments.makeReader()
+    }
+  }
+}
