@@ -1,0 +1,175 @@
+import Glibc
+import MicroHTTP
+import Testing
+
+@Suite("Deferred handlers and shutdown", .timeLimit(.minutes(2)))
+struct ShutdownTests {
+  private static func router(_ gate: Gate, _ ended: Counter = Counter()) -> Router {
+    var router = Router()
+    router.on(.get, "/now", .immediate { _ in .text("now") })
+    router.on(
+      .get, "/wait",
+      .deferred { _ in
+        await gate.pass()
+        ended.add()
+        return .text("waited")
+      })
+    router.on(
+      .get, "/sleep",
+      .deferred { _ in
+        try? await Task.sleep(for: .seconds(3600))
+        ended.add()
+        return .text("woken")
+      })
+    router.on(
+      .get, "/stubborn",
+      .deferred { _ in
+        await Task.detached { try? await Task.sleep(for: .milliseconds(1500)) }.value
+        ended.add()
+        return .text("too late")
+      })
+    let block = ByteBlock([UInt8](repeating: 65, count: 64 << 20))
+    router.on(.get, "/large", .immediate { _ in Response(body: .segments([ByteSlice(block)])) })
+    return router
+  }
+
+  @Test("a client that goes away while its handler runs leaves nothing behind")
+  func clientGone() async throws {
+    let gate = Gate()
+    let ended = Counter()
+    var limits = Limits()
+    limits.maxRequests = 3
+    try await withServer(Self.router(gate, ended), limits: limits) { server in
+      for _ in 0..<3 {
+        let client = try await server.client()
+        client.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        let before = gate.waiting
+        try await eventually("the handler waits") { gate.waiting == before + 1 }
+        shutdown(client.descriptor, Int32(SHUT_RDWR))
+      }
+      #expect(try await server.get("/now").status == 503)
+      gate.open()
+      try await eventually("all have ended") { ended.value == 3 }
+      let deadline = ContinuousClock.now + .seconds(10)
+      while try await server.get("/now").status == 503 { #expect(ContinuousClock.now < deadline) }
+    }
+  }
+
+  @Test("a server with nothing in flight stops at once, idle and slow clients or not")
+  func idleClients() async throws {
+    let held = Box<[RawClient]>([])
+    let elapsed = try await withServer(Self.router(Gate())) { server in
+      for text in ["", "GET /n", "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc"] {
+        let client = try await server.client()
+        client.send(text)
+        held.value.append(client)
+      }
+      let kept = try await server.client()
+      _ = try await blocking { kept.get("/now") }
+      held.value.append(kept)
+    }
+    #expect(elapsed < .milliseconds(700))
+  }
+
+  @Test("a client that does not read its response holds the stop for half a second only")
+  func slowReader() async throws {
+    let held = Box<RawClient?>(nil)
+    let elapsed = try await withServer(Self.router(Gate())) { server in
+      let client = try await server.client(receiveBuffer: 4096)
+      client.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+      try await blocking { client.waitForFirstByte() }
+      held.value = client
+    }
+    #expect(elapsed > .milliseconds(300))
+    #expect(elapsed < .milliseconds(700))
+  }
+
+  @Test("a deferred handler is cancelled by the stop and its answer still sent")
+  func cancelled() async throws {
+    let client = Box<RawClient?>(nil)
+    let ended = Counter()
+    let elapsed = try await withServer(Self.router(Gate(), ended)) { server in
+      let waiting = try await server.client()
+      waiting.send("GET /sleep HTTP/1.1\r\nHost: x\r\n\r\n")
+      client.value = waiting
+      // An answer on a later connection means that the earlier request is with its handler.
+      try await eventually("the request has been read") {
+        var pending: Int32 = 1
+        return ioctl(waiting.descriptor, UInt(TIOCOUTQ), &pending) == 0 && pending == 0
+      }
+      _ = try await server.get("/now")
+      try await Task.sleep(for: .milliseconds(50))
+    }
+    #expect(elapsed < .milliseconds(700))
+    #expect(ended.value == 1)
+    let waiting = try #require(client.value)
+    #expect(try await blocking { waiting.response()?.text } == "woken")
+  }
+
+  @Test("a deferred handler that ignores the cancellation is answered 503 in its place")
+  func stubborn() async throws {
+    let gate = Gate()
+    let client = Box<RawClient?>(nil)
+    let answered = Box<(answer: Answer?, at: ContinuousClock.Instant)?>(nil)
+    let stopped = Box<ContinuousClock.Instant?>(nil)
+    let ended = Counter()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask {
+        try await withServer(Self.router(gate, ended)) { server in
+          let waiting = try await server.client()
+          waiting.send("GET /stubborn HTTP/1.1\r\nHost: x\r\n\r\n")
+          client.value = waiting
+          _ = try await server.get("/now")
+          try await Task.sleep(for: .milliseconds(100))
+          stopped.value = .now
+        }
+      }
+      group.addTask {
+        try await eventually("the client is there") { client.value != nil }
+        let waiting = try #require(client.value)
+        let answer = try await blocking { waiting.response() }
+        answered.value = (answer, .now)
+      }
+      try await group.waitForAll()
+    }
+    let (answer, at) = try #require(answered.value)
+    #expect(answer?.status == 503)
+    #expect(answer?.header("Connection") == "close")
+    let began = try #require(stopped.value)
+    #expect(at - began < .milliseconds(700))
+    #expect(ended.value == 1)
+  }
+
+  @Test("many deferred requests in flight survive a stop", arguments: 0..<5)
+  func storm(round: Int) async throws {
+    var limits = Limits()
+    limits.maxRequests = 0
+    let held = Box<[RawClient]>([])
+    try await withServer(Self.router(Gate()), limits: limits) { server in
+      let clients = try await blocking {
+        try (0..<64).map { _ in
+          let client = try RawClient(server.address)
+          client.send("GET /sleep HTTP/1.1\r\nHost: x\r\n\r\n")
+          return client
+        }
+      }
+      held.value = clients
+      usleep(UInt32(round) * 3000)
+    }
+    let clients = held.value
+    let statuses = try await blocking { clients.map { $0.response()?.status } }
+    #expect(statuses.allSatisfy { $0 == nil || $0 == 200 || $0 == 503 })
+  }
+
+  @Test("no client is taken while the server stops")
+  func refused() async throws {
+    let address = Box<ListenAddress?>(nil)
+    try await withServer(Self.router(Gate())) { server in
+      address.value = server.address
+      let answer = try await server.get("/now")
+      #expect(answer.status == 200)
+    }
+    let gone = try #require(address.value)
+    await #expect(throws: ClientError.self) { try await blocking { try RawClient(gone) } }
+  }
+}
