@@ -1,0 +1,177 @@
+internal import CCurl
+internal import Glibc
+
+/// libcurl's multi handle and the easy handles in it: all of them, and nowhere else.
+///
+/// Belongs to the client's thread.
+final class CurlMulti {
+  /// The one thing another thread may do to a multi handle, valid until the handle is freed.
+  struct Waker: Sendable {
+    /// An address and not a pointer, because nothing but `curl_multi_wakeup` may be called with it.
+    private let address: UInt
+
+    fileprivate init(_ multi: UnsafeMutableRawPointer) { address = UInt(bitPattern: multi) }
+
+    func wake() { curl_multi_wakeup(UnsafeMutableRawPointer(bitPattern: address)) }
+  }
+
+  /// A transfer that ended by itself.
+  struct Completion {
+    let transfer: Transfer
+    let outcome: Result<Response, CurlError>
+  }
+
+  /// What an easy handle needs for as long as it lives.
+  private struct Easy {
+    let transfer: Transfer
+    let headers: UnsafeMutablePointer<curl_slist>?
+    let errorText: UnsafeMutablePointer<CChar>
+  }
+
+  /// libcurl counts its initialisations; one is enough for the process, and a static runs once.
+  private static let initialised = curl_global_init(Int(CURL_GLOBAL_DEFAULT))
+
+  private let multi: UnsafeMutableRawPointer
+  private var easies: [UnsafeMutableRawPointer: Easy] = [:]
+
+  init(idleConnections: Int) throws(CurlError) {
+    guard Self.initialised == CURLE_OK else {
+      throw CurlError(
+        .unusable, call: "curl_global_init", message: String(cString: curl_easy_strerror(Self.initialised)))
+    }
+    guard let multi = curl_multi_init() else {
+      throw CurlError(.unusable, call: "curl_multi_init", message: "out of memory or file descriptors")
+    }
+    self.multi = multi
+    try Self.check(
+      drover_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, max(1, idleConnections)), "curl_multi_setopt")
+  }
+
+  deinit {
+    removeAll()
+    curl_multi_cleanup(multi)
+  }
+
+  var waker: Waker { Waker(multi) }
+
+  /// Starts a transfer with the next `perform`.
+  func add(_ transfer: Transfer) throws(CurlError) {
+    let plan = transfer.job.plan
+    guard let handle = curl_easy_init() else {
+      throw CurlError(.unusable, call: plan.call, message: "curl_easy_init: out of memory")
+    }
+    let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
+    errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+    let easy = Easy(transfer: transfer, headers: Self.list(plan.headerLines), errorText: errorText)
+    do {
+      try CurlOptions(easy: handle, call: plan.call)
+        .apply(plan, headers: easy.headers, errorText: errorText, sink: transfer)
+      try Self.check(curl_multi_add_handle(multi, handle), "curl_multi_add_handle")
+    } catch {
+      Self.free(handle, easy)
+      throw error
+    }
+    easies[handle] = easy
+  }
+
+  /// Ends a transfer at once; its connection is closed, or its HTTP/2 stream reset.
+  func remove(id: UInt64) -> Transfer? {
+    guard let handle = easies.first(where: { $0.value.transfer.job.id == id })?.key else { return nil }
+    return remove(handle)
+  }
+
+  /// Ends all transfers at once.
+  @discardableResult
+  func removeAll() -> [Transfer] { Array(easies.keys).compactMap(remove) }
+
+  /// Does what can be done without waiting.
+  func perform() throws(CurlError) -> [Completion] {
+    var running: Int32 = 0
+    try Self.check(curl_multi_perform(multi, &running), "curl_multi_perform")
+    var completions: [Completion] = []
+    var queued: Int32 = 0
+    while let message = curl_multi_info_read(multi, &queued)?.pointee {
+      guard message.msg == CURLMSG_DONE, let handle = message.easy_handle, let easy = easies[handle] else {
+        continue
+      }
+      let outcome = Self.outcome(handle, easy, message.data.result)
+      remove(handle)
+      completions.append(Completion(transfer: easy.transfer, outcome: outcome))
+    }
+    return completions
+  }
+
+  /// Waits for a socket, a timer or the waker.
+  func wait() throws(CurlError) {
+    // The limit is only a bound: libcurl's own timers end the wait earlier.
+    try Self.check(curl_multi_poll(multi, nil, 0, 60_000, nil), "curl_multi_poll")
+  }
+
+  @discardableResult
+  private func remove(_ handle: UnsafeMutableRawPointer) -> Transfer? {
+    guard let easy = easies.removeValue(forKey: handle) else { return nil }
+    curl_multi_remove_handle(multi, handle)
+    Self.free(handle, easy)
+    return easy.transfer
+  }
+
+  private static func free(_ handle: UnsafeMutableRawPointer, _ easy: Easy) {
+    curl_easy_cleanup(handle)
+    curl_slist_free_all(easy.headers)
+    easy.errorText.deallocate()
+  }
+
+  private static func list(_ lines: [String]) -> UnsafeMutablePointer<curl_slist>? {
+    var list: UnsafeMutablePointer<curl_slist>?
+    for line in lines { list = curl_slist_append(list, line) ?? list }
+    return list
+  }
+
+  private static func check(_ code: CURLMcode, _ call: String) throws(CurlError) {
+    guard code == CURLM_OK else {
+      throw CurlError(.unusable, call: call, message: String(cString: curl_multi_strerror(code)))
+    }
+  }
+
+  private static func outcome(
+    _ handle: UnsafeMutableRawPointer, _ easy: Easy, _ code: CURLcode
+  ) -> Result<Response, CurlError> {
+    guard code == CURLE_OK else { return .failure(error(handle, easy, code)) }
+    var status = 0
+    drover_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &status)
+    var microseconds: curl_off_t = 0
+    drover_curl_get_offset(handle, CURLINFO_TOTAL_TIME_T, &microseconds)
+    return .success(
+      Response(
+        status: status, headers: headers(handle), body: easy.transfer.body,
+        duration: .microseconds(microseconds)))
+  }
+
+  private static func error(_ handle: UnsafeMutableRawPointer, _ easy: Easy, _ code: CURLcode) -> CurlError {
+    if let refusal = easy.transfer.refusal { return refusal }
+    var errorNumber = 0
+    if code == CURLE_COULDNT_CONNECT { drover_curl_get_long(handle, CURLINFO_OS_ERRNO, &errorNumber) }
+    // For a Unix socket libcurl names the host of the URL, which nobody connected to.
+    let text =
+      if errorNumber != 0 {
+        "connect: \(String(cString: strerror(Int32(errorNumber))))"
+      } else if easy.errorText.pointee != 0 {
+        String(cString: easy.errorText)
+      } else {
+        String(cString: curl_easy_strerror(code))
+      }
+    return CurlError(
+      CurlError.Code(code), call: easy.transfer.job.plan.call, message: text, systemError: Int32(errorNumber))
+  }
+
+  /// The fields of the last header that is not 1xx, without trailers.
+  private static func headers(_ handle: UnsafeMutableRawPointer) -> HTTPHeaders {
+    var headers = HTTPHeaders()
+    var previous: UnsafeMutablePointer<curl_header>?
+    while let next = curl_easy_nextheader(handle, UInt32(CURLH_HEADER), -1, previous) {
+      headers.append(String(cString: next.pointee.name), String(cString: next.pointee.value))
+      previous = next
+    }
+    return headers
+  }
+}

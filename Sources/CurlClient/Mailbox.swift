@@ -1,0 +1,135 @@
+internal import Synchronization
+
+/// One accepted request on its way to the client's thread, and who awaits it.
+struct Job: Sendable {
+  let id: UInt64
+  let plan: RequestPlan
+  private let continuation: CheckedContinuation<Result<Response, CurlError>, Never>
+
+  init(id: UInt64, plan: RequestPlan, continuation: CheckedContinuation<Result<Response, CurlError>, Never>) {
+    self.id = id
+    self.plan = plan
+    self.continuation = continuation
+  }
+
+  func finish(_ outcome: Result<Response, CurlError>) { continuation.resume(returning: outcome) }
+
+  func fail(_ code: CurlError.Code, _ message: String) {
+    finish(.failure(CurlError(code, call: plan.call, message: message)))
+  }
+}
+
+/// What other threads hand to the client's thread.
+final class Mailbox: Sendable {
+  enum Command: Sendable {
+    case start(Job)
+    case cancel(UInt64)
+  }
+
+  /// Why no more is accepted.
+  struct End: Sendable {
+    let code: CurlError.Code
+    let message: String
+
+    static let shutDown = End(code: .shutDown, message: "the client was shut down")
+
+    init(code: CurlError.Code, message: String) {
+      self.code = code
+      self.message = message
+    }
+
+    init(_ error: CurlError) { self.init(code: error.code, message: error.description) }
+  }
+
+  private struct State {
+    var lastID: UInt64 = 0
+    var commands: [Command] = []
+    var waker: CurlMulti.Waker?
+    var end: End?
+    var closed = false
+    var awaitingClose: [CheckedContinuation<Void, Never>] = []
+  }
+
+  private let state = Mutex(State())
+
+  func nextID() -> UInt64 {
+    state.withLock {
+      $0.lastID += 1
+      return $0.lastID
+    }
+  }
+
+  func submit(_ job: Job) {
+    let end = state.withLock { state -> End? in
+      guard state.end == nil else { return state.end }
+      state.commands.append(.start(job))
+      state.waker?.wake()
+      return nil
+    }
+    if let end { job.fail(end.code, end.message) }
+  }
+
+  func cancel(_ id: UInt64) {
+    state.withLock { state in
+      guard state.end == nil else { return }
+      state.commands.append(.cancel(id))
+      state.waker?.wake()
+    }
+  }
+
+  /// Accepts nothing more, and tells the thread to end.
+  func stop(_ end: End = .shutDown) {
+    state.withLock { state in
+      if state.end == nil { state.end = end }
+      state.waker?.wake()
+    }
+  }
+
+  func waitUntilClosed() async {
+    await withCheckedContinuation { continuation in
+      let closed = state.withLock { state in
+        if !state.closed { state.awaitingClose.append(continuation) }
+        return state.closed
+      }
+      if closed { continuation.resume() }
+    }
+  }
+}
+
+/// The side of the client's thread.
+extension Mailbox {
+  func attach(_ waker: CurlMulti.Waker) { state.withLock { $0.waker = waker } }
+
+  /// Forgets the waker, after which the multi handle may be freed.
+  func detach() { state.withLock { $0.waker = nil } }
+
+  /// All commands in their order, or nil when the thread is to end.
+  func take() -> [Command]? {
+    state.withLock { state in
+      guard state.end == nil else { return nil }
+      defer { state.commands = [] }
+      return state.commands
+    }
+  }
+
+  /// The reason of the end, and the requests that never started.
+  func drain() -> (end: End, unstarted: [Job]) {
+    state.withLock { state in
+      defer { state.commands = [] }
+      return (
+        state.end ?? .shutDown,
+        state.commands.compactMap { if case .start(let job) = $0 { job } else { nil } }
+      )
+    }
+  }
+
+  /// Reports that nothing of the client is left.
+  func close() {
+    let awaiting = state.withLock { state in
+      state.closed = true
+      defer { state.awaitingClose = [] }
+      return state.awaitingClose
+    }
+    for continuation in awaiting { continuation.resume() }
+  }
+}

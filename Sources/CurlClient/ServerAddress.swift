@@ -1,0 +1,167 @@
+/// Where a server listens: a Unix socket, or a host and port under `http` or `https`.
+///
+/// Written `unix:///run/drover/control.sock`, `http://localhost:10950` or
+/// `https://rancher.example/k8s/clusters/c-1`, whose path comes before every request's own.
+public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
+  private enum Place: Hashable {
+    case unix(path: String)
+    case tcp(scheme: String, host: String, port: Int?, basePath: String)
+  }
+
+  private let place: Place
+
+  /// The longest socket path Linux accepts, in bytes (`sun_path` without its NUL).
+  static let longestSocketPath = 107
+
+  /// Reads an address; the error names the text, what is wrong and how to write it.
+  public init(parsing text: String) throws(CurlError) {
+    func refused(_ problem: String, showing shown: String? = nil) -> CurlError {
+      CurlError(.invalidAddress, call: "server address '\((shown ?? text).printable)'", message: problem)
+    }
+    guard let colon = text.firstRange(of: "://") else {
+      throw refused("no scheme: write unix:///run/drover/control.sock, http://host:port or https://host:port")
+    }
+    let scheme = text[..<colon.lowerBound].lowercased()
+    let rest = text[colon.upperBound...]
+    if let at = rest.prefix(while: { $0 != "/" }).lastIndex(of: "@") {
+      throw refused(
+        "a user or password in the address is not accepted: remove it, and send a bearer token instead",
+        showing: "\(scheme)://…\(rest[at...])")
+    }
+    guard rest.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
+      throw refused("white space or a control character: remove it")
+    }
+    switch scheme {
+    case "unix":
+      guard rest.hasPrefix("/") else {
+        throw refused(
+          "the socket's path is not absolute: write three slashes, unix:///run/drover/control.sock")
+      }
+      guard rest.utf8.count > 1, !rest.hasSuffix("/") else {
+        throw refused("no socket: write its whole path, unix:///run/drover/control.sock")
+      }
+      guard rest.utf8.count <= Self.longestSocketPath else {
+        throw refused(
+          "the path has \(rest.utf8.count) bytes and Linux takes \(Self.longestSocketPath): use a shorter one"
+        )
+      }
+      place = .unix(path: String(rest))
+    case "http", "https":
+      guard !rest.contains(where: { $0 == "?" || $0 == "#" }) else {
+        throw refused("an address has no query and no fragment: end it before '?' or '#'")
+      }
+      let authority = rest.prefix { $0 != "/" }
+      let path = rest[authority.endIndex...]
+      guard let (host, port) = Self.hostAndPort(authority) else {
+        throw refused(
+          "no host and port from 1 to 65535: write \(scheme)://host:port, an IPv6 host in brackets")
+      }
+      guard path.utf8.allSatisfy({ $0 < 0x80 }) else {
+        throw refused("a path with letters outside ASCII: percent-encode them")
+      }
+      let basePath = path.hasSuffix("/") ? path.dropLast() : path
+      place = .tcp(scheme: scheme, host: host, port: port, basePath: String(basePath))
+    default:
+      throw refused("unknown scheme '\(scheme.printable)': use unix, http or https")
+    }
+  }
+
+  /// The socket's path, or nil for a server on TCP.
+  public var socketPath: String? {
+    if case .unix(let path) = place { path } else { nil }
+  }
+
+  /// Whether requests stay on this machine by their address alone: a Unix socket, `localhost`, 127/8 or `::1`.
+  public var isLocal: Bool {
+    guard case .tcp(_, let host, _, _) = place else { return true }
+    if host == "localhost" || host.hasSuffix(".localhost") || host == "[::1]" { return true }
+    let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+    return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+  }
+
+  /// The address as it is written, in its normal form.
+  public var description: String {
+    switch place {
+    case .unix(let path): "unix://\(path)"
+    case .tcp: base
+    }
+  }
+
+  /// What a request's path is appended to; over a Unix socket the host is a formality.
+  var base: String {
+    switch place {
+    case .unix: "http://localhost"
+    case .tcp(let scheme, let host, let port, let basePath):
+      "\(scheme)://\(host)\(port.map { ":\($0)" } ?? "")\(basePath)"
+    }
+  }
+
+  private static func hostAndPort(_ authority: Substring) -> (host: String, port: Int?)? {
+    var host = authority
+    var port: Int?
+    let bracket = authority.lastIndex(of: "]") ?? authority.startIndex
+    if let colon = authority[bracket...].firstIndex(of: ":") {
+      let digits = authority[authority.index(after: colon)...]
+      guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(digits),
+        (1...65535).contains(number)
+      else { return nil }
+      host = authority[..<colon]
+      port = number
+    }
+    let name = host.lowercased()
+    let valid =
+      if name.hasPrefix("[") && name.hasSuffix("]") {
+        name.utf8.count > 2
+          && name.dropFirst().dropLast().utf8.allSatisfy { $0.isHostByte || $0 == 0x3A || $0 == 0x25 }
+      } else {
+        !name.isEmpty && name.utf8.allSatisfy(\.isHostByte)
+      }
+    return valid ? (name, port) : nil
+  }
+}
+
+/// One resource: a server and the path (with query) to ask it for.
+public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
+  /// The server.
+  public let address: ServerAddress
+  /// The path, beginning with a slash, percent-encoded, with the query if there is one.
+  public let path: String
+
+  /// Names a path at a server; ``CurlClient/send(_:)`` refuses one that HTTP does not allow.
+  public init(_ address: ServerAddress, path: String) {
+    self.address = address
+    self.path = path
+  }
+
+  /// Reads an `http` or `https` URL.
+  public init(url: String) throws(CurlError) {
+    let authority = url.firstRange(of: "://")?.upperBound ?? url.startIndex
+    let end = url[authority...].firstIndex { "/?#".contains($0) } ?? url.endIndex
+    address = try ServerAddress(parsing: String(url[..<end]))
+    path = url[end...].hasPrefix("/") ? String(url[end...]) : "/" + url[end...]
+  }
+
+  /// The server and the path, without the query.
+  public var description: String {
+    let plain = path.prefix { $0 != "?" && $0 != "#" }
+    return address.socketPath == nil ? "\(address)\(plain)" : "\(address) \(plain)"
+  }
+}
+
+extension UInt8 {
+  fileprivate var isHostByte: Bool {
+    switch self {
+    case 0x30...0x39, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
+    default: false
+    }
+  }
+}
+
+extension StringProtocol {
+  /// The text with control characters replaced, so that an error stays on one line.
+  var printable: String {
+    String(
+      String.UnicodeScalarView(
+        unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
+  }
+}

@@ -1,0 +1,137 @@
+import CurlClient
+import Foundation
+import Glibc
+import Testing
+
+@Suite struct LifecycleTests {
+  @Test("cancelling the task closes the connection within 100 ms", .timeLimit(.minutes(2)))
+  func cancellation() async throws {
+    // One prompt close shows that nothing waits for a timer; a busy machine may delay some.
+    var delays: [Duration] = []
+    while delays.count < 5, delays.allSatisfy({ $0 > .milliseconds(100) }) {
+      let arrived = Box<Bool>()
+      let closed = Box<ContinuousClock.Instant>()
+      try await withServer(delays.count % 2 == 0 ? .tcp : .unix) { connection in
+        _ = connection.request()
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        arrived.set(true)
+        if let instant = connection.waitForClose() { closed.set(instant) }
+      } test: { server, client in
+        let task = Task { await failure(client, Request(.get, server.endpoint())) }
+        _ = try await arrived.wait()
+        let start = ContinuousClock.now
+        task.cancel()
+        let error = try #require(await task.value)
+        #expect(error.code == .cancelled)
+        #expect(error.shortDescription == "cancelled")
+        delays.append(try await closed.wait() - start)
+      }
+    }
+    #expect(delays.contains { $0 <= .milliseconds(100) }, "\(delays)")
+  }
+
+  @Test("a task cancelled before it sends never connects")
+  func cancelledBefore() async throws {
+    try await withServer {
+      $0.answerAll()
+    } test: { server, client in
+      let task = Task {
+        while !Task.isCancelled { await Task.yield() }
+        return await failure(client, Request(.get, server.endpoint()))
+      }
+      task.cancel()
+      #expect(await task.value?.code == .cancelled)
+      #expect(server.connections == 0)
+    }
+  }
+
+  @Test("requests cancelled at any moment end exactly once")
+  func cancellationRace() async throws {
+    try await withServer {
+      $0.answerAll()
+    } test: { server, client in
+      await withTaskGroup(of: Void.self) { group in
+        for number in 0..<300 {
+          group.addTask {
+            let task = Task { await failure(client, Request(.get, server.endpoint())) }
+            for _ in 0..<(number % 30) { await Task.yield() }
+            task.cancel()
+            let error = await task.value
+            #expect(error == nil || error?.code == .cancelled)
+          }
+        }
+      }
+      #expect(try await client.send(Request(.get, server.endpoint())).status == 200)
+    }
+  }
+
+  @Test("shutdown fails what is in flight and what comes later, and closes connections")
+  func shutdownInFlight() async throws {
+    let arrived = Mailbag()
+    let closed = Mailbag()
+    try await withServer { connection in
+      arrived.put(connection.request() ?? "")
+      _ = connection.waitForClose()
+      closed.put("closed")
+    } test: { server, client in
+      let tasks = (0..<10).map { _ in Task { await failure(client, Request(.get, server.endpoint())) } }
+      _ = try await eventually { arrived.all.count == 10 ? true : nil }
+      await client.shutdown()
+      for task in tasks { #expect(await task.value?.shortDescription == "shutdown") }
+      _ = try await eventually { closed.all.count == 10 ? true : nil }
+      #expect(await failure(client, Request(.get, server.endpoint()))?.code == .shutDown)
+      await client.shutdown()
+    }
+  }
+
+  @Test("the client's thread blocks SIGPIPE")
+  func sigpipe() async throws {
+    let client = CurlClient()
+    let blocked = try await eventually { () -> UInt64? in
+      // The thread names itself before it blocks signals.
+      try threads(named: "drover-curl").first.flatMap {
+        let status = try String(contentsOfFile: "/proc/self/task/\($0)/status", encoding: .utf8)
+        let mask = status.firstMatch(of: /SigBlk:\s*([0-9a-f]+)/).flatMap { UInt64($0.1, radix: 16) } ?? 0
+        return mask & (1 << UInt64(SIGPIPE - 1)) != 0 ? mask : nil
+      }
+    }
+    #expect(blocked & (1 << UInt64(SIGSEGV - 1)) == 0)
+    await client.shutdown()
+  }
+
+  @Test("1,000 requests leave no file descriptor and no thread behind", .timeLimit(.minutes(2)))
+  func noGrowth() async throws {
+    await #expect(processExitsWith: .success) {
+      let server = try TestServer { $0.answerAll() }
+      let before = try entries("/proc/self/fd").count
+      do {
+        let client = CurlClient()
+        _ = try await client.send(Request(.get, server.endpoint()))
+        let open = try entries("/proc/self/fd").count
+        for number in 0..<1000 {
+          var request = Request(number % 10 == 0 ? .post : .get, server.endpoint())
+          request.totalDeadline = number % 100 == 7 ? .nanoseconds(1) : .seconds(30)
+          _ = await failure(client, request)
+        }
+        // Each kept connection has two ends in this process.
+        #expect(try entries("/proc/self/fd").count <= open + 2 * CurlClient.Configuration().idleConnections)
+        #expect(try threads(named: "drover-curl").count == 1)
+      }
+      // The client went with its last reference, without a call of shutdown.
+      _ = try await eventually { try threads(named: "drover-curl").isEmpty ? true : nil }
+      _ = try await eventually { try entries("/proc/self/fd").count <= before ? true : nil }
+      server.stop()
+    }
+  }
+}
+
+private func entries(_ directory: String) throws -> [String] {
+  try FileManager.default.contentsOfDirectory(atPath: directory)
+}
+
+/// The ids of this process's threads of a name.
+private func threads(named name: String) throws -> [String] {
+  try entries("/proc/self/task").filter {
+    (try? String(contentsOfFile: "/proc/self/task/\($0)/comm", encoding: .utf8)) == "\(name)\n"
+  }
+}

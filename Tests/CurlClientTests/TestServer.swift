@@ -1,0 +1,198 @@
+import CurlClient
+import Foundation
+import Glibc
+import Synchronization
+
+/// A server that answers byte for byte what a test says, on a thread per connection.
+final class TestServer: Sendable {
+  enum Place: CaseIterable { case tcp, unix }
+
+  let address: ServerAddress
+  private let listener: Int32
+  private let socketPath: String?
+  private let accepted = Mutex(0)
+
+  /// How many connections came in.
+  var connections: Int { accepted.withLock { $0 } }
+
+  init(_ place: Place = .tcp, handler: @escaping @Sendable (Connection) -> Void) throws {
+    switch place {
+    case .tcp:
+      (listener, address) = try Self.bindOnLoopback()
+      socketPath = nil
+      guard Glibc.listen(listener, 512) == 0 else { throw POSIXError(.EIO) }
+    case .unix:
+      let path = temporarySocketPath()
+      (listener, address) = (try Self.listen(at: path), try ServerAddress(parsing: "unix://\(path)"))
+      socketPath = path
+    }
+    Thread.detachNewThread { [listener] in
+      while true {
+        let fd = accept(listener, nil, nil)
+        guard fd >= 0 else { break }
+        self.accepted.withLock { $0 += 1 }
+        Thread.detachNewThread {
+          handler(Connection(fd))
+          close(fd)
+        }
+      }
+      close(listener)
+    }
+  }
+
+  func stop() {
+    shutdown(listener, Int32(SHUT_RDWR))
+    if let socketPath { unlink(socketPath) }
+  }
+
+  func endpoint(_ path: String = "/") -> Endpoint { Endpoint(address, path: path) }
+
+  /// A port of its own where nothing listens yet.
+  static func bindOnLoopback() throws -> (Int32, ServerAddress) {
+    let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var name = sockaddr_in()
+    name.sin_family = sa_family_t(AF_INET)
+    name.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let result = withUnsafeMutablePointer(to: &name) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(fd, $0, length) == 0 ? getsockname(fd, $0, &length) : -1
+      }
+    }
+    guard result == 0 else { throw POSIXError(.EIO) }
+    return (fd, try ServerAddress(parsing: "http://127.0.0.1:\(UInt16(bigEndian: name.sin_port))"))
+  }
+
+  static func listen(at path: String) throws -> Int32 {
+    let fd = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    var name = sockaddr_un()
+    name.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &name.sun_path) { $0.copyBytes(from: path.utf8) }
+    let result = withUnsafePointer(to: &name) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(fd, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+    guard result == 0, Glibc.listen(fd, 512) == 0 else { throw POSIXError(.EIO) }
+    return fd
+  }
+}
+
+/// One accepted connection; every wait gives up after 20 seconds.
+struct Connection {
+  private let fd: Int32
+
+  init(_ fd: Int32) { self.fd = fd }
+
+  /// The next request, header and body as they came, or nil at the end of the connection.
+  func request() -> String? {
+    var bytes: [UInt8] = []
+    while true {
+      if let end = bytes.firstRange(of: Array("\r\n\r\n".utf8)) {
+        let head = String(decoding: bytes[..<end.upperBound], as: UTF8.self)
+        let length = head.lowercased().firstMatch(of: /content-length: (\d+)/).flatMap { Int($0.1) } ?? 0
+        if bytes.count >= end.upperBound + length { return String(decoding: bytes, as: UTF8.self) }
+      }
+      guard let more = receive() else { return nil }
+      bytes += more
+    }
+  }
+
+  @discardableResult
+  func send(_ text: String) -> Bool { send(Array(text.utf8)) }
+
+  @discardableResult
+  func send(_ bytes: [UInt8]) -> Bool {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes {
+        Glibc.send(fd, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+      }
+      guard count > 0 else { return false }
+      rest = rest.dropFirst(count)
+    }
+    return true
+  }
+
+  /// Answers 200 with this body and keeps the connection.
+  @discardableResult
+  func answer(_ body: String = "ok") -> Bool {
+    send("HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+  }
+
+  /// Answers every request the same until the client goes.
+  func answerAll(_ body: String = "ok") { while request() != nil, answer(body) {} }
+
+  /// Waits until the client has closed the connection, and says when.
+  func waitForClose() -> ContinuousClock.Instant? {
+    while receive() != nil {}
+    return ContinuousClock.now
+  }
+
+  /// Waits without reading, until the client goes or the time is over.
+  func pause(milliseconds: Int32) {
+    var poll = pollfd(fd: fd, events: Int16(POLLRDHUP), revents: 0)
+    _ = Glibc.poll(&poll, 1, milliseconds)
+  }
+
+  private func receive() -> [UInt8]? {
+    var poll = pollfd(fd: fd, events: Int16(POLLIN), revents: 0)
+    guard Glibc.poll(&poll, 1, 20_000) > 0 else { return nil }
+    var buffer = [UInt8](repeating: 0, count: 65_536)
+    let count = recv(fd, &buffer, buffer.count, 0)
+    return count > 0 ? Array(buffer[..<count]) : nil
+  }
+}
+
+func temporarySocketPath() -> String { "/tmp/curl-client-\(UUID().uuidString).sock" }
+
+/// Runs a test against a server and a client of its own, and ends both.
+func withServer(
+  _ place: TestServer.Place = .tcp, handler: @escaping @Sendable (Connection) -> Void,
+  test: (TestServer, CurlClient) async throws -> Void
+) async throws {
+  let server = try TestServer(place, handler: handler)
+  let client = CurlClient()
+  do {
+    try await test(server, client)
+  } catch {
+    server.stop()
+    await client.shutdown()
+    throw error
+  }
+  server.stop()
+  await client.shutdown()
+}
+
+/// The error that a request brings; nil when it brings a response.
+func failure(_ client: CurlClient, _ request: Request) async -> CurlError? {
+  do {
+    _ = try await client.send(request)
+    return nil
+  } catch {
+    return error
+  }
+}
+
+/// A value that one thread sets and a test waits for.
+final class Box<Value: Sendable>: Sendable {
+  private let value = Mutex<Value?>(nil)
+
+  func set(_ new: Value) { value.withLock { $0 = new } }
+
+  func wait() async throws -> Value {
+    try await eventually { self.value.withLock { $0 } }
+  }
+}
+
+struct Timeout: Error {}
+
+/// Looks until there is a value; gives up after 20 seconds.
+func eventually<T>(_ look: () throws -> T?) async throws -> T {
+  let end = ContinuousClock.now + .seconds(20)
+  while ContinuousClock.now < end {
+    if let value = try look() { return value }
+    try await Task.sleep(for: .milliseconds(1))
+  }
+  throw Timeout()
+}
