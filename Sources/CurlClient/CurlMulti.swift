@@ -137,6 +137,11 @@ final class CurlMulti {
     _ handle: UnsafeMutableRawPointer, _ easy: Easy, _ code: CURLcode
   ) -> Result<Response, CurlError> {
     guard code == CURLE_OK else { return .failure(error(handle, easy, code)) }
+    guard easy.transfer.headerComplete else {
+      return .failure(
+        CurlError(
+          .partialBody, call: easy.transfer.job.plan.call, message: "the connection ended inside the header"))
+    }
     var status = 0
     drover_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &status)
     var microseconds: curl_off_t = 0

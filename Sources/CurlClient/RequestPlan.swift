@@ -28,7 +28,7 @@ struct RequestPlan: Sendable {
     }
     guard path.hasPrefix("/"), path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x23 }) else {
       throw .invalidRequest(
-        "path '\(path.prefix { $0 != "?" }.printable)'",
+        "path '\(path.beforeQuery.printable)'",
         "not a request path: begin with '/', percent-encode spaces, '#', control characters and letters outside ASCII"
       )
     }

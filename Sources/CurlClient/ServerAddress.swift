@@ -15,19 +15,14 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
 
   /// Reads an address; the error names the text, what is wrong and how to write it.
   public init(parsing text: String) throws(CurlError) {
-    func refused(_ problem: String, showing shown: String? = nil) -> CurlError {
-      CurlError(.invalidAddress, call: "server address '\((shown ?? text).printable)'", message: problem)
+    func refused(_ problem: String) -> CurlError {
+      CurlError(.invalidAddress, call: "server address '\(text.withoutUser.printable)'", message: problem)
     }
     guard let colon = text.firstRange(of: "://") else {
       throw refused("no scheme: write unix:///run/drover/control.sock, http://host:port or https://host:port")
     }
     let scheme = text[..<colon.lowerBound].lowercased()
     let rest = text[colon.upperBound...]
-    if let at = rest.prefix(while: { $0 != "/" }).lastIndex(of: "@") {
-      throw refused(
-        "a user or password in the address is not accepted: remove it, and send a bearer token instead",
-        showing: "\(scheme)://…\(rest[at...])")
-    }
     guard rest.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
       throw refused("white space or a control character: remove it")
     }
@@ -47,6 +42,9 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
       }
       place = .unix(path: String(rest))
     case "http", "https":
+      guard !rest.utf8.contains(UInt8(ascii: "@")) else {
+        throw refused("a user or password in the address is not accepted: remove it, and send a bearer token")
+      }
       guard !rest.contains(where: { $0 == "?" || $0 == "#" }) else {
         throw refused("an address has no query and no fragment: end it before '?' or '#'")
       }
@@ -143,8 +141,7 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
 
   /// The server and the path, without the query.
   public var description: String {
-    let plain = path.prefix { $0 != "?" && $0 != "#" }
-    return address.socketPath == nil ? "\(address)\(plain)" : "\(address) \(plain)"
+    address.socketPath == nil ? "\(address)\(path.beforeQuery)" : "\(address) \(path.beforeQuery)"
   }
 }
 
@@ -157,7 +154,18 @@ extension UInt8 {
   }
 }
 
-extension StringProtocol {
+extension String {
+  /// A path without the query, which may hold secrets.
+  var beforeQuery: String {
+    String(utf8.prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }) ?? ""
+  }
+
+  /// An address without what may be a user and password.
+  fileprivate var withoutUser: String {
+    guard !hasPrefix("unix:"), let at = utf8.lastIndex(of: UInt8(ascii: "@")) else { return self }
+    return "…\(self[at...])"
+  }
+
   /// The text with control characters replaced, so that an error stays on one line.
   var printable: String {
     String(

@@ -8,6 +8,8 @@ final class Transfer {
   let job: Job
   private(set) var body: [UInt8] = []
   private var headerBytes = 0
+  /// Whether the latest header ended with its empty line; libcurl takes one cut short for a whole one.
+  private(set) var headerComplete = false
   /// Why a callback refused more; libcurl itself only knows that one did.
   private(set) var refusal: CurlError?
 
@@ -21,6 +23,8 @@ final class Transfer {
         .headerTooLarge, call: job.plan.call, message: "the header exceeds \(Self.maximumHeader) bytes")
       return false
     }
+    if line.starts(with: "HTTP/".utf8) { headerComplete = false }
+    if line.elementsEqual("\r\n".utf8) || line.elementsEqual("\n".utf8) { headerComplete = true }
     return true
   }
 

@@ -53,7 +53,8 @@ import Testing
 
   @Test("a refused path is named without its query")
   func refusedPathWithoutQuery() throws {
-    #expect(!(try refusal(request(path: "/a?token=s3cret x")).description.contains("s3cret")))
+    let error = try refusal(request(path: "/a?token=s3cret x"))
+    #expect(!error.description.contains("s3cret"))
   }
 
   @Test(

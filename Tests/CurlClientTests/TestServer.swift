@@ -10,10 +10,13 @@ final class TestServer: Sendable {
   let address: ServerAddress
   private let listener: Int32
   private let socketPath: String?
-  private let accepted = Mutex(0)
+  private let counts = Mutex((accepted: 0, closed: 0))
 
   /// How many connections came in.
-  var connections: Int { accepted.withLock { $0 } }
+  var connections: Int { counts.withLock { $0.accepted } }
+
+  /// How many of them this side has not closed.
+  var openConnections: Int { counts.withLock { $0.accepted - $0.closed } }
 
   init(_ place: Place = .tcp, handler: @escaping @Sendable (Connection) -> Void) throws {
     switch place {
@@ -30,10 +33,11 @@ final class TestServer: Sendable {
       while true {
         let fd = accept(listener, nil, nil)
         guard fd >= 0 else { break }
-        self.accepted.withLock { $0 += 1 }
+        self.counts.withLock { $0.accepted += 1 }
         Thread.detachNewThread {
           handler(Connection(fd))
           close(fd)
+          self.counts.withLock { $0.closed += 1 }
         }
       }
       close(listener)
@@ -106,7 +110,7 @@ struct Connection {
     var rest = bytes[...]
     while !rest.isEmpty {
       let count = rest.withUnsafeBytes {
-        Glibc.send(fd, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+        Glibc.send(fd, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
       }
       guard count > 0 else { return false }
       rest = rest.dropFirst(count)
@@ -129,9 +133,9 @@ struct Connection {
     return ContinuousClock.now
   }
 
-  /// Waits without reading, until the client goes or the time is over.
+  /// Lets time pass without reading.
   func pause(milliseconds: Int32) {
-    var poll = pollfd(fd: fd, events: Int16(POLLRDHUP), revents: 0)
+    var poll = pollfd(fd: fd, events: 0, revents: 0)
     _ = Glibc.poll(&poll, 1, milliseconds)
   }
 
@@ -164,14 +168,24 @@ func withServer(
   await client.shutdown()
 }
 
+/// What a request brings, as a value that `#expect` can look into.
+func outcome(_ client: CurlClient, _ request: Request) async -> Result<Response, CurlError> {
+  do {
+    return .success(try await client.send(request))
+  } catch {
+    return .failure(error)
+  }
+}
+
+extension Result where Success == Response, Failure == CurlError {
+  var response: Response? { try? get() }
+
+  var error: CurlError? { if case .failure(let error) = self { error } else { nil } }
+}
+
 /// The error that a request brings; nil when it brings a response.
 func failure(_ client: CurlClient, _ request: Request) async -> CurlError? {
-  do {
-    _ = try await client.send(request)
-    return nil
-  } catch {
-    return error
-  }
+  await outcome(client, request).error
 }
 
 /// A value that one thread sets and a test waits for.
