@@ -43,6 +43,8 @@ final class CurlMulti {
       throw CurlError(.unusable, call: "curl_multi_init", message: "out of memory or file descriptors")
     }
     self.multi = multi
+    // A handle made for want of file descriptors without its wake-up sockets would never hear of a request.
+    try Self.check(curl_multi_wakeup(multi), "curl_multi_wakeup")
     try Self.check(
       drover_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, max(1, idleConnections)), "curl_multi_setopt")
   }

@@ -43,7 +43,7 @@ enum CurlThread {
     end(mailbox, running: serve(mailbox, idleConnections: idleConnections))
   }
 
-  /// Runs transfers until the mailbox ends; returns those that were in flight. Leaves no handle behind.
+  /// Runs transfers until the mailbox ends, leaves no handle behind, and returns what was in flight.
   private static func serve(_ mailbox: Mailbox, idleConnections: Int) -> [Transfer] {
     do {
       let multi = try CurlMulti(idleConnections: idleConnections)

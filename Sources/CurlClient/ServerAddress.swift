@@ -133,6 +133,11 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
 
   /// Reads an `http` or `https` URL.
   public init(url: String) throws(CurlError) {
+    guard !url.lowercased().hasPrefix("unix:") else {
+      throw CurlError(
+        .invalidAddress, call: "URL '\(url.printable)'",
+        message: "a socket and a path are two things: give the path to ask for by itself")
+    }
     let authority = url.firstRange(of: "://")?.upperBound ?? url.startIndex
     let end = url[authority...].firstIndex { "/?#".contains($0) } ?? url.endIndex
     address = try ServerAddress(parsing: String(url[..<end]))

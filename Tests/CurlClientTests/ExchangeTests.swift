@@ -47,6 +47,31 @@ import Testing
     }
   }
 
+  @Test("a body of any bytes crosses both ways")
+  func binary() async throws {
+    try await withServer { connection in
+      guard let body = connection.message()?.body else { return }
+      connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(body.count)\r\n\r\n")
+      connection.send(body)
+    } test: { server, client in
+      let body = (0..<300_000).map { UInt8(truncatingIfNeeded: $0) }
+      let response = await outcome(client, Request(.put, server.endpoint(), body: body)).response
+      #expect(response?.body == body)
+    }
+  }
+
+  @Test("an answer that comes before the body was taken is the response")
+  func earlyAnswer() async throws {
+    try await withServer { connection in
+      connection.send("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+      _ = connection.waitForClose()
+    } test: { server, client in
+      let body = [UInt8](repeating: 0x78, count: 8 << 20)
+      let response = await outcome(client, Request(.post, server.endpoint(), body: body)).response
+      #expect(response?.status == 413)
+    }
+  }
+
   @Test("HEAD brings the header alone, and the connection lives on")
   func head() async throws {
     try await withServer { connection in
@@ -175,6 +200,28 @@ import Testing
     } test: { server, client in
       for _ in 0..<5 { _ = try await client.send(Request(.get, server.endpoint())) }
       #expect(server.connections == 1)
+    }
+  }
+
+  @Test("no more idle connections are kept than configured")
+  func idleConnections() async throws {
+    let arrived = Mailbag()
+    var configuration = CurlClient.Configuration()
+    configuration.idleConnections = 3
+    try await withServer(configuration: configuration) { connection in
+      arrived.put(connection.request() ?? "")
+      while arrived.all.count < 20 { connection.pause(milliseconds: 1) }
+      connection.answer()
+      connection.answerAll()
+    } test: { server, client in
+      await withTaskGroup(of: Int?.self) { group in
+        for _ in 0..<20 {
+          group.addTask { await outcome(client, Request(.get, server.endpoint())).response?.status }
+        }
+        for await status in group { #expect(status == 200) }
+      }
+      #expect(server.connections == 20)
+      _ = try await eventually { server.openConnections == 3 ? true : nil }
     }
   }
 

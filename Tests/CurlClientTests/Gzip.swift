@@ -1,14 +1,3 @@
-import Synchronization
-
-/// Texts that server threads saw, in order.
-final class Mailbag: Sendable {
-  private let texts = Mutex<[String]>([])
-
-  var all: [String] { texts.withLock { $0 } }
-
-  func put(_ text: String) { texts.withLock { $0.append(text) } }
-}
-
 private let gzipHeader: [UInt8] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF]
 
 /// A gzip file of one stored block.

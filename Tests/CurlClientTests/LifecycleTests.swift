@@ -84,6 +84,22 @@ import Testing
     }
   }
 
+  @Test("a client that cannot start says why at every request")
+  func cannotStart() async throws {
+    await #expect(processExitsWith: .success) {
+      var limit = rlimit(rlim_cur: 3, rlim_max: 3)
+      setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+      let client = CurlClient()
+      let request = Request(.get, try Endpoint(url: "http://127.0.0.1:1/"))
+      for _ in 0..<2 {
+        let error = await failure(client, request)
+        #expect(error?.code == .unusable)
+        #expect(error?.shortDescription == "other")
+      }
+      await client.shutdown()
+    }
+  }
+
   @Test("the client's thread blocks SIGPIPE")
   func sigpipe() async throws {
     let client = CurlClient()

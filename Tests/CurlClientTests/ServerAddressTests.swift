@@ -80,6 +80,13 @@ import Testing
     #expect(endpoint.path == path)
   }
 
+  @Test("a URL does not name a Unix socket")
+  func refusesUnixURL() throws {
+    let error = try #require(throws: CurlError.self) { try Endpoint(url: "unix:///run/x.sock/v1") }
+    #expect(error.code == .invalidAddress)
+    #expect(error.description.contains("'unix:///run/x.sock/v1'"))
+  }
+
   @Test("an endpoint's description leaves out the query")
   func describesWithoutQuery() throws {
     #expect(try Endpoint(url: "http://h/a?secret=1").description == "http://h/a")

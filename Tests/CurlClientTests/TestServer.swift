@@ -89,13 +89,18 @@ struct Connection {
   init(_ fd: Int32) { self.fd = fd }
 
   /// The next request, header and body as they came, or nil at the end of the connection.
-  func request() -> String? {
+  func request() -> String? { message().map { String(decoding: $0.head + $0.body, as: UTF8.self) } }
+
+  /// The next request in two parts, or nil at the end of the connection.
+  func message() -> (head: [UInt8], body: [UInt8])? {
     var bytes: [UInt8] = []
     while true {
       if let end = bytes.firstRange(of: Array("\r\n\r\n".utf8)) {
         let head = String(decoding: bytes[..<end.upperBound], as: UTF8.self)
         let length = head.lowercased().firstMatch(of: /content-length: (\d+)/).flatMap { Int($0.1) } ?? 0
-        if bytes.count >= end.upperBound + length { return String(decoding: bytes, as: UTF8.self) }
+        if bytes.count >= end.upperBound + length {
+          return (Array(bytes[..<end.upperBound]), Array(bytes[end.upperBound...]))
+        }
       }
       guard let more = receive() else { return nil }
       bytes += more
@@ -152,11 +157,12 @@ func temporarySocketPath() -> String { "/tmp/curl-client-\(UUID().uuidString).so
 
 /// Runs a test against a server and a client of its own, and ends both.
 func withServer(
-  _ place: TestServer.Place = .tcp, handler: @escaping @Sendable (Connection) -> Void,
+  _ place: TestServer.Place = .tcp, configuration: CurlClient.Configuration = .init(),
+  handler: @escaping @Sendable (Connection) -> Void,
   test: (TestServer, CurlClient) async throws -> Void
 ) async throws {
   let server = try TestServer(place, handler: handler)
-  let client = CurlClient()
+  let client = CurlClient(configuration: configuration)
   do {
     try await test(server, client)
   } catch {
@@ -197,6 +203,15 @@ final class Box<Value: Sendable>: Sendable {
   func wait() async throws -> Value {
     try await eventually { self.value.withLock { $0 } }
   }
+}
+
+/// Texts that server threads saw, in order.
+final class Mailbag: Sendable {
+  private let texts = Mutex<[String]>([])
+
+  var all: [String] { texts.withLock { $0 } }
+
+  func put(_ text: String) { texts.withLock { $0.append(text) } }
 }
 
 struct Timeout: Error {}
