@@ -1,7 +1,6 @@
 #pragma once
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+// No _GNU_SOURCE: it changes the members of fd_set, and the compiler then refuses to load this module
+// beside Swift's own Glibc module. What only _GNU_SOURCE shows is declared here.
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -20,6 +19,19 @@ struct drover_peer {
 /// prctl is variadic, which Swift cannot call.
 static inline int drover_set_parent_death_signal(int signal) {
   return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0);
+}
+
+int accept4(int, struct sockaddr *, socklen_t *, int);
+
+/// Takes a connection that is closed in children and never blocks.
+static inline int drover_accept(int listener) {
+  return accept4(listener, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *, int);
+
+static inline int drover_spawn_close_from(posix_spawn_file_actions_t *actions, int lowest) {
+  return posix_spawn_file_actions_addclosefrom_np(actions, lowest);
 }
 
 static inline int drover_set_nonblocking(int fd) {

@@ -122,7 +122,7 @@ private func spawn(_ pid: inout pid_t, _ words: [String], standardError: String)
   posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0)
   posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0)
   posix_spawn_file_actions_addopen(&files, 2, standardError, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-  posix_spawn_file_actions_addclosefrom_np(&files, 3)
+  drover_spawn_close_from(&files, 3)
 
   var attributes = posix_spawnattr_t()
   posix_spawnattr_init(&attributes)

@@ -99,7 +99,7 @@ public final class DemoFleet: Sendable {
     self.report = report
   }
 
-  /// Runs the demo until it is cancelled; all its QEMUs have ended and its directory is gone on return.
+  /// Runs the demo, once, until it is cancelled; all its QEMUs have ended and its directory is gone on return.
   public func run() async {
     await withTaskGroup(of: Void.self) { group in
       for part in DemoPart.all { group.addTask { await self.repeatUntilCancelled(part) } }
@@ -153,11 +153,10 @@ public final class DemoFleet: Sendable {
 
   private func stall(_ part: DemoPart, _ pair: GuestPair) async throws {
     try await Task.sleep(for: schedule.cutAfter)
-    guard let relay = await pair.relay else { return }
-    relay.cut()
+    await pair.relay?.cut()
     tell(part, .wireCut)
     try await Task.sleep(for: schedule.cutFor)
-    relay.heal()
+    await pair.relay?.heal()
     tell(part, .wireHealed)
     try await arrive(part, pair)
   }

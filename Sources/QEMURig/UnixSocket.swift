@@ -46,7 +46,7 @@ enum UnixSocket {
 
   /// Takes a waiting connection; it fails at once when there is none.
   static func accept(from listener: borrowing Descriptor) throws(RigError) -> Descriptor {
-    try Descriptor(accept4(listener.number, __SOCKADDR_ARG(), nil, flags), "accept4")
+    try Descriptor(drover_accept(listener.number), "accept4")
   }
 
   /// One attempt to connect; it fails at once when nobody listens.
