@@ -38,7 +38,11 @@ let package = Package(
 
     // Pure: no I/O, no clock, no C.
     .target(name: "DroverCore", swiftSettings: librarySettings),
-    .target(name: "Exposition", dependencies: ["DroverCore", "CZlib"], swiftSettings: librarySettings),
+    // What a scrape is kept in, and sent from without copying.
+    .target(name: "KeptBytes", swiftSettings: librarySettings),
+    .target(
+      name: "Exposition", dependencies: ["DroverCore", "KeptBytes", "CZlib"],
+      swiftSettings: librarySettings),
 
     // One room for each dependency on the outside world.
     .target(name: "CurlClient", dependencies: ["CCurl"], swiftSettings: librarySettings),
@@ -71,7 +75,7 @@ let package = Package(
 
     .testTarget(name: "DroverCoreTests", dependencies: ["DroverCore"], swiftSettings: settings),
     .testTarget(
-      name: "ExpositionTests", dependencies: ["DroverCore", "Exposition", "CZlib"],
+      name: "ExpositionTests", dependencies: ["DroverCore", "Exposition", "KeptBytes", "CZlib"],
       resources: [.copy("Fixtures")], swiftSettings: settings),
     .testTarget(name: "MicroHTTPTests", dependencies: ["MicroHTTP"], swiftSettings: settings),
     .testTarget(

@@ -1,0 +1,71 @@
+internal import DroverCore
+
+extension MigrationFamilies {
+  /// The time-outs, and the moments at which they are over.
+  static let budgets: [Family<MigrationView>] = [
+    .gauge(
+      "drover_migration_completion_timeout_seconds", unit: .seconds,
+      labels: ["set_by", "enforced_by", "action"],
+      "Time allowed for the whole migration, who set it, who enforces it, and what happens then."
+    ) { view, sink in
+      guard let budget = view.completion else { return }
+      sink.label("set_by", budget.setBy.rawValue)
+      sink.label("enforced_by", budget.enforcedBy.rawValue)
+      sink.label("action", budget.action.rawValue)
+      sink.sample(budget.timeout)
+    },
+    .gauge(
+      "drover_migration_progress_timeout_seconds", unit: .seconds, labels: ["set_by", "enforced_by"],
+      "Time allowed without a fall of the remaining bytes, who set it, and who enforces it."
+    ) { view, sink in
+      guard let timeout = view.progressTimeout else { return }
+      // QEMU knows no such time-out: it can only come from the configuration, and nobody enforces it.
+      sink.label("set_by", TimeoutOrigin.config.rawValue)
+      sink.label("enforced_by", Enforcer.none.rawValue)
+      sink.sample(timeout)
+    },
+    .gauge(
+      "drover_migration_completion_deadline_timestamp_seconds", unit: .seconds,
+      "When the time for the whole migration is used up; absent where no deadline applies in this phase."
+    ) { $0.completionDeadline },
+    .gauge(
+      "drover_migration_progress_deadline_timestamp_seconds", unit: .seconds,
+      "When the time without a fall of the remaining bytes is used up; moves with each fall."
+    ) { $0.progressDeadline },
+    .gauge(
+      "drover_migration_deadline_uncertainty_seconds", unit: .seconds, labels: ["deadline"],
+      "How much later than exported a deadline may be; 0 where it is known exactly."
+    ) { view, sink in
+      if view.completionDeadline != nil {
+        sink.label("deadline", "completion")
+        sink.sample(.zero)
+      }
+      if view.progressDeadline != nil {
+        sink.label("deadline", "progress")
+        sink.sample(.zero)
+      }
+    },
+  ]
+
+  /// When something last moved, and how often nothing did.
+  static let progress: [Family<MigrationView>] = [
+    .gauge(
+      "drover_migration_last_sent_timestamp_seconds", unit: .seconds, "When the bytes sent last grew."
+    ) { $0.progress?.lastSent },
+    .gauge(
+      "drover_migration_last_remaining_drop_timestamp_seconds", unit: .seconds,
+      "When the remaining bytes last fell."
+    ) { $0.progress?.lastDrop },
+    .gauge(
+      "drover_migration_last_best_timestamp_seconds", unit: .seconds,
+      "When the smallest remaining bytes ever seen were last improved."
+    ) { $0.progress?.lastBest },
+    .counter(
+      "drover_migration_interruptions_total", "Times in which bytes stopped and moved again."
+    ) { $0.interruptions.count },
+    .counter(
+      "drover_migration_interrupted_seconds_total", unit: .seconds,
+      "Length of all interruptions added up, from last byte to first byte."
+    ) { $0.interruptions.total },
+  ]
+}

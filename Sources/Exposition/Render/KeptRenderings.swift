@@ -1,0 +1,103 @@
+internal import DroverCore
+internal import KeptBytes
+
+/// The rendered bytes of migrations that did not change since they were rendered.
+struct KeptRenderings: Sendable {
+  private struct Key: Hashable {
+    let format: ExpositionFormat
+    let coding: ContentCoding
+  }
+
+  /// The samples of a group are the same bytes in both formats.
+  private struct Group {
+    var identity: Pieces?
+    var gzip: Pieces?
+
+    subscript(coding: ContentCoding) -> Pieces? {
+      get { coding == .gzip ? gzip : identity }
+      set { if coding == .gzip { gzip = newValue } else { identity = newValue } }
+    }
+  }
+
+  /// A revision stands for one content of one group for ever.
+  private var groups: [UInt64: Group] = [:]
+  private var headers: [Key: Pieces] = [:]
+  private var lastAsked: [ContentCoding: Moment] = [:]
+  private var offset: EpochOffset?
+
+  /// A clock step smaller than this does not change moments that were rendered already: reading two clocks gives a
+  /// slightly different offset each time, and an unchanged fleet is to make an unchanged scrape.
+  static let offsetTolerance: Int64 = 100
+
+  /// The offset that all moments are shown with; a step of the clock makes everything be rendered again.
+  mutating func settle(_ new: EpochOffset) -> EpochOffset {
+    if let offset, (new.milliseconds &- offset.milliseconds).magnitude < UInt64(Self.offsetTolerance) {
+      return offset
+    }
+    offset = new
+    groups = [:]
+    return new
+  }
+
+  /// Drops what is kept in a coding that nobody has asked for since.
+  mutating func drop(unusedSince moment: Moment) {
+    for (coding, asked) in lastAsked where asked < moment {
+      lastAsked[coding] = nil
+      for revision in groups.keys { groups[revision]?[coding] = nil }
+      groups = groups.filter { $0.value.identity != nil || $0.value.gzip != nil }
+    }
+  }
+
+  /// The lines before the samples, family by family.
+  mutating func headers(
+    in format: ExpositionFormat, with deflater: Deflater?
+  ) throws(DeflateError) -> Pieces {
+    let key = Key(format: format, coding: deflater == nil ? .identity : .gzip)
+    if let kept = headers[key] { return kept }
+    let pieces = try Pieces(headersIn: format).compressed(with: deflater)
+    headers[key] = pieces
+    return pieces
+  }
+
+  /// The samples of all groups, rendering those that changed and forgetting those that are gone.
+  mutating func samples(
+    of snapshot: FleetSnapshot, with deflater: Deflater?, offset: EpochOffset, now: Moment
+  ) throws(DeflateError) -> [Pieces] {
+    let coding: ContentCoding = deflater == nil ? .identity : .gzip
+    lastAsked[coding] = now
+    let revisions = Set(snapshot.groups.map(\.revision))
+    groups = groups.filter { revisions.contains($0.key) }
+
+    let isComplete = snapshot.groups.allSatisfy { groups[$0.revision]?[coding] != nil }
+    var sink = SampleSink(capacity: isComplete ? 0 : 1 << 19, offset: offset)
+    var samples: [Pieces] = []
+    samples.reserveCapacity(snapshot.groups.count)
+    for group in snapshot.groups {
+      var kept = groups[group.revision] ?? Group()
+      if let pieces = kept[coding] {
+        samples.append(pieces)
+        continue
+      }
+      let plain = kept.identity ?? Pieces(group.views, using: &sink)
+      let pieces = try plain.compressed(with: deflater)
+      kept[coding] = pieces
+      groups[group.revision] = kept
+      samples.append(pieces)
+    }
+    return samples
+  }
+
+  /// Bytes that are kept.
+  var byteCount: Int {
+    groups.values.reduce(0) { $0 + ($1.identity?.block.count ?? 0) + ($1.gzip?.block.count ?? 0) }
+      + headers.values.reduce(0) { $0 + $1.block.count }
+  }
+}
+
+extension Pieces {
+  /// The pieces compressed, or as they are where there is nothing to compress with.
+  fileprivate func compressed(with deflater: Deflater?) throws(DeflateError) -> Pieces {
+    guard let deflater else { return self }
+    return try Pieces(compressing: self, with: deflater)
+  }
+}
