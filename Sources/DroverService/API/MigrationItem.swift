@@ -1,0 +1,154 @@
+internal import DroverCore
+
+/// A migration as `/api/v1/migrations` shows it.
+///
+/// Times are RFC 3339 in UTC, durations numbers of seconds, sizes whole bytes. What is not known is absent, except for
+/// `namespace` and `host`, one of which is null.
+public struct MigrationItem: Codable, Hashable, Sendable {
+  /// Identifies the migration for ever.
+  public var id: String
+  /// The back end's configured name.
+  public var backend: String
+  /// The VM's namespace, with KubeVirt.
+  @OrNull public var namespace: String?
+  /// The VM's host, with libvirt and QEMU.
+  @OrNull public var host: String?
+  /// The VM's name.
+  public var vm: String
+  /// The phase now.
+  public var phase: String
+  /// Whether it will end by itself.
+  public var verdict: String
+  /// What the verdict rests on, in words and numbers.
+  public var evidence: String
+  /// Node or host that the guest leaves; empty where it is not known.
+  public var source: String
+  /// Node or host that it goes to; empty where it is not known.
+  public var target: String
+  /// Who asked for it.
+  public var origin: String
+  /// Where the guest runs: `source`, `target`, `both`, `none` or `unknown`.
+  public var guestRunsOn: String
+
+  /// When this was written, by the clock that all other times are of.
+  public var asOf: Timestamp
+  /// When it was created, where that is known apart from its start.
+  public var createdAt: Timestamp?
+  /// When it started.
+  public var startedAt: Timestamp
+  /// When the phase was entered.
+  public var phaseEnteredAt: Timestamp
+  /// When the source last answered.
+  public var sampledAt: Timestamp
+  /// How long ago that was, in seconds.
+  public var sampleAgeSeconds: Double
+  /// When the present trend ends it.
+  public var expectedEndAt: Timestamp?
+
+  /// Part that needs no more sending, 0 to 1.
+  public var progressRatio: Double?
+  /// Guest memory and copied disks together.
+  public var sizeBytes: UInt64?
+  /// Bytes still to be sent.
+  public var remainingBytes: UInt64?
+  /// Fewest remaining bytes seen so far.
+  public var bestRemainingBytes: UInt64?
+  /// Bytes sent so far, repeats included.
+  public var transferredBytes: UInt64?
+  /// Throughput.
+  public var transferBytesPerSecond: UInt64?
+  /// Rate at which the guest dirties memory.
+  public var dirtyBytesPerSecond: UInt64?
+  /// Configured bandwidth cap.
+  public var bandwidthLimitBytesPerSecond: UInt64?
+  /// Passes over the memory; 1 during the first.
+  public var iterations: UInt64?
+  /// Part of the CPU time that auto-converge takes from the guest, 0 to 1.
+  public var cpuThrottleRatio: Double?
+  /// Downtime that the source expects.
+  public var expectedDowntimeSeconds: Double?
+  /// Longest downtime that is configured.
+  public var downtimeLimitSeconds: Double?
+  /// Downtime that was measured.
+  public var downtimeSeconds: Double?
+
+  /// The budget for the whole migration.
+  public var completion: Budget?
+  /// The budget without a fall of the remaining bytes.
+  public var progress: Budget?
+  /// Times in which bytes stopped and moved again.
+  public var interruptions: Pauses
+  /// How it ended; absent while it has not.
+  public var ending: End?
+
+  /// One time-out and how much of it is used.
+  public struct Budget: Codable, Hashable, Sendable {
+    /// The time-out.
+    public var timeoutSeconds: Double
+    /// Part of the time-out that is used; absent where no deadline applies in this phase.
+    public var usedSeconds: Double?
+    /// When it is used up; absent where no deadline applies in this phase.
+    public var deadlineAt: Timestamp?
+    /// Who set the time-out.
+    public var setBy: String
+    /// Who ends the migration then.
+    public var enforcedBy: String
+    /// What happens then; told for the completion budget only.
+    public var action: String?
+  }
+
+  /// Times in which bytes stopped and moved again.
+  public struct Pauses: Codable, Hashable, Sendable {
+    /// How many.
+    public var count: UInt64
+    /// Their lengths added up.
+    public var seconds: Double
+  }
+
+  /// How a migration ended.
+  public struct End: Codable, Hashable, Sendable {
+    /// `succeeded`, `failed` or `aborted`.
+    public var outcome: String
+    /// Why it did not succeed.
+    public var cause: String?
+    /// Whether the source said so (`reported`), or it was `inferred`.
+    public var certainty: String
+    /// The source's own words; may be empty.
+    public var text: String
+    /// When it ended.
+    public var endedAt: Timestamp
+    /// How long it took.
+    public var durationSeconds: Double
+  }
+}
+
+/// The answer to `GET /api/v1/migrations`.
+public struct MigrationList: Codable, Hashable, Sendable {
+  /// Migrations, oldest start first; by id where they started together.
+  public var items: [MigrationItem]
+
+  /// Sorts migrations into a list.
+  public init(_ items: [MigrationItem]) {
+    self.items = items.sorted { ($0.startedAt, $0.id) < ($1.startedAt, $1.id) }
+  }
+}
+
+/// A text that is null, not left out, where there is none.
+@propertyWrapper
+public struct OrNull: Codable, Hashable, Sendable {
+  /// The text.
+  public var wrappedValue: String?
+
+  /// Wraps a text or nothing.
+  public init(wrappedValue: String?) { self.wrappedValue = wrappedValue }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    wrappedValue = container.decodeNil() ? nil : try container.decode(String.self)
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    if let wrappedValue { try container.encode(wrappedValue) } else { try container.encodeNil() }
+  }
+}

@@ -1,0 +1,55 @@
+public import DroverCore
+
+/// What a migration can be named by.
+public protocol MigrationNames {
+  /// Its identifier.
+  var lookupID: String { get }
+  /// Other names: `namespace/vm` or `host/vm`.
+  var lookupNames: [String] { get }
+  /// Whether it is over; running ones are preferred.
+  var isOver: Bool { get }
+}
+
+extension MigrationView: MigrationNames {
+  public var lookupID: String { identity.id.description }
+  public var lookupNames: [String] { ["\(identity.vm.scope.name)/\(identity.vm.name)"] }
+}
+
+extension MigrationItem: MigrationNames {
+  public var lookupID: String { id }
+  public var lookupNames: [String] { ["\(scope)/\(vm)"] }
+  public var isOver: Bool { ending != nil }
+
+  /// The namespace or host, whichever there is.
+  public var scope: String { namespace ?? host ?? "" }
+}
+
+/// Which migration somebody meant.
+public enum MigrationLookup<Migration: MigrationNames & Sendable>: Sendable {
+  /// Exactly this one.
+  case found(Migration)
+  /// None has this name.
+  case none
+  /// Several have, and none may be guessed.
+  case ambiguous([Migration])
+
+  /// Looks for an identifier, else for `namespace/vm` or `host/vm`; running migrations come before ended ones.
+  public init(_ typed: String, in migrations: some Sequence<Migration>) {
+    var running: [Migration] = []
+    var over: [Migration] = []
+    for migration in migrations {
+      if migration.lookupID == typed {
+        self = .found(migration)
+        return
+      }
+      guard migration.lookupNames.contains(typed) else { continue }
+      if migration.isOver { over.append(migration) } else { running.append(migration) }
+    }
+    let candidates = running.isEmpty ? over : running
+    switch candidates.count {
+    case 0: self = .none
+    case 1: self = .found(candidates[0])
+    default: self = .ambiguous(candidates)
+    }
+  }
+}

@@ -1,0 +1,50 @@
+public import DroverCore
+internal import Glibc
+internal import Synchronization
+
+/// This machine's clocks.
+///
+/// Moments come from CLOCK_BOOTTIME, which never jumps and runs on while the machine sleeps. The offset to Unix time is
+/// held constant over small corrections of the wall clock, so that an unchanged fleet makes an unchanged scrape.
+public final class SystemTimepiece: Timepiece {
+  private let held = Mutex(HeldOffset())
+
+  /// A timepiece that has not looked at the wall clock yet.
+  public init() {}
+
+  public func now() -> Moment { Moment(milliseconds: Self.read(.boottime)) }
+
+  public func epochOffset() -> EpochOffset {
+    let difference = Self.read(.realtime) &- Self.read(.boottime)
+    return held.withLock { $0.update(EpochOffset(milliseconds: difference)) }
+  }
+
+  enum Clock: Int32 {
+    case realtime = 0
+    case boottime = 7
+  }
+
+  /// Milliseconds on one of Linux's clocks.
+  static func read(_ clock: Clock) -> Int64 {
+    var time = timespec()
+    clock_gettime(clock.rawValue, &time)
+    return Int64(time.tv_sec) &* 1000 &+ Int64(time.tv_nsec) / 1_000_000
+  }
+}
+
+/// An offset that follows the true one only when it is off by `tolerance` or more.
+struct HeldOffset {
+  /// Smallest deviation that is followed, in milliseconds.
+  static let tolerance: Int64 = 50
+
+  private var held: EpochOffset?
+
+  mutating func update(_ measured: EpochOffset) -> EpochOffset {
+    if let held {
+      let (deviation, overflow) = measured.milliseconds.subtractingReportingOverflow(held.milliseconds)
+      if !overflow, deviation.magnitude < Self.tolerance.magnitude { return held }
+    }
+    held = measured
+    return measured
+  }
+}

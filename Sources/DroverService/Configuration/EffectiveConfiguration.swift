@@ -1,0 +1,134 @@
+internal import DroverCore
+
+/// A configuration with all its defaults, as `drover check-config` shows it.
+///
+/// Its description is itself a valid configuration file; encoded, it has the same keys.
+public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertible {
+  private let root: Value
+
+  /// Spells out a configuration.
+  public init(_ configuration: Configuration) {
+    root = .mapping([
+      ("backends", .list(configuration.backends.map(Self.value))),
+      ("timeouts", Self.value(configuration.timeouts)),
+      (
+        "verdict",
+        .mapping([
+          ("stalledAfter", .duration(configuration.stalledAfter)), ("passes", .integer(configuration.passes)),
+          ("dirtyRatio", .number(configuration.dirtyRatio)),
+        ])
+      ),
+      ("retention", .duration(configuration.retention)),
+      (
+        "metrics",
+        .mapping([
+          ("vms", .text(configuration.vms.rawValue)), ("maxMigrations", .integer(configuration.maxMigrations)),
+        ])
+      ),
+    ])
+  }
+
+  /// The configuration as YAML.
+  public var description: String { root.lines(indentation: "").joined(separator: "\n") + "\n" }
+
+  /// Encodes the configuration with the keys of the file; durations as Prometheus writes them.
+  public func encode(to encoder: any Encoder) throws { try root.encode(to: encoder) }
+
+  private static func value(_ backend: Configuration.Backend) -> Value {
+    switch backend {
+    case .qemu(let qemu):
+      .mapping([
+        (
+          "qemu",
+          .mapping([
+            ("name", .text(qemu.name.rawValue)), ("sockets", .list(qemu.sockets.map(Value.text))),
+            ("events", .boolean(qemu.events)), ("host", .text(qemu.host)), ("timeouts", value(qemu.timeouts)),
+          ])
+        )
+      ])
+    }
+  }
+
+  private static func value(_ timeouts: BudgetSettings) -> Value {
+    .mapping([
+      ("completionPerGiB", .duration(timeouts.completionPerGiB)), ("progress", .duration(timeouts.progress)),
+    ])
+  }
+}
+
+private enum Value: Encodable, Sendable {
+  case mapping([(String, Value)])
+  case list([Value])
+  case text(String)
+  case integer(Int)
+  case number(Double)
+  case boolean(Bool)
+
+  static func duration(_ duration: Duration) -> Value { .text(PrometheusDuration.format(duration)) }
+
+  func lines(indentation: String) -> [String] {
+    switch self {
+    case .mapping(let pairs):
+      pairs.flatMap { key, value in
+        if let inline = value.inline { return ["\(indentation)\(key): \(inline)"] }
+        return ["\(indentation)\(key):"] + value.lines(indentation: indentation + "  ")
+      }
+    case .list(let entries):
+      entries.flatMap { entry in
+        if let inline = entry.inline { return ["\(indentation)- \(inline)"] }
+        let lines = entry.lines(indentation: indentation + "  ")
+        return ["\(indentation)- \(lines.first?.dropFirst(indentation.utf8.count + 2) ?? "")"] + lines.dropFirst()
+      }
+    default: []
+    }
+  }
+
+  /// The value where it needs no lines of its own.
+  private var inline: String? {
+    switch self {
+    case .text(let text): isPlain(text) ? text : "\"\(escaped(text))\""
+    case .integer(let number): "\(number)"
+    case .number(let number): "\(number)"
+    case .boolean(let boolean): "\(boolean)"
+    case .list(let entries): entries.isEmpty ? "[]" : nil
+    case .mapping: nil
+    }
+  }
+
+  /// Words and durations need no quotes; what could be a number or a boolean has them.
+  private func isPlain(_ text: String) -> Bool {
+    ["blocked", "all", "none"].contains(text) || (text.first?.isNumber == true && text.last?.isLetter == true
+      && (try? PrometheusDuration.parse(text)) != nil)
+  }
+
+  private func escaped(_ text: String) -> String {
+    text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    switch self {
+    case .mapping(let pairs):
+      var container = encoder.container(keyedBy: Key.self)
+      for (key, value) in pairs { try container.encode(value, forKey: Key(stringValue: key)) }
+    case .list(let entries):
+      var container = encoder.unkeyedContainer()
+      for entry in entries { try container.encode(entry) }
+    case .text(let text): try scalar(text, encoder)
+    case .integer(let number): try scalar(number, encoder)
+    case .number(let number): try scalar(number, encoder)
+    case .boolean(let boolean): try scalar(boolean, encoder)
+    }
+  }
+
+  private func scalar(_ value: some Encodable, _ encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(value)
+  }
+
+  private struct Key: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+  }
+}

@@ -1,0 +1,64 @@
+internal import Glibc
+internal import Synchronization
+
+/// Takes log lines.
+public protocol LogOutput: Sendable {
+  /// Takes one whole line with its newline; called from any thread.
+  func write(_ line: [UInt8])
+}
+
+/// Writes each line to a descriptor in one `write(2)`.
+///
+/// A reader that has stopped reading holds Drover up for at most `patience`, once; from then on lines are dropped until
+/// there is room again, and their number is told.
+public final class DescriptorLogOutput: LogOutput {
+  /// The process's standard error.
+  public static let standardError = DescriptorLogOutput(descriptor: STDERR_FILENO)
+
+  private let descriptor: Int32
+  private let patience: Int32
+  private let dropped = Mutex(0)
+
+  /// Writes to a descriptor that stays open for as long as this lives.
+  ///
+  /// - Parameter patience: Longest wait for room, in milliseconds.
+  public init(descriptor: Int32, patience: Int32 = 200) {
+    self.descriptor = descriptor
+    self.patience = patience
+  }
+
+  public func write(_ line: [UInt8]) {
+    dropped.withLock { dropped in
+      guard hasRoom(waiting: dropped == 0 ? patience : 0) else {
+        dropped += 1
+        return
+      }
+      if dropped > 0 {
+        send(Array("level=warn msg=\"log lines dropped: nobody read them\" count=\(dropped)\n".utf8))
+        dropped = 0
+        guard hasRoom(waiting: patience) else {
+          dropped = 1
+          return
+        }
+      }
+      send(line)
+    }
+  }
+
+  /// Whether a line may be written without blocking: a pipe that polls as writable takes PIPE_BUF bytes.
+  private func hasRoom(waiting milliseconds: Int32) -> Bool {
+    var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+    return poll(&request, 1, milliseconds) > 0
+  }
+
+  private func send(_ line: [UInt8]) {
+    var rest = line[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      // There is nowhere to tell that standard error is gone.
+      guard count > 0 else { return }
+      rest = rest.dropFirst(count)
+    }
+  }
+}

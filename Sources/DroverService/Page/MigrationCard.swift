@@ -1,0 +1,122 @@
+/// One migration on the page.
+enum MigrationCard {
+  static func running(_ item: MigrationItem) -> HTML {
+    """
+    <article class="\(tone(item))" aria-label="\(item.scope)/\(item.vm)">
+    <h3>\(item.scope)/\(item.vm) \(tag(item))</h3>
+    <p class="where"><b>\(Words.plain(item.phase))</b> for \(Words.duration(age(item, item.phaseEnteredAt)))\
+    \(way(item)) · <span class="\(item.isOld ? "bad" : "dim")">data \(Words.duration(item.sampleAgeSeconds.rounded(.down))) old</span></p>
+    \(alarm(item))\(evidence(item))<dl>
+    \(progress(item))\(budget("Completion budget", item.completion, item))\(budget("Progress budget", item.progress, item))</dl>
+    <p class="facts">\(facts(item))</p>
+    <p class="id"><a href="./api/v1/migrations/\(item.id)">\(item.id)</a></p>
+    </article>
+
+    """
+  }
+
+  static func ended(_ item: MigrationItem) -> HTML {
+    guard let ending = item.ending else { return "" }
+    let cause: HTML =
+      ending.cause.map { "\(Words.plain($0)) <span class=\"dim\">(\(ending.certainty))</span> · " } ?? ""
+    return """
+      <article class="over \(tone(item))" aria-label="\(item.scope)/\(item.vm)">
+      <h3>\(item.scope)/\(item.vm) \(tag(item))</h3>
+      <p class="where">\(cause)ended \(Words.relative(-age(item, ending.endedAt))) at \(ending.endedAt.time) UTC, took \
+      \(Words.duration(ending.durationSeconds))\(way(item))</p>
+      \(alarm(item))\(ending.text.isEmpty ? "" : "<p class=\"why\">\(ending.text)</p>\n" as HTML)\
+      <p class="facts">\(facts(item))</p>
+      <p class="id"><a href="./api/v1/migrations/\(item.id)">\(item.id)</a></p>
+      </article>
+
+      """
+  }
+
+  private static func tone(_ item: MigrationItem) -> String {
+    if item.urgency.isBad || item.isOld { return "bad" }
+    if let ending = item.ending { return ending.outcome == "succeeded" ? "good" : ending.outcome == "failed" ? "bad" : "warn" }
+    if item.urgency != .calm { return "warn" }
+    return item.verdict == "converging" ? "good" : ""
+  }
+
+  private static func tag(_ item: MigrationItem) -> HTML {
+    let words = item.ending?.outcome ?? (item.verdict == "unknown" ? "no verdict" : Words.plain(item.verdict))
+    return "<span class=\"tag \(tone(item))\">\(words)</span>"
+  }
+
+  private static func way(_ item: MigrationItem) -> HTML {
+    guard !item.source.isEmpty || !item.target.isEmpty else { return "" }
+    return " · \(item.source.isEmpty ? "?" : item.source) → \(item.target.isEmpty ? "?" : item.target)"
+  }
+
+  private static func alarm(_ item: MigrationItem) -> HTML {
+    guard let alarm = item.guestAlarm else { return "" }
+    return "<p class=\"alarm\" role=\"alert\">\(alarm)</p>\n"
+  }
+
+  private static func evidence(_ item: MigrationItem) -> HTML {
+    guard item.phase == "precopy" else { return "" }
+    return "<p class=\"why\">\(item.evidence)</p>\n"
+  }
+
+  private static func progress(_ item: MigrationItem) -> HTML {
+    guard let remaining = item.remainingBytes else { return "" }
+    let size = item.sizeBytes.map { " of \(Words.size($0))" } ?? ""
+    let ending = item.expectedEndAt.map {
+      "; expected end \(Words.relative($0.seconds(since: item.asOf))), \($0.time) UTC"
+    }
+    return row(
+      "Progress", item.progressRatio, shown: item.progressRatio.map(Words.percent), tone: "",
+      "\(Words.size(remaining))\(size) remaining\(ending ?? "")")
+  }
+
+  private static func budget(_ name: String, _ budget: MigrationItem.Budget?, _ item: MigrationItem) -> HTML {
+    guard let budget else { return "" }
+    guard let deadline = budget.deadlineAt, let used = budget.usedSeconds, budget.timeoutSeconds > 0 else {
+      return row(name, nil, shown: nil, tone: "", "no deadline in this phase")
+    }
+    let ratio = used / budget.timeoutSeconds
+    let enforcer = budget.enforcedBy == "none" ? "enforced by nobody" : "enforced by \(budget.enforcedBy)"
+    return row(
+      name, ratio, shown: Words.duration(used.rounded(.down)), tone: ratio >= 0.9 ? "bad" : ratio >= 0.7 ? "warn" : "",
+      "of \(Words.duration(budget.timeoutSeconds)); ends by \(deadline.time) UTC: "
+        + "\(Words.left(deadline.seconds(since: item.asOf))); \(enforcer)")
+  }
+
+  private static func row(_ name: String, _ ratio: Double?, shown: String?, tone: String, _ words: String) -> HTML {
+    let bar: HTML
+    if let ratio {
+      let permille = Int((min(max(ratio, 0), 1) * 1000).rounded(.down))
+      bar = "<progress class=\"\(tone)\" max=\"1000\" value=\"\(permille)\" aria-label=\"\(name)\">\(shown ?? "")</progress>"
+    } else {
+      bar = ""
+    }
+    return "<div><dt>\(name)</dt><dd>\(bar)<b>\(shown ?? "")</b> <span>\(words)</span></dd></div>\n"
+  }
+
+  private static func facts(_ item: MigrationItem) -> HTML {
+    let interruptions = item.interruptions
+    let facts: [(String, String?)] = [
+      ("sends", item.transferBytesPerSecond.map(Words.rate)),
+      ("dirties", item.isOver ? nil : item.dirtyBytesPerSecond.map(Words.rate)),
+      ("sent", item.transferredBytes.map(Words.size)),
+      ("best remaining", item.isOver ? nil : item.bestRemainingBytes.map(Words.size)),
+      ("passes", item.iterations.map { "\($0)" }),
+      ("throttled", item.cpuThrottleRatio.flatMap { $0 > 0 ? Words.percent($0) : nil }),
+      ("expected downtime", item.isOver ? nil : item.expectedDowntimeSeconds.map(Words.duration)),
+      ("downtime", item.downtimeSeconds.map(Words.duration)),
+      ("downtime limit", item.downtimeLimitSeconds.map(Words.duration)),
+      (
+        "interruptions",
+        interruptions.count == 0 ? "none" : "\(interruptions.count) (\(Words.duration(interruptions.seconds)))"
+      ),
+      ("guest runs on", item.guestRunsOn == "unknown" ? nil : item.guestRunsOn),
+      ("back end", item.backend),
+    ]
+    return HTML.join(facts.compactMap { name, value in value.map { "<span>\(name) <b>\($0)</b></span> " } })
+  }
+
+  private static func age(_ item: MigrationItem, _ moment: Timestamp) -> Double {
+    max(0, item.asOf.seconds(since: moment)).rounded(.down)
+  }
+}

@@ -1,0 +1,98 @@
+internal import Glibc
+
+/// What Linux tells of this process: the values of the `process_*` families that Prometheus' clients export.
+///
+/// A field is nil where its file cannot be read or does not say it.
+public struct ProcessStatistics: Hashable, Sendable {
+  /// User and system time, in seconds.
+  public internal(set) var cpuSeconds: Double?
+  /// Open file descriptors.
+  public internal(set) var openDescriptors: UInt64?
+  /// Soft limit of open file descriptors; `UInt64.max` where there is none.
+  public internal(set) var maxDescriptors: UInt64?
+  /// Virtual memory, in bytes.
+  public internal(set) var virtualMemoryBytes: UInt64?
+  /// Soft limit of virtual memory, in bytes; `UInt64.max` where there is none.
+  public internal(set) var maxVirtualMemoryBytes: UInt64?
+  /// Resident memory, in bytes.
+  public internal(set) var residentMemoryBytes: UInt64?
+  /// Start of the process, in seconds since 1970.
+  public internal(set) var startTimeSeconds: Double?
+  /// Bytes that the process's network namespace received over IP.
+  public internal(set) var networkReceivedBytes: UInt64?
+  /// Bytes that the process's network namespace sent over IP.
+  public internal(set) var networkTransmittedBytes: UInt64?
+
+  /// Reads the statistics of this process; a handful of short reads from /proc, which do not block.
+  public static func current() -> ProcessStatistics {
+    ProcessStatistics(
+      stat: contents("/proc/self/stat"), systemStat: contents("/proc/stat"), limits: contents("/proc/self/limits"),
+      netstat: contents("/proc/self/net/netstat"), openDescriptors: countDescriptors(),
+      ticksPerSecond: sysconf(Int32(_SC_CLK_TCK)), pageSize: sysconf(Int32(_SC_PAGESIZE)))
+  }
+
+  init(
+    stat: String, systemStat: String, limits: String, netstat: String, openDescriptors: UInt64?,
+    ticksPerSecond: Int, pageSize: Int
+  ) {
+    self.openDescriptors = openDescriptors
+    maxDescriptors = Self.limit("Max open files", in: limits)
+    maxVirtualMemoryBytes = Self.limit("Max address space", in: limits)
+    networkReceivedBytes = Self.counter("InOctets", of: "IpExt:", in: netstat)
+    networkTransmittedBytes = Self.counter("OutOctets", of: "IpExt:", in: netstat)
+
+    // The command in brackets may hold spaces and brackets: the fields begin behind the last one.
+    guard let bracket = stat.utf8.lastIndex(of: UInt8(ascii: ")")), ticksPerSecond > 0 else { return }
+    let fields = stat[stat.index(after: bracket)...].split(whereSeparator: \.isWhitespace)
+    // proc(5) counts from 1 and the state is its field 3.
+    func field(_ number: Int) -> UInt64? { fields.count > number - 3 ? UInt64(fields[number - 3]) : nil }
+    let ticks = Double(ticksPerSecond)
+    if let user = field(14), let system = field(15) { cpuSeconds = (Double(user) + Double(system)) / ticks }
+    if let start = field(22), let boot = Self.bootTime(in: systemStat) {
+      startTimeSeconds = Double(boot) + Double(start) / ticks
+    }
+    virtualMemoryBytes = field(23)
+    residentMemoryBytes = field(24).map { $0 &* UInt64(max(0, pageSize)) }
+  }
+
+  private static func bootTime(in text: String) -> UInt64? {
+    text.split(separator: "\n").first { $0.hasPrefix("btime ") }.flatMap { UInt64($0.dropFirst(6)) }
+  }
+
+  private static func limit(_ name: String, in text: String) -> UInt64? {
+    guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix(name + " ") }) else { return nil }
+    let soft = line.dropFirst(name.count).split(separator: " ").first
+    return soft == "unlimited" ? .max : soft.flatMap { UInt64($0) }
+  }
+
+  /// Names stand in one line and values in the next, both behind the group's name.
+  private static func counter(_ name: String, of group: String, in text: String) -> UInt64? {
+    let lines = text.split(separator: "\n").map { $0.split(separator: " ") }.filter { $0.first == group[...] }
+    guard lines.count == 2, let column = lines[0].firstIndex(of: name[...]), column < lines[1].count
+    else { return nil }
+    return UInt64(lines[1][column])
+  }
+
+  private static func contents(_ path: String) -> String {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return "" }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 16 << 10)
+    while true {
+      let count = read(descriptor, &chunk, chunk.count)
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { return String(decoding: bytes, as: UTF8.self) }
+      bytes += chunk[..<count]
+    }
+  }
+
+  private static func countDescriptors() -> UInt64? {
+    guard let directory = opendir("/proc/self/fd") else { return nil }
+    defer { closedir(directory) }
+    var count: UInt64 = 0
+    while readdir(directory) != nil { count += 1 }
+    // ".", "..", and the descriptor that reads this.
+    return count >= 3 ? count - 3 : nil
+  }
+}

@@ -1,0 +1,106 @@
+extension MigrationTables {
+  typealias Fact = (String, TextTable.Cell)
+
+  /// Blocks of facts with their titles; what is not known is left out.
+  func details(_ item: MigrationItem) -> [(title: String, facts: [Fact])] {
+    [
+      ("", identity(item)), ("Verdict", verdict(item)), ("Budgets", budgets(item)), ("Copy", copy(item)),
+      ("End", end(item)),
+    ].filter { !$0.1.isEmpty }
+  }
+
+  private func identity(_ item: MigrationItem) -> [Fact] {
+    facts([
+      ("id", item.id), ("backend", item.backend),
+      ("from", item.source), ("to", item.target), ("asked for by", item.origin == "unknown" ? nil : Words.plain(item.origin)),
+      ("phase", "\(Words.plain(item.phase)), \(since(item, item.phaseEnteredAt))"),
+      ("started", "\(item.startedAt), \(Words.relative(item.startedAt.seconds(since: item.asOf)))"),
+    ]) + [
+      ("guest runs on", TextTable.Cell(item.guestRunsOn, item.guestAlarm == nil ? .none : .red)),
+      (
+        "last answer",
+        TextTable.Cell(Words.relative(-item.sampleAgeSeconds) + (item.isOld ? " (old)" : ""), item.isOld ? .red : .none)
+      ),
+    ]
+  }
+
+  private func verdict(_ item: MigrationItem) -> [Fact] {
+    guard !item.isOver else { return [] }
+    return [("verdict", TextTable.Cell(Words.plain(item.verdict), colour(item)))]
+      + facts([
+        ("because", item.evidence),
+        ("expected end", item.expectedEndAt.map { "\($0), \(Words.relative($0.seconds(since: item.asOf)))" }),
+      ])
+  }
+
+  private func budgets(_ item: MigrationItem) -> [Fact] {
+    guard !item.isOver else { return [] }
+    return facts([
+      ("completion", item.completion.map { budget($0, item, without: "no deadline in this phase") } ?? "no time-out known"),
+      ("progress", item.progress.map { budget($0, item, without: "no deadline in this phase") } ?? "no time-out"),
+    ])
+  }
+
+  private func budget(_ budget: MigrationItem.Budget, _ item: MigrationItem, without: String) -> String {
+    let enforcer = budget.enforcedBy == "none" ? "enforced by nobody" : "enforced by \(budget.enforcedBy)"
+    guard let deadline = budget.deadlineAt, let used = budget.usedSeconds, budget.timeoutSeconds > 0 else {
+      return "\(without) (time-out \(Words.duration(budget.timeoutSeconds)))"
+    }
+    return "\(style.bar(used / budget.timeoutSeconds, width: 16)) \(Words.duration(used)) of "
+      + "\(Words.duration(budget.timeoutSeconds)), \(Words.left(deadline.seconds(since: item.asOf))) "
+      + "(\(deadline)), \(enforcer)"
+  }
+
+  private func copy(_ item: MigrationItem) -> [Fact] {
+    facts([
+      ("progress", item.progressRatio.map { "\(style.bar($0, width: 16)) \(Words.percent($0))" }),
+      ("remaining", item.remainingBytes.map { remaining in
+        Words.size(remaining) + (item.sizeBytes.map { " of \(Words.size($0))" } ?? "")
+          + (item.bestRemainingBytes.map { ", best \(Words.size($0))" } ?? "")
+      }),
+      ("sent", item.transferredBytes.map(Words.size)),
+      ("rate", item.transferBytesPerSecond.map { rate in
+        Words.rate(rate) + (item.bandwidthLimitBytesPerSecond.map { ", capped at \(Words.rate($0))" } ?? "")
+      }),
+      ("dirtied", item.dirtyBytesPerSecond.map(Words.rate)),
+      ("passes", item.iterations.map { "\($0)" }),
+      ("guest throttled", item.cpuThrottleRatio.flatMap { $0 > 0 ? Words.percent($0) : nil }),
+      ("downtime", downtime(item)),
+      ("interruptions", item.interruptions.count > 0 ? interruptions(item) : nil),
+    ])
+  }
+
+  private func end(_ item: MigrationItem) -> [Fact] {
+    guard let ending = item.ending else { return [] }
+    return [("outcome", TextTable.Cell(ending.outcome, colour(item)))]
+      + facts([
+        ("cause", ending.cause.map { "\(Words.plain($0)) (\(ending.certainty))" }), ("said", ending.text),
+        ("ended", "\(ending.endedAt), \(Words.relative(-max(0, item.asOf.seconds(since: ending.endedAt))))"),
+        ("took", Words.duration(ending.durationSeconds)),
+      ])
+  }
+
+  private func downtime(_ item: MigrationItem) -> String? {
+    let parts = [
+      item.downtimeSeconds.map { Words.duration($0) },
+      item.expectedDowntimeSeconds.map { "expected \(Words.duration($0))" },
+      item.downtimeLimitSeconds.map { "limit \(Words.duration($0))" },
+    ].compactMap(\.self)
+    return parts.isEmpty ? nil : parts.joined(separator: ", ")
+  }
+
+  private func interruptions(_ item: MigrationItem) -> String {
+    "\(item.interruptions.count), \(Words.duration(item.interruptions.seconds)) in all"
+  }
+
+  private func since(_ item: MigrationItem, _ moment: Timestamp) -> String {
+    "for \(Words.duration(max(0, item.asOf.seconds(since: moment)).rounded(.down)))"
+  }
+
+  private func facts(_ pairs: [(String, String?)]) -> [Fact] {
+    pairs.compactMap { name, value in
+      guard let value, !value.isEmpty else { return nil }
+      return (name, TextTable.Cell(value))
+    }
+  }
+}
