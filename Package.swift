@@ -46,7 +46,8 @@ let package = Package(
 
     // One room for each dependency on the outside world.
     .target(name: "CurlClient", dependencies: ["CCurl"], swiftSettings: librarySettings),
-    .target(name: "MicroHTTP", dependencies: ["CMicroHTTP", "CLinux"], swiftSettings: librarySettings),
+    .target(
+      name: "MicroHTTP", dependencies: ["CMicroHTTP", "CLinux", "KeptBytes"], swiftSettings: librarySettings),
     .target(
       name: "QEMUBackend",
       dependencies: ["DroverCore", "CLinux", .product(name: "Logging", package: "swift-log")],
@@ -58,7 +59,7 @@ let package = Package(
     .target(
       name: "DroverService",
       dependencies: [
-        "DroverCore", "Exposition", "MicroHTTP", "QEMUBackend",
+        "DroverCore", "Exposition", "KeptBytes", "MicroHTTP", "QEMUBackend",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
       ],
@@ -77,7 +78,7 @@ let package = Package(
     .testTarget(
       name: "ExpositionTests", dependencies: ["DroverCore", "Exposition", "KeptBytes", "CZlib"],
       resources: [.copy("Fixtures")], swiftSettings: settings),
-    .testTarget(name: "MicroHTTPTests", dependencies: ["MicroHTTP"], swiftSettings: settings),
+    .testTarget(name: "MicroHTTPTests", dependencies: ["KeptBytes", "MicroHTTP"], swiftSettings: settings),
     .testTarget(
       name: "CurlClientTests", dependencies: ["CurlClient", "MicroHTTP"], swiftSettings: settings),
     .testTarget(

@@ -1,0 +1,111 @@
+internal import DroverCore
+internal import Exposition
+internal import MicroHTTP
+
+/// What every answer is made of.
+struct Routes: Sendable {
+  let monitor: FleetMonitor
+  let renderer: ScrapeRenderer
+  let clock: any Timepiece
+  let build: BuildInfo
+  let reloader: Reloader
+
+  func router(telemetryPath: String) -> Router {
+    var router = Router()
+    if telemetryPath != "/" { router.on(.get, "/", .immediate { _ in page(telemetryPath: telemetryPath) }) }
+    router.on(.get, telemetryPath, .immediate { scrape($0) })
+    // A busy server is alive: a probe must not be told to come again later.
+    router.on(.get, "/-/healthy", isLimited: false, .immediate { _ in .text("drover is healthy\n") })
+    router.on(.get, "/-/ready", isLimited: false, .immediate { _ in ready() })
+    router.on(.post, "/-/reload", .deferred { await reload($0) })
+    router.on(.get, "/api/v1/migrations", .immediate { list($0) })
+    router.on(.get, "/api/v1/migrations/{id}", .immediate { show($0) })
+    return router
+  }
+
+  private func scrape(_ request: Request) -> Response {
+    let parts: Set<ScrapePart>
+    do {
+      parts = try Set(collect: request.queryValues("collect[]"))
+    } catch {
+      return .problem(status: 400, detail: "\(error)")
+    }
+    let agreed = Negotiation(
+      accept: request.headers.joined("Accept"), acceptEncoding: request.headers.joined("Accept-Encoding"))
+    let scrape = renderer.render(
+      monitor.snapshot(), parts: parts, as: agreed,
+      in: RenderContext(
+        now: clock.now(), epochOffset: clock.epochOffset(), build: build, configuration: reloader.state,
+        process: parts.contains(.exporter) ? .current() : nil, vms: reloader.vms))
+    var headers = Headers()
+    for field in scrape.headerFields { headers[field.name] = field.value }
+    return Response(headers: headers, body: .segments(scrape.slices))
+  }
+
+  private func page(telemetryPath: String) -> Response {
+    let body = StatusPage.render(
+      snapshot: monitor.snapshot(), epochOffset: clock.epochOffset(), now: clock.now(), build: build,
+      telemetryPath: telemetryPath)
+    var headers = Headers()
+    for field in StatusPage.headers { headers[field.name] = field.value }
+    return Response(headers: headers, body: .bytes(body))
+  }
+
+  private func ready() -> Response {
+    let waiting = monitor.snapshot().backends.filter { !$0.hasAttempted }.map(\.descriptor.name.rawValue)
+    guard waiting.isEmpty else {
+      return .text("waiting for the first attempt of: \(waiting.joined(separator: ", "))\n", status: 503)
+    }
+    return .text("drover is ready\n")
+  }
+
+  private func reload(_ request: Request) async -> Response {
+    guard ControlSocket.mayAdminister(request) else {
+      return .problem(
+        status: 403,
+        detail: "only root and drover's own user may have the configuration re-read, over the control socket")
+    }
+    switch reloader.reload() {
+    case .done: return .text("configuration re-read\n")
+    case .failed(let reason): return .problem(status: 422, detail: reason)
+    }
+  }
+
+  private func list(_ request: Request) -> Response {
+    json(request, MigrationList(monitor.snapshot(), epochOffset: clock.epochOffset(), now: clock.now()))
+  }
+
+  private func show(_ request: Request) -> Response {
+    let typed = request.parameters["id"] ?? ""
+    switch MigrationLookup(typed, in: monitor.snapshot().migrations) {
+    case .found(let view):
+      return json(request, MigrationItem(view, epochOffset: clock.epochOffset(), now: clock.now()))
+    case .none:
+      return .problem(status: 404, detail: "no migration is called \(typed); /api/v1/migrations lists them")
+    case .ambiguous(let candidates):
+      let ids = candidates.map(\.lookupID).joined(separator: ", ")
+      return .problem(status: 409, detail: "\(typed) can be several migrations: \(ids); name one by its id")
+    }
+  }
+
+  private func json(_ request: Request, _ value: some Encodable) -> Response {
+    let type = "application/json"
+    guard Negotiation.accepts(type, request.headers.joined("Accept")) else {
+      return .notAcceptable(offered: [type])
+    }
+    do {
+      return Response(
+        headers: ["Content-Type": type, "Cache-Control": "no-store"], body: .bytes(try APICoding.encode(value)))
+    } catch {
+      return .problem(status: 500, detail: "the answer could not be encoded: \(error)")
+    }
+  }
+}
+
+extension Headers {
+  /// Several fields of one name mean the same as one whose values are joined by commas; nil where there is none.
+  fileprivate func joined(_ name: String) -> String? {
+    let values = values(of: name)
+    return values.isEmpty ? nil : values.joined(separator: ",")
+  }
+}

@@ -1,0 +1,137 @@
+internal import DroverCore
+internal import Exposition
+internal import Glibc
+internal import Logging
+internal import QEMUBackend
+internal import Synchronization
+
+/// Where the configuration comes from: a file, and what the flags add to it.
+struct ConfigurationSource: Sendable {
+  var file: String?
+  var qemuSockets: [String]
+
+  func load() throws(ConfigurationError) -> Configuration {
+    let base: Configuration = if let file { try .load(file: file) } else { Configuration() }
+    return try base.adding(qemuSockets: qemuSockets)
+  }
+}
+
+/// What came of a wish to re-read the configuration.
+enum ReloadResult: Sendable {
+  case done
+  case failed(String)
+}
+
+/// Puts a configuration into force, and replaces it by another while everything runs.
+final class Reloader: Sendable {
+  private struct InForce {
+    var configuration = Configuration()
+    var state = ConfigurationState()
+  }
+
+  private let source: ConfigurationSource?
+  private let monitor: FleetMonitor
+  private let supervisor: BackendSupervisor
+  private let clock: any Timepiece
+  private let log: Logger
+  private let inForce = Mutex(InForce())
+
+  init(
+    source: ConfigurationSource?, monitor: FleetMonitor, supervisor: BackendSupervisor, clock: any Timepiece,
+    log: Logger
+  ) {
+    self.source = source
+    self.monitor = monitor
+    self.supervisor = supervisor
+    self.clock = clock
+    self.log = log
+  }
+
+  /// How the configuration was last read.
+  var state: ConfigurationState { inForce.withLock(\.state) }
+
+  /// Which VMs the configuration in force shows.
+  var vms: VMSelection { inForce.withLock(\.configuration.vms) }
+
+  /// Puts the first configuration into force.
+  func begin(with configuration: Configuration) throws {
+    try inForce.withLock { try change(&$0, to: configuration) }
+  }
+
+  /// Reads the configuration again; one with a fault changes nothing.
+  ///
+  /// The lock is held throughout: two reloads at once come one after the other.
+  func reload() -> ReloadResult {
+    inForce.withLock { inForce in
+      do {
+        try change(&inForce, to: try source?.load() ?? inForce.configuration)
+        log.info("configuration re-read", metadata: ["back_ends": "\(inForce.configuration.backends.count)"])
+        return .done
+      } catch {
+        inForce.state.isValid = false
+        log.error("configuration refused, the old one stays in force", metadata: ["error": "\(error)"])
+        return .failed("\(error)")
+      }
+    }
+  }
+
+  private func change(_ inForce: inout InForce, to configuration: Configuration) throws {
+    let old = inForce.configuration.backends
+    let fresh = try configuration.backends.filter { backend in !old.contains { $0.watchesAlike(backend) } }
+      .map(makeBackend)
+    for backend in old where !configuration.backends.contains(where: { $0.watchesAlike(backend) }) {
+      supervisor.stop(backend.name)
+    }
+    fresh.forEach(supervisor.start)
+    monitor.apply(configuration.tracker, budgets: configuration.budgets)
+    inForce.configuration = configuration
+    inForce.state = ConfigurationState(isValid: true, loadedAt: clock.now())
+  }
+
+  /// The one place that knows every kind of back end.
+  private func makeBackend(_ backend: Configuration.Backend) throws -> any MigrationBackend {
+    switch backend {
+    case .qemu(let qemu):
+      let configuration = QEMUConfiguration(
+        name: qemu.name, sockets: qemu.sockets, host: qemu.host.isEmpty ? Self.hostName : qemu.host,
+        events: qemu.events, budget: qemu.timeouts)
+      try configuration.validate()
+      return QEMUBackend(configuration: configuration, clock: clock, log: log)
+    }
+  }
+
+  private static let hostName: String = {
+    var buffer = [CChar](repeating: 0, count: 256)
+    guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+    return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }()
+}
+
+extension Configuration {
+  var tracker: MigrationTracker.Settings {
+    MigrationTracker.Settings(
+      verdict: VerdictSettings(stalledAfter: stalledAfter, passes: passes, dirtyRatio: dirtyRatio),
+      retention: retention, maxMigrations: maxMigrations)
+  }
+
+  var budgets: [BackendName: BudgetSettings] {
+    Dictionary(backends.map { ($0.name, $0.timeouts) }) { $1 }
+  }
+}
+
+extension Configuration.Backend {
+  var timeouts: BudgetSettings {
+    switch self {
+    case .qemu(let qemu): qemu.timeouts
+    }
+  }
+
+  /// Whether both watch the same in the same way: then a change of time-outs needs no restart.
+  func watchesAlike(_ other: Self) -> Bool {
+    switch (self, other) {
+    case (.qemu(var a), .qemu(let b)):
+      a.timeouts = b.timeouts
+      return a == b
+    }
+  }
+}

@@ -1,0 +1,93 @@
+internal import DroverCore
+public import Exposition
+public import Logging
+public import MicroHTTP
+internal import QEMUBackend
+internal import Synchronization
+
+/// What the command line decides.
+public struct ServiceOptions: Sendable {
+  /// The configuration file; nil for the defaults.
+  public var configurationFile: String?
+  /// Sockets of QEMUs that the command line adds, one back end each.
+  public var qemuSockets: [String] = []
+  /// Where to listen; one that cannot be had ends the start.
+  public var listeners: [Listener] = []
+  /// Where to listen too; one that cannot be had is a warning.
+  public var optionalListeners: [Listener] = []
+  /// The path of the metrics.
+  public var telemetryPath = "/metrics"
+  /// Which Drover this is.
+  public var build: BuildInfo
+  /// What clients may use.
+  public var limits = Limits()
+
+  /// Listens nowhere and watches nothing.
+  public init(build: BuildInfo) { self.build = build }
+}
+
+/// The daemon, from start to stop: back ends, tracker and HTTP server.
+public final class Service: Sendable {
+  /// Where clients connect, with the ports that the kernel chose.
+  public let addresses: [ListenAddress]
+  /// The fleet as it is known.
+  public let monitor: FleetMonitor
+
+  private let server: HTTPServer
+  private let supervisor: BackendSupervisor
+  private let reloader: Reloader
+
+  /// Reads the configuration, binds every address and prepares every back end; nothing is watched yet.
+  public convenience init(_ options: ServiceOptions, log: Logger) throws {
+    let source = ConfigurationSource(file: options.configurationFile, qemuSockets: options.qemuSockets)
+    try self.init(options, source: source, configuration: source.load(), log: log, clock: SystemTimepiece())
+  }
+
+  /// Serves a configuration that comes from no file: a reload reads nothing and changes nothing.
+  public convenience init(_ options: ServiceOptions, configuration: Configuration, log: Logger) throws {
+    try self.init(options, source: nil, configuration: configuration, log: log, clock: SystemTimepiece())
+  }
+
+  private init(
+    _ options: ServiceOptions, source: ConfigurationSource?, configuration: Configuration, log: Logger,
+    clock: SystemTimepiece
+  ) throws {
+    monitor = FleetMonitor(settings: configuration.tracker, clock: clock, log: log)
+    supervisor = BackendSupervisor(monitor: monitor)
+    reloader = Reloader(
+      source: source, monitor: monitor, supervisor: supervisor, clock: clock, log: log)
+    try reloader.begin(with: configuration)
+
+    let routes = Routes(
+      monitor: monitor, renderer: ScrapeRenderer(), clock: clock, build: options.build, reloader: reloader)
+    server = try Self.bind(options, router: routes.router(telemetryPath: options.telemetryPath), log: log)
+    addresses = server.boundAddresses
+  }
+
+  private static func bind(_ options: ServiceOptions, router: Router, log: Logger) throws -> HTTPServer {
+    func bind(_ listeners: [Listener]) throws -> HTTPServer {
+      try HTTPServer(listeners: listeners, router: router, limits: options.limits) { log.warning("\($0)") }
+    }
+    guard !options.optionalListeners.isEmpty else { return try bind(options.listeners) }
+    do {
+      return try bind(options.listeners + options.optionalListeners)
+    } catch {
+      // If it was one of the others, this throws the same again.
+      let server = try bind(options.listeners)
+      log.warning("no control socket", metadata: ["error": "\(error)"])
+      return server
+    }
+  }
+
+  /// Re-reads the configuration; a bad file keeps the old one in force, and is logged.
+  public func reload() async { _ = reloader.reload() }
+
+  /// Watches and serves until cancelled.
+  public func run() async throws {
+    try await withThrowingDiscardingTaskGroup { group in
+      group.addTask { await self.supervisor.run() }
+      group.addTask { await self.monitor.keepTicking() }
+      group.addTask { try await self.server.run() }
+    }
+  }
+}

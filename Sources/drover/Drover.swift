@@ -1,0 +1,19 @@
+import ArgumentParser
+import Exposition
+
+@main
+struct Drover: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "drover",
+    abstract: "Watches live migrations of virtual machines and exports them as Prometheus metrics.",
+    discussion: """
+      drover demo shows it at work with real guests on this machine.
+      drover serve --qemu.socket /run/guest.qmp watches a QEMU of yours.
+      """,
+    version: "drover \(build.version) (revision \(build.revision.isEmpty ? "unknown" : build.revision))",
+    subcommands: [
+      Serve.self, Demo.self, List.self, Show.self, Watch.self, CheckConfig.self, LeashCommand.self,
+    ])
+
+  static let build = BuildInfo(version: "0.1.0", revision: BuildRevision.text)
+}

@@ -1,0 +1,20 @@
+import ArgumentParser
+import DroverService
+
+struct List: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "List migrations, running and lately ended.", aliases: ["ls"])
+
+  @OptionGroup var client: ClientOptions
+
+  @Option(help: "Form of the answer: table or json.")
+  var output = OutputFormat.table
+
+  func run() async throws {
+    let list = try await client.makeClient().migrations()
+    switch output {
+    case .table: print(MigrationTables(.standardOutput).list(list.items), terminator: "")
+    case .json: try printJSON(list)
+    }
+  }
+}

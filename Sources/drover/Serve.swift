@@ -1,0 +1,118 @@
+import ArgumentParser
+import DroverService
+import Logging
+import MicroHTTP
+
+struct Serve: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Watch back ends and serve what they do.",
+    discussion: """
+      Back ends come from the configuration file and from flags, together. With neither, drover serves its own
+      health only.
+
+      SIGHUP and POST /-/reload (control socket) re-read the file; SIGTERM and SIGINT end the service.
+      """)
+
+  @Option(name: .customLong("config.file"), help: "Configuration file (YAML).", completion: .file())
+  var configurationFile: String?
+
+  @Option(
+    name: .customLong("qemu.socket"),
+    help: ArgumentHelp(
+      "A QMP socket, or a quoted glob of them; may be repeated. Each is a back end of its own.", valueName: "path"),
+    completion: .file())
+  var qemuSockets: [String] = []
+
+  @OptionGroup(title: "Web")
+  var web: WebOptions
+
+  @OptionGroup(title: "Log")
+  var logging: LogOptions
+
+  func run() async throws {
+    let log = logging.makeLogger()
+    var options = try web.serviceOptions(environment: .current)
+    options.configurationFile = configurationFile
+    options.qemuSockets = qemuSockets
+
+    let service = try Service(options, log: log)
+    log.info("drover serves", metadata: [
+      "version": "\(Drover.build.version)", "addresses": "\(service.addresses.map(\.description).joined(separator: " "))",
+    ])
+    try await runUntilSignal(reload: { await service.reload() }) { try await service.run() }
+    log.info("drover has ended")
+  }
+}
+
+/// Where and how to serve; shared by `serve` and `demo`.
+struct WebOptions: ParsableArguments {
+  @Option(
+    name: .customLong("web.listen-address"),
+    help: ArgumentHelp(
+      "Where to serve: :10950, 127.0.0.1:10950, [::1]:10950; port 0 takes a free one. May be repeated.",
+      valueName: "address"))
+  var listenAddresses: [String] = []
+
+  @Option(name: .customLong("web.telemetry-path"), help: ArgumentHelp("Path of the metrics.", valueName: "path"))
+  var telemetryPath = "/metrics"
+
+  @Option(
+    name: .customLong("web.max-requests"),
+    help: ArgumentHelp("Most requests at a time on one address; 0 for no limit.", valueName: "n"))
+  var maxRequests = Limits().maxRequests
+
+  @Option(
+    name: .customLong("control.socket"),
+    help: ArgumentHelp(
+      """
+      Unix socket for commands of this machine. Default: control.sock in $RUNTIME_DIRECTORY, in /run/drover for \
+      root, else in $XDG_RUNTIME_DIR/drover.
+      """, valueName: "path"),
+    completion: .file())
+  var controlSocket: String?
+
+  func validate() throws {
+    guard telemetryPath.hasPrefix("/"), !telemetryPath.hasPrefix("/-/"), !telemetryPath.hasPrefix("/api/"),
+      telemetryPath.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "{") })
+    else {
+      throw ValidationError("--web.telemetry-path \(telemetryPath): give a path such as /metrics")
+    }
+    guard maxRequests >= 0 else { throw ValidationError("--web.max-requests \(maxRequests): give 0 or more") }
+  }
+
+  func serviceOptions(
+    environment: Environment, defaultAddress: String = ":10950"
+  ) throws -> ServiceOptions {
+    var options = ServiceOptions(build: Drover.build)
+    let addresses = listenAddresses.isEmpty ? [defaultAddress] : listenAddresses
+    options.listeners = try addresses.map { Listener(try ListenAddress($0)) }
+    if let controlSocket {
+      options.listeners.append(Listener(.unix(path: controlSocket), createsDirectory: true))
+    } else if let path = ControlSocket.defaultPath(environment: environment) {
+      options.optionalListeners = [Listener(.unix(path: path), createsDirectory: true)]
+    }
+    options.telemetryPath = telemetryPath
+    options.limits.maxRequests = maxRequests
+    return options
+  }
+}
+
+struct LogOptions: ParsableArguments {
+  @Option(name: .customLong("log.level"), help: "Least level that is logged: \(names(LogLevel.self)).")
+  var level = LogLevel.info
+
+  @Option(name: .customLong("log.format"), help: "Form of a line: \(names(LogFormat.self)).")
+  var format = LogFormat.logfmt
+
+  func makeLogger() -> Logger {
+    let (level, format) = (level, format)
+    return Logger(label: "drover") { DroverLogHandler(label: $0, format: format, level: level) }
+  }
+
+  private static func names<T: CaseIterable & RawRepresentable<String>>(_: T.Type) -> String {
+    T.allCases.map(\.rawValue).joined(separator: ", ")
+  }
+}
+
+extension LogLevel: ExpressibleByArgument {}
+extension LogFormat: ExpressibleByArgument {}
