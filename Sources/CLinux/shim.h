@@ -2,6 +2,7 @@
 // No _GNU_SOURCE: it changes the members of fd_set, and the compiler then refuses to load this module
 // beside Swift's own Glibc module. What only _GNU_SOURCE shows is declared here.
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/epoll.h>
@@ -37,4 +38,10 @@ static inline int drover_spawn_close_from(posix_spawn_file_actions_t *actions, i
 static inline int drover_set_nonblocking(int fd) {
   int flags = fcntl(fd, F_GETFL);
   return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+int pthread_setname_np(pthread_t, const char *);
+
+static inline int drover_name_thread(pthread_t thread, const char *name) {
+  return pthread_setname_np(thread, name);
 }

@@ -1,0 +1,363 @@
+internal import DroverCore
+internal import Logging
+
+/// The VM behind a socket.
+struct QMPSubject: Hashable, Sendable {
+  var vm: VMRef
+  var domain: DomainKey
+  var memory: Bytes?
+}
+
+/// One look at a QEMU: the answers to `query-migrate` and to what was asked with it.
+struct QMPLook {
+  var answer: MigrateAnswer
+  var runState: String?
+  var takenAt: Moment
+  var interval: Duration
+  var epoch: EpochOffset
+}
+
+/// Follows the migrations of one QEMU: looks and events in, observations out.
+struct MigrationWatch: Sendable {
+  enum Note {
+    case tell(BackendMessage)
+    case log(Logger.Level, String)
+  }
+
+  private struct Job {
+    var last: MigrationObservation
+    /// Moment of the answer less its `total-time`: stays the same for one job.
+    var origin: Moment?
+    var totalTime: Duration?
+  }
+
+  private var job: Job?
+  /// The last migration, while QEMU still shows it: its guest may be started again.
+  private var ended: MigrationObservation?
+  /// The last answer that spoke of no running job; nil before the first.
+  private var rest: MigrateAnswer?
+  private var inbound: InboundState?
+  private var news = News()
+  private var unknownStatus: String?
+
+  private struct InboundState: Equatable {
+    var isActive: Bool
+    var guestRuns: Bool?
+  }
+
+  /// What events have said since the last answer to `query-migrate`.
+  private struct News {
+    /// A job began then.
+    var began: Moment?
+    /// The final status of the job before it.
+    var final: String?
+    var guestStopped = false
+    var shutdownReason: String?
+  }
+
+  /// Phase of the migration that is followed; nil where there is none.
+  var phase: Phase? { job?.last.phase }
+  /// Whether something moves, in or out.
+  var isBusy: Bool { job != nil || inbound?.isActive == true }
+  /// Bandwidth and downtime limits as asked last; set by the owner.
+  var parameters: ParametersAnswer?
+  /// Capacity of the disks that are copied; set by the owner.
+  var disks: Bytes?
+
+  mutating func heard(_ event: QMPEvent, at now: Moment) {
+    switch event.name {
+    case "STOP": news.guestStopped = true
+    case "RESUME": news.guestStopped = false
+    case "SHUTDOWN": news.shutdownReason = event.reason ?? ""
+    case "RESET": news.shutdownReason = nil
+    case "MIGRATION":
+      switch event.status {
+      case "setup": news.began = now
+      case "completed", "failed", "cancelled": if news.began == nil { news.final = event.status }
+      default: break
+      }
+    default: break
+    }
+  }
+
+  /// What was announced before this answer; to be taken when `query-migrate` is answered, since what is announced
+  /// later belongs to the next answer.
+  mutating func announcement() -> Announcement {
+    defer {
+      news.began = nil
+      news.final = nil
+      news.guestStopped = false
+    }
+    return Announcement(began: news.began, final: news.final)
+  }
+
+  struct Announcement: Equatable {
+    var began: Moment?
+    var final: String?
+  }
+
+  mutating func take(_ look: QMPLook, of subject: QMPSubject, after heard: Announcement) -> [Note] {
+    var notes: [Note] = []
+    if let status = look.answer.status, status != unknownStatus,
+      case .unknown = SourceStatus(status, runState: nil)
+    {
+      notes.append(.log(.warning, "QEMU tells a migration status unknown to Drover: \(status.prefix(64))"))
+      unknownStatus = status
+    }
+    if job != nil, heard.began != nil { endUnseen(look, final: heard.final, into: &notes) }
+    switch MigrationRole(look.answer, runState: look.runState, followsJob: job != nil) {
+    case .destination:
+      endReplaced(look, into: &notes)
+      arrive(look, subject, into: &notes)
+      rest = look.answer
+    case .none:
+      endReplaced(look, into: &notes)
+      leave(subject, runState: look.runState, into: &notes)
+      rest = look.answer
+    case .source:
+      leave(subject, runState: look.runState, into: &notes)
+      follow(look, subject, heard, into: &notes)
+    }
+    return notes
+  }
+
+  /// The process is gone, as far as its socket tells.
+  mutating func processGone(_ subject: QMPSubject?, at now: Moment) -> [Note] {
+    var notes: [Note] = []
+    if let job { notes.append(.tell(.migration(Self.lost(job, news, at: now)))) }
+    if inbound != nil, let subject {
+      tellInbound(InboundState(isActive: false, guestRuns: false), subject, into: &notes)
+    }
+    self = MigrationWatch()
+    return notes
+  }
+
+  // MARK: - At the source
+
+  private mutating func follow(
+    _ look: QMPLook, _ subject: QMPSubject, _ heard: Announcement, into notes: inout [Note]
+  ) {
+    if let job, !isSame(job, look) { endUnseen(look, final: nil, into: &notes) }
+    switch SourceStatus(look.answer.status ?? "", runState: look.runState) {
+    case .running(let phase):
+      proceed(look, subject, phase, heard, into: &notes)
+    case .unknown:
+      proceed(look, subject, job?.last.phase ?? .precopy, heard, into: &notes)
+    case .ended(let outcome):
+      finish(look, subject, outcome, heard, into: &notes)
+    }
+  }
+
+  private mutating func proceed(
+    _ look: QMPLook, _ subject: QMPSubject, _ phase: Phase, _ heard: Announcement, into notes: inout [Note]
+  ) {
+    var job = self.job ?? begin(look, subject, at: heard.began)
+    let total = look.answer.totalTime
+    if job.origin == nil { job.origin = total.map { look.takenAt - $0 } }
+    job.totalTime = total ?? job.totalTime
+    update(&job.last, look, subject, phase)
+    job.last.guestOnSource = phase.isPostcopy ? false : sourceHoldsGuest(look.runState)
+    job.last.guestOnTarget = phase == .postcopy ? true : nil
+    notes.append(.tell(.migration(job.last)))
+    self.job = job
+    ended = nil
+  }
+
+  private mutating func finish(
+    _ look: QMPLook, _ subject: QMPSubject, _ outcome: Outcome, _ heard: Announcement,
+    into notes: inout [Note]
+  ) {
+    defer {
+      rest = look.answer
+      job = nil
+      parameters = nil
+      disks = nil
+    }
+    // Nobody knows when the first final answer came to be: counting it would count it again after each restart.
+    let isNews = rest != nil && rest != look.answer || heard.began != nil
+    guard job != nil || isNews else {
+      retell(look, into: &notes)
+      return
+    }
+    var last = (job ?? begin(look, subject, at: heard.began)).last
+    let phaseBefore = last.phase
+    update(&last, look, subject, outcome.phase)
+    last.guestOnSource = Self.holdsGuest(look.runState, after: outcome, of: phaseBefore)
+    last.guestOnTarget = outcome == .succeeded ? true : nil
+    var ending = Ending(outcome: outcome, certainty: .reported, endedAt: look.takenAt)
+    ending.text = look.answer.errorText ?? ""
+    switch outcome {
+    case .succeeded:
+      ending.duration = look.answer.totalTime
+      if let duration = ending.duration, let origin = job?.origin, let sampled = job?.last.takenAt {
+        ending.endedAt = min(look.takenAt, max(sampled, origin + duration))
+      }
+    case .aborted:
+      ending.cause = .userAbort
+    case .failed:
+      let reason = FailureReason(errorText: look.answer.errorText, runState: look.runState, in: phaseBefore)
+      ending.cause = reason.cause
+      ending.certainty = reason.certainty
+    }
+    last.ending = ending
+    notes.append(.tell(.migration(last)))
+    ended = last
+  }
+
+  /// A guest that is started, or stopped, behind a migration that is over runs twice, or nowhere.
+  private mutating func retell(_ look: QMPLook, into notes: inout [Note]) {
+    guard var ended, let outcome = ended.phase.outcome,
+      let onSource = Self.holdsGuest(look.runState, after: outcome, of: ended.phase),
+      onSource != ended.guestOnSource
+    else { return }
+    ended.guestOnSource = onSource
+    ended.takenAt = look.takenAt
+    notes.append(.tell(.migration(ended)))
+    self.ended = ended
+  }
+
+  /// QEMU shows the end before the run state has followed: `finish-migrate` then is what it was, not what it is.
+  private static func holdsGuest(_ runState: String?, after outcome: Outcome, of phase: Phase) -> Bool? {
+    guard let runState else { return nil }
+    if outcome == .succeeded { return runState == "running" }
+    if phase.isPostcopy && runState == "finish-migrate" { return false }
+    return sourceHoldsGuest(runState)
+  }
+
+  private func begin(_ look: QMPLook, _ subject: QMPSubject, at announced: Moment?) -> Job {
+    let start = look.answer.totalTime.map { look.takenAt - $0 } ?? announced ?? look.takenAt
+    let id = MigrationID(
+      domain: subject.domain, startedUnixMilliseconds: look.epoch.unixMilliseconds(start))
+    return Job(
+      last: MigrationObservation(
+        id: id, vm: subject.vm, domain: subject.domain, takenAt: look.takenAt, startedAt: start,
+        phase: .preparing))
+  }
+
+  private func update(
+    _ observation: inout MigrationObservation, _ look: QMPLook, _ subject: QMPSubject, _ phase: Phase
+  ) {
+    observation.takenAt = look.takenAt
+    observation.phase = phase
+    observation.sample = Sample(
+      look.answer, phase: phase, parameters: parameters, last: observation.sample)
+    observation.samplingInterval = look.interval
+    observation.facts.source = subject.vm.scope.name
+    let copied = observation.sample.disk.flatMap { disks ?? $0.total } ?? 0
+    if let memory = subject.memory, observation.facts.size.map({ $0 < memory + copied }) ?? true {
+      observation.facts.size = memory + copied
+    }
+  }
+
+  /// One job's `total-time` neither falls back nor falls behind the clock.
+  private func isSame(_ job: Job, _ look: QMPLook) -> Bool {
+    guard let total = look.answer.totalTime else {
+      return look.answer.status != "setup" || job.last.phase == .preparing
+    }
+    if let before = job.totalTime, total < before { return false }
+    // The time of a job that is over stands still.
+    guard look.answer.status != "completed", let origin = job.origin else { return true }
+    return look.takenAt - total <= origin + .seconds(2)
+  }
+
+  // MARK: - Ends that nobody reported
+
+  /// Another job has begun: how the one before ended was not seen.
+  private mutating func endUnseen(_ look: QMPLook, final: String?, into notes: inout [Note]) {
+    guard let job else { return }
+    var last = job.last
+    last.takenAt = look.takenAt
+    last.guestOnSource = sourceHoldsGuest(look.runState)
+    last.guestOnTarget = nil
+    var ending = Ending(
+      outcome: .failed, cause: .unknown, certainty: .inferred,
+      text: "another migration of this guest began before the end of this one was seen", endedAt: look.takenAt
+    )
+    if let final, case .ended(let outcome) = SourceStatus(final, runState: nil) {
+      ending.outcome = outcome
+      ending.certainty = .reported
+      ending.cause = outcome == .succeeded ? nil : outcome == .aborted ? .userAbort : .unknown
+    }
+    last.phase = ending.outcome.phase
+    last.ending = ending
+    notes.append(.tell(.migration(last)))
+    self.job = nil
+  }
+
+  /// The QEMU that answers has no job, so it is not the one that had it.
+  private mutating func endReplaced(_ look: QMPLook, into notes: inout [Note]) {
+    if let job { notes.append(.tell(.migration(Self.lost(job, news, at: look.takenAt)))) }
+    job = nil
+    ended = nil
+  }
+
+  private static func lost(_ job: Job, _ news: News, at now: Moment) -> MigrationObservation {
+    var last = job.last
+    let before = last.phase
+    last.takenAt = now
+    last.guestOnSource = false
+    last.guestOnTarget = nil
+    var ending = Ending(
+      outcome: .failed, cause: before.isPostcopy ? .postcopyBroken : .sourceLost, certainty: .inferred,
+      text: "the source's QEMU is gone", endedAt: now)
+    switch (news.final, news.shutdownReason) {
+    case ("completed", _):
+      ending.outcome = .succeeded
+      ending.cause = nil
+      ending.certainty = .reported
+      ending.text = ""
+      last.guestOnTarget = true
+    case (_, "guest-shutdown"):
+      ending.cause = .guestShutdown
+      ending.certainty = .reported
+      ending.text = "the guest shut down, and its QEMU is gone"
+    case (_, "guest-panic"):
+      ending.cause = .guestCrashed
+      ending.certainty = .reported
+      ending.text = "the guest panicked, and its QEMU is gone"
+    case _ where before == .switchover || news.guestStopped && !before.isPostcopy:
+      ending.text = "the source went away during the switchover; the guest may run on the target"
+    default: break
+    }
+    if let reason = news.shutdownReason, ending.certainty == .inferred {
+      ending.text += " (SHUTDOWN, \(reason))"
+    }
+    last.phase = ending.outcome.phase
+    last.ending = ending
+    return last
+  }
+
+  // MARK: - At the destination
+
+  private mutating func arrive(_ look: QMPLook, _ subject: QMPSubject, into notes: inout [Note]) {
+    let isActive =
+      switch look.answer.status {
+      case "active", "postcopy-active", "postcopy-paused", "postcopy-recover", "postcopy-recover-setup",
+        "device", "colo":
+        true
+      default: false
+      }
+    tellInbound(
+      InboundState(isActive: isActive, guestRuns: look.runState.map { $0 == "running" }), subject,
+      into: &notes)
+  }
+
+  private mutating func leave(_ subject: QMPSubject, runState: String?, into notes: inout [Note]) {
+    guard let inbound, inbound.isActive else { return }
+    tellInbound(
+      InboundState(isActive: false, guestRuns: runState.map { $0 == "running" }), subject, into: &notes)
+  }
+
+  private mutating func tellInbound(
+    _ state: InboundState, _ subject: QMPSubject, into notes: inout [Note]
+  ) {
+    guard state != inbound else { return }
+    inbound = state
+    notes.append(
+      .tell(
+        .inbound(
+          InboundObservation(
+            vm: subject.vm, host: subject.vm.scope.name, domain: subject.domain, isActive: state.isActive,
+            guestRuns: state.guestRuns))))
+  }
+}
