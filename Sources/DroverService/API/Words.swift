@@ -18,11 +18,13 @@ public enum Words {
   /// A rate in binary units: `41.8 MiB/s`.
   public static func rate(_ bytesPerSecond: UInt64) -> String { size(bytesPerSecond) + "/s" }
 
-  /// A length of time in its two largest units: `350ms`, `12s`, `2m 5s`, `1h 46m`, `3d 4h`; rounded down.
+  /// A length of time in its two largest units: `350ms`, `1.8s`, `12s`, `2m 5s`, `1h 46m`, `3d 4h`; rounded down.
   public static func duration(_ seconds: Double) -> String {
     guard seconds.isFinite else { return "unknown" }
     let milliseconds = Int64(min(max(seconds, 0), 1e12) * 1000 + 0.5)
     guard milliseconds >= 1000 else { return milliseconds == 0 ? "0s" : "\(milliseconds)ms" }
+    let tenth = milliseconds / 100 % 10
+    if milliseconds < 10_000, tenth > 0 { return "\(milliseconds / 1000).\(tenth)s" }
     let whole = milliseconds / 1000
     let parts = [(whole / 86_400, "d"), (whole / 3600 % 24, "h"), (whole / 60 % 60, "m"), (whole % 60, "s")]
     let first = parts.firstIndex { $0.0 > 0 } ?? 3
@@ -60,7 +62,7 @@ public enum Words {
     case .firstPass: "first pass: the dirty rate is measured at its end"
     case .tooFewSamples: "too few samples yet"
     case .still(let sent, let drop, let remaining):
-      "no bytes sent for \(duration(sent.inSeconds)), none fewer remaining for \(duration(drop.inSeconds))"
+      "no bytes sent for \(duration(sent.inSeconds)), remaining has not fallen for \(duration(drop.inSeconds))"
         + (remaining.map { "; \(size($0.count)) remaining" } ?? "")
     case .passesDoNotShrink(let passes, let best, let dirty, let transfer):
       "dirties \(rate(dirty.value)) of \(rate(transfer.value)) sent; best remaining \(size(best.count)) "

@@ -56,13 +56,11 @@ extension ConfigurationReader {
     var lineOfName: [String: Int] = [:]
     var lineOfSocket: [String: Int] = [:]
     for entry in list(node, "backends", example: Self.example) {
-      let path = "backends"
-      let kinds = mapping(entry, path, keys: ["qemu"], later: ["libvirt", "kubevirt"])
-      if case .mapping(let mapping) = entry, mapping.isEmpty {
+      guard !isNull(entry), entry.mapping?.isEmpty != true else {
         complain(at: entry, "an entry of backends is empty; such as \(Self.example)")
-      } else if case .scalar = entry, kinds.isEmpty, problems.isEmpty {
-        complain(at: entry, "an entry of backends is empty; such as \(Self.example)")
+        continue
       }
+      let kinds = mapping(entry, "backends", keys: ["qemu"], later: ["libvirt", "kubevirt"])
       guard let node = kinds["qemu"] else { continue }
       let keys = mapping(node, "qemu", keys: ["name", "sockets", "events", "host", "timeouts"])
       let name = name(keys["name"], lines: &lineOfName)
@@ -102,7 +100,7 @@ extension ConfigurationReader {
 
   private mutating func sockets(_ node: Node?, of owner: Node, lines: inout [String: Int]) -> [String] {
     let entries = list(node, "qemu.sockets", example: "[\"/run/guests/*.qmp\"]")
-    if entries.isEmpty, node?.sequence != nil || node == nil || node?.null != nil {
+    if entries.isEmpty, node?.sequence != nil || node.map(isNull) ?? true {
       complain(at: node ?? owner, "qemu.sockets names no socket; such as sockets: [\"/run/guests/*.qmp\"]")
     }
     return entries.compactMap { entry in

@@ -194,7 +194,7 @@ struct ConfigurationReader {
     return false
   }
 
-  private func isNull(_ node: Node) -> Bool {
+  func isNull(_ node: Node) -> Bool {
     guard case .scalar(let scalar) = node, scalar.style == .plain else { return false }
     return ["", "~", "null", "Null", "NULL"].contains(scalar.string)
   }

@@ -2,11 +2,11 @@
 enum MigrationCard {
   static func running(_ item: MigrationItem) -> HTML {
     """
-    <article class="\(tone(item))" aria-label="\(item.scope)/\(item.vm)">
+    <article class="\(item.tone.rawValue)" aria-label="\(item.scope)/\(item.vm)">
     <h3>\(item.scope)/\(item.vm) \(tag(item))</h3>
-    <p class="where"><b>\(Words.plain(item.phase))</b> for \(Words.duration(age(item, item.phaseEnteredAt)))\
+    <p class="where"><b>\(Words.plain(item.phase))</b> for \(Words.duration(item.seconds(since: item.phaseEnteredAt)))\
     \(way(item)) · <span class="\(item.isOld ? "bad" : "dim")">data \(Words.duration(item.sampleAgeSeconds.rounded(.down))) old</span></p>
-    \(alarm(item))\(evidence(item))<dl>
+    \(why(item))<dl>
     \(progress(item))\(budget("Completion budget", item.completion, item))\(budget("Progress budget", item.progress, item))</dl>
     <p class="facts">\(facts(item))</p>
     <p class="id"><a href="./api/v1/migrations/\(item.id)">\(item.id)</a></p>
@@ -17,14 +17,12 @@ enum MigrationCard {
 
   static func ended(_ item: MigrationItem) -> HTML {
     guard let ending = item.ending else { return "" }
-    let cause: HTML =
-      ending.cause.map { "\(Words.plain($0)) <span class=\"dim\">(\(ending.certainty))</span> · " } ?? ""
     return """
-      <article class="over \(tone(item))" aria-label="\(item.scope)/\(item.vm)">
+      <article class="over \(item.tone.rawValue)" aria-label="\(item.scope)/\(item.vm)">
       <h3>\(item.scope)/\(item.vm) \(tag(item))</h3>
-      <p class="where">\(cause)ended \(Words.relative(-age(item, ending.endedAt))) at \(ending.endedAt.time) UTC, took \
+      <p class="where">ended \(Words.relative(-item.seconds(since: ending.endedAt))) at \(ending.endedAt.time) UTC, took \
       \(Words.duration(ending.durationSeconds))\(way(item))</p>
-      \(alarm(item))\(ending.text.isEmpty ? "" : "<p class=\"why\">\(ending.text)</p>\n" as HTML)\
+      \(why(item))\
       <p class="facts">\(facts(item))</p>
       <p class="id"><a href="./api/v1/migrations/\(item.id)">\(item.id)</a></p>
       </article>
@@ -32,16 +30,9 @@ enum MigrationCard {
       """
   }
 
-  private static func tone(_ item: MigrationItem) -> String {
-    if item.urgency.isBad || item.isOld { return "bad" }
-    if let ending = item.ending { return ending.outcome == "succeeded" ? "good" : ending.outcome == "failed" ? "bad" : "warn" }
-    if item.urgency != .calm { return "warn" }
-    return item.verdict == "converging" ? "good" : ""
-  }
-
   private static func tag(_ item: MigrationItem) -> HTML {
-    let words = item.ending?.outcome ?? (item.verdict == "unknown" ? "no verdict" : Words.plain(item.verdict))
-    return "<span class=\"tag \(tone(item))\">\(words)</span>"
+    let isJudged = item.isOver || item.phase != "precopy" || item.isOld || item.verdict != "unknown"
+    return "<span class=\"tag \(item.tone.rawValue)\">\(isJudged ? item.state : "no verdict")</span>"
   }
 
   private static func way(_ item: MigrationItem) -> HTML {
@@ -49,14 +40,12 @@ enum MigrationCard {
     return " · \(item.source.isEmpty ? "?" : item.source) → \(item.target.isEmpty ? "?" : item.target)"
   }
 
-  private static func alarm(_ item: MigrationItem) -> HTML {
-    guard let alarm = item.guestAlarm else { return "" }
-    return "<p class=\"alarm\" role=\"alert\">\(alarm)</p>\n"
-  }
-
-  private static func evidence(_ item: MigrationItem) -> HTML {
-    guard item.phase == "precopy" else { return "" }
-    return "<p class=\"why\">\(item.evidence)</p>\n"
+  /// What is wrong; else what the verdict rests on.
+  private static func why(_ item: MigrationItem) -> HTML {
+    let words = item.remark ?? (item.phase == "precopy" ? item.evidence : "")
+    guard !words.isEmpty else { return "" }
+    guard item.urgency != .guestAtRisk else { return "<p class=\"alarm\" role=\"alert\">\(words)</p>\n" }
+    return "<p class=\"why\">\(words)</p>\n"
   }
 
   private static func progress(_ item: MigrationItem) -> HTML {
@@ -76,11 +65,10 @@ enum MigrationCard {
       return row(name, nil, shown: nil, tone: "", "no deadline in this phase")
     }
     let ratio = used / budget.timeoutSeconds
-    let enforcer = budget.enforcedBy == "none" ? "enforced by nobody" : "enforced by \(budget.enforcedBy)"
     return row(
       name, ratio, shown: Words.duration(used.rounded(.down)), tone: ratio >= 0.9 ? "bad" : ratio >= 0.7 ? "warn" : "",
-      "of \(Words.duration(budget.timeoutSeconds)); ends by \(deadline.time) UTC: "
-        + "\(Words.left(deadline.seconds(since: item.asOf))); \(enforcer)")
+      "of \(Words.duration(budget.timeoutSeconds)); deadline \(deadline.time) UTC: "
+        + "\(Words.left(deadline.seconds(since: item.asOf))), \(MigrationItem.enforcement(budget))")
   }
 
   private static func row(_ name: String, _ ratio: Double?, shown: String?, tone: String, _ words: String) -> HTML {
@@ -108,15 +96,11 @@ enum MigrationCard {
       ("downtime limit", item.downtimeLimitSeconds.map(Words.duration)),
       (
         "interruptions",
-        interruptions.count == 0 ? "none" : "\(interruptions.count) (\(Words.duration(interruptions.seconds)))"
+        interruptions.count == 0 ? (item.isOver ? nil : "none") : "\(interruptions.count) (\(Words.duration(interruptions.seconds)))"
       ),
       ("guest runs on", item.guestRunsOn == "unknown" ? nil : item.guestRunsOn),
       ("back end", item.backend),
     ]
     return HTML.join(facts.compactMap { name, value in value.map { "<span>\(name) <b>\($0)</b></span> " } })
-  }
-
-  private static func age(_ item: MigrationItem, _ moment: Timestamp) -> Double {
-    max(0, item.asOf.seconds(since: moment)).rounded(.down)
   }
 }

@@ -40,7 +40,7 @@ public enum StatusPage {
     snapshot: FleetSnapshot, epochOffset: EpochOffset, now: Moment, build: BuildInfo,
     telemetryPath: String = "/metrics", refreshes: Bool = true
   ) -> [UInt8] {
-    let selection = Selection(snapshot)
+    let selection = Selection(snapshot, now: now)
     let running = selection.running.map { MigrationItem($0, epochOffset: epochOffset, now: now) }
     let ended = selection.ended.map { MigrationItem($0, epochOffset: epochOffset, now: now) }
     let page: HTML = """
@@ -88,7 +88,7 @@ public enum StatusPage {
     let metrics = String(telemetryPath.drop { $0 == "/" })
     let refresh: HTML =
       refreshes
-      ? "<a href=\"?refresh=off\">Pause</a>" : "<a href=\"?\">Refresh by itself</a>"
+      ? "<a href=\"?refresh=off\">Pause</a>" : "<a href=\"./\">Refresh by itself</a>"
     return """
       <a href="./\(metrics)">Metrics</a> <a href="./api/v1/migrations">API</a> <a href="./-/healthy">Health</a> \
       <a href="./-/ready">Ready</a> \(refresh)
@@ -163,24 +163,22 @@ private struct Selection {
   let endedCount: Int
   let troubled: Int
 
-  init(_ snapshot: FleetSnapshot) {
+  init(_ snapshot: FleetSnapshot, now: Moment) {
     var running: [(urgency: Urgency, view: MigrationView)] = []
     var ended: [(urgency: Urgency, view: MigrationView)] = []
     for view in snapshot.migrations {
-      let urgency = Urgency(
-        phase: view.phase.rawValue, verdict: view.verdict.kind.rawValue, guestRunsOn: view.guest.rawValue)
+      let urgency = Urgency(view, now: now)
       if view.isOver { ended.append((urgency, view)) } else { running.append((urgency, view)) }
     }
     runningCount = running.count
     endedCount = ended.count
-    troubled =
-      running.count { $0.urgency != .calm } + ended.count { $0.urgency == .guestAtRisk }
+    troubled = running.count { $0.urgency != .calm } + ended.count { $0.urgency != .calm }
     running.sort { a, b in
       guard a.urgency == b.urgency else { return a.urgency < b.urgency }
       return Self.order(a.view, b.view)
     }
     ended.sort { a, b in
-      guard (a.urgency == .guestAtRisk) == (b.urgency == .guestAtRisk) else { return a.urgency < b.urgency }
+      guard a.urgency == b.urgency else { return a.urgency < b.urgency }
       let (first, second) = (a.view.ending?.endedAt ?? a.view.startedAt, b.view.ending?.endedAt ?? b.view.startedAt)
       return first == second ? Self.order(a.view, b.view) : first > second
     }

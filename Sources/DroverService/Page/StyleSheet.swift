@@ -1,7 +1,7 @@
 /// The page's style sheet and the hash that its content security policy names it by.
 enum StyleSheet {
   /// SHA-256 of `text`, in base64; changes with every character of it.
-  static let hash = "sha256-UNSET"
+  static let hash = "sha256-r4PNZy+biQm/+N6jbW1lQ/DKWXris4OzeYWia2xSBNo="
 
   static var html: HTML { HTML(stringLiteral: text) }
 
@@ -29,7 +29,8 @@ enum StyleSheet {
     article.good{border-left-color:var(--good)}
     article.warn{border-left-color:var(--warn)}
     article.bad{border-left-color:var(--bad)}
-    article.over{padding:.35rem .8rem}
+    article.over{padding:.3rem .8rem;margin-bottom:.3rem}
+    article.over .id,article.over .facts{display:inline;margin-right:1em}
     .tag{display:inline-block;font-size:.8rem;font-weight:600;line-height:1.3;padding:0 .45em;border:1px solid;\
     border-radius:3px;color:var(--dim);margin-left:.3em}
     li .tag{margin:0 .3em 0 0}

@@ -13,10 +13,10 @@ extension MigrationTables {
     facts([
       ("id", item.id), ("backend", item.backend),
       ("from", item.source), ("to", item.target), ("asked for by", item.origin == "unknown" ? nil : Words.plain(item.origin)),
-      ("phase", "\(Words.plain(item.phase)), \(since(item, item.phaseEnteredAt))"),
+      ("phase", item.isOver ? nil : "\(Words.plain(item.phase)), for \(Words.duration(item.seconds(since: item.phaseEnteredAt)))"),
       ("started", "\(item.startedAt), \(Words.relative(item.startedAt.seconds(since: item.asOf)))"),
     ]) + [
-      ("guest runs on", TextTable.Cell(item.guestRunsOn, item.guestAlarm == nil ? .none : .red)),
+      ("guest runs on", TextTable.Cell(item.guestRunsOn, item.urgency == .guestAtRisk ? .red : .none)),
       (
         "last answer",
         TextTable.Cell(Words.relative(-item.sampleAgeSeconds) + (item.isOld ? " (old)" : ""), item.isOld ? .red : .none)
@@ -26,7 +26,7 @@ extension MigrationTables {
 
   private func verdict(_ item: MigrationItem) -> [Fact] {
     guard !item.isOver else { return [] }
-    return [("verdict", TextTable.Cell(Words.plain(item.verdict), colour(item)))]
+    return [("verdict", TextTable.Cell(Words.plain(item.verdict), colour(item.tone)))]
       + facts([
         ("because", item.evidence),
         ("expected end", item.expectedEndAt.map { "\($0), \(Words.relative($0.seconds(since: item.asOf)))" }),
@@ -42,19 +42,18 @@ extension MigrationTables {
   }
 
   private func budget(_ budget: MigrationItem.Budget, _ item: MigrationItem, without: String) -> String {
-    let enforcer = budget.enforcedBy == "none" ? "enforced by nobody" : "enforced by \(budget.enforcedBy)"
     guard let deadline = budget.deadlineAt, let used = budget.usedSeconds, budget.timeoutSeconds > 0 else {
       return "\(without) (time-out \(Words.duration(budget.timeoutSeconds)))"
     }
     return "\(style.bar(used / budget.timeoutSeconds, width: 16)) \(Words.duration(used)) of "
       + "\(Words.duration(budget.timeoutSeconds)), \(Words.left(deadline.seconds(since: item.asOf))) "
-      + "(\(deadline)), \(enforcer)"
+      + "(\(deadline.time) UTC), \(MigrationItem.enforcement(budget))"
   }
 
   private func copy(_ item: MigrationItem) -> [Fact] {
     facts([
       ("progress", item.progressRatio.map { "\(style.bar($0, width: 16)) \(Words.percent($0))" }),
-      ("remaining", item.remainingBytes.map { remaining in
+      ("remaining", item.isOver ? nil : item.remainingBytes.map { remaining in
         Words.size(remaining) + (item.sizeBytes.map { " of \(Words.size($0))" } ?? "")
           + (item.bestRemainingBytes.map { ", best \(Words.size($0))" } ?? "")
       }),
@@ -62,7 +61,7 @@ extension MigrationTables {
       ("rate", item.transferBytesPerSecond.map { rate in
         Words.rate(rate) + (item.bandwidthLimitBytesPerSecond.map { ", capped at \(Words.rate($0))" } ?? "")
       }),
-      ("dirtied", item.dirtyBytesPerSecond.map(Words.rate)),
+      ("dirtied", item.isOver ? nil : item.dirtyBytesPerSecond.map(Words.rate)),
       ("passes", item.iterations.map { "\($0)" }),
       ("guest throttled", item.cpuThrottleRatio.flatMap { $0 > 0 ? Words.percent($0) : nil }),
       ("downtime", downtime(item)),
@@ -72,10 +71,10 @@ extension MigrationTables {
 
   private func end(_ item: MigrationItem) -> [Fact] {
     guard let ending = item.ending else { return [] }
-    return [("outcome", TextTable.Cell(ending.outcome, colour(item)))]
+    return [("outcome", TextTable.Cell(ending.outcome, colour(item.tone)))]
       + facts([
         ("cause", ending.cause.map { "\(Words.plain($0)) (\(ending.certainty))" }), ("said", ending.text),
-        ("ended", "\(ending.endedAt), \(Words.relative(-max(0, item.asOf.seconds(since: ending.endedAt))))"),
+        ("ended", "\(ending.endedAt), \(Words.relative(-item.seconds(since: ending.endedAt)))"),
         ("took", Words.duration(ending.durationSeconds)),
       ])
   }
@@ -91,10 +90,6 @@ extension MigrationTables {
 
   private func interruptions(_ item: MigrationItem) -> String {
     "\(item.interruptions.count), \(Words.duration(item.interruptions.seconds)) in all"
-  }
-
-  private func since(_ item: MigrationItem, _ moment: Timestamp) -> String {
-    "for \(Words.duration(max(0, item.asOf.seconds(since: moment)).rounded(.down)))"
   }
 
   private func facts(_ pairs: [(String, String?)]) -> [Fact] {

@@ -5,25 +5,29 @@ public struct MigrationTables: Sendable {
   /// Draws for a terminal.
   public init(_ style: TerminalStyle) { self.style = style }
 
-  /// `drover list`: one line for each migration, in the order given; every line ends in a newline.
+  /// `drover list`: one line for each migration, in the order given, as wide as it needs to be.
+  ///
+  /// The identifier comes last and is never shortened, so that it can be copied.
   public func list(_ items: [MigrationItem]) -> String {
     guard !items.isEmpty else { return "No migrations.\n" }
     let table = TextTable(
       columns: [
-        .init(title: "VM", shrinksTo: 12), .init(title: "PHASE"), .init(title: "VERDICT"),
-        .init(title: "PROGRESS", alignRight: true), .init(title: "REMAINING", alignRight: true),
-        .init(title: "RATE", alignRight: true), .init(title: "DEADLINE"), .init(title: "AGE"),
-        .init(title: "ID", shrinksTo: 12),
+        .init(title: "VM"), .init(title: "PHASE"), .init(title: "VERDICT"), .init(title: "PROGRESS", alignRight: true),
+        .init(title: "REMAINING", alignRight: true), .init(title: "RATE", alignRight: true),
+        .init(title: "DEADLINE"), .init(title: "AGE"), .init(title: "ID"),
       ],
       rows: items.map { item in
-        .init(cells: [
-          .init("\(item.scope)/\(item.vm)"), .init(Words.plain(item.phase), colour(item)), .init(item.judgement, colour(item)),
-          .init(item.progressRatio.map(Words.percent) ?? ""), .init(item.remainingBytes.map(Words.size) ?? ""),
-          .init(item.transferBytesPerSecond.map(Words.rate) ?? ""), .init(deadline(item)), .init(age(item)),
-          .init(item.id),
+        let verdict = item.isOver ? item.ending?.cause : item.verdict == "unknown" ? nil : item.verdict
+        return .init(cells: [
+          .init("\(item.scope)/\(item.vm)"), .init(Words.plain(item.phase), item.isOver ? colour(item.tone) : .none),
+          .init(Words.plain(verdict ?? "-"), colour(item.tone)), .init(item.progressRatio.map(Words.percent) ?? "-"),
+          .init(remaining(item) ?? "-"), .init(item.transferBytesPerSecond.map(Words.rate) ?? "-"),
+          .init(deadline(item) ?? "-"), .init(Words.duration(item.seconds(since: item.startedAt))), .init(item.id),
         ])
       })
-    return text(table.lines(style))
+    var unlimited = style
+    unlimited.width = nil
+    return text(table.lines(unlimited))
   }
 
   /// `drover show`: everything that is known of one migration.
@@ -42,96 +46,74 @@ public struct MigrationTables: Sendable {
   /// `drover watch` and the demo: the most urgent first, with bars, in at most `height` lines.
   public func live(_ items: [MigrationItem], height: Int? = nil) -> String {
     guard !items.isEmpty else { return "No migrations.\n" }
-    let sorted = items.sorted { a, b in
-      let first = (a.isOver ? 1 : 0, a.urgency.rawValue)
-      let second = (b.isOver ? 1 : 0, b.urgency.rawValue)
-      return first == second ? (a.startedAt, a.id) < (b.startedAt, b.id) : first < second
-    }
-    var rows = sorted.map(liveRow)
-    var lines: [String] = []
-    var hidden = 0
-    // A summary, a line of titles, and a line that tells what is left out.
-    let room = height.map { max(1, $0 - 3) } ?? .max
-    var used = 0
-    for (index, row) in rows.enumerated() {
-      used += row.remark == nil ? 1 : 2
-      guard used > room else { continue }
-      hidden = rows.count - index
-      rows.removeLast(hidden)
-      break
-    }
+    let sorted = items.map { (item: $0, rank: ($0.isOver && $0.urgency == .calm ? 1 : 0, $0.urgency.rawValue)) }.sorted { a, b in
+      a.rank == b.rank
+        ? (a.item.startedAt, a.item.id) < (b.item.startedAt, b.item.id) : a.rank < b.rank
+    }.map(\.item)
+    let rows = sorted.map(liveRow)
+    let drawn = rows.prefix(count(of: rows, fitting: height))
     let table = TextTable(
       columns: [
-        .init(title: "VM", shrinksTo: 12), .init(title: "PHASE"), .init(title: "PROGRESS"),
-        .init(title: "REMAINING", alignRight: true), .init(title: "RATE", alignRight: true),
-        .init(title: "DIRTIED", alignRight: true), .init(title: "VERDICT"), .init(title: "DEADLINE"),
-      ], rows: rows)
-    lines.append(style.width.map { head(summary(sorted), $0) } ?? summary(sorted))
-    lines += table.lines(style)
-    if hidden > 0 { lines.append(style.paint("\(hidden) more", .dim)) }
+        .init(title: "VM", shrinksTo: 14), .init(title: "STATE", shrinksTo: 14), .init(title: "PROGRESS"),
+        .init(title: "DEADLINE"), .init(title: "REMAINING", alignRight: true, isExpendable: true),
+        .init(title: "RATE", alignRight: true, isExpendable: true),
+        .init(title: "DIRTIED", alignRight: true, isExpendable: true),
+      ], rows: Array(drawn))
+    let summary = summary(sorted)
+    var lines = [style.width.map { head(summary, $0) } ?? summary] + table.lines(style)
+    if drawn.count < rows.count { lines.append(style.paint("\(rows.count - drawn.count) more", .dim)) }
     return text(lines)
   }
 
-  private func liveRow(_ item: MigrationItem) -> TextTable.Row {
-    let bar = item.progressRatio.map { ratio in
-      style.bar(ratio, width: 16) + " " + padded(Words.percent(ratio), to: 4, alignRight: true)
+  /// Rows that fit, beside a summary, a line of titles, and one that tells how many are left out.
+  private func count(of rows: [TextTable.Row], fitting height: Int?) -> Int {
+    guard let height else { return rows.count }
+    var used = 3
+    let fitting = rows.prefix { row in
+      used += row.remark == nil ? 1 : 2
+      return used <= height
     }
-    let remark: String? =
-      if let alarm = item.guestAlarm {
-        alarm
-      } else if item.isOld {
-        "no answer from the source for \(Words.duration(item.sampleAgeSeconds))"
-      } else if !item.isOver, item.urgency != .calm {
-        item.evidence
-      } else if let ending = item.ending, ending.outcome != "succeeded", !ending.text.isEmpty {
-        ending.text
-      } else {
-        nil
-      }
+    return fitting.count
+  }
+
+  private func liveRow(_ item: MigrationItem) -> TextTable.Row {
+    let barWidth = (style.width ?? 120) < 100 ? 10 : 16
+    let bar = item.progressRatio.map { ratio in
+      style.bar(ratio, width: barWidth) + " " + padded(Words.percent(ratio), to: 4, alignRight: true)
+    }
+    let ended = item.ending.map { "ended \(Words.relative(-item.seconds(since: $0.endedAt)))" }
+    let remark = item.remark.map { TextTable.Cell($0, colour(item.tone)) }
     return TextTable.Row(
       cells: [
-        .init("\(item.scope)/\(item.vm)"), .init(Words.plain(item.phase)), .init(bar ?? ""),
-        .init(item.remainingBytes.map(Words.size) ?? ""),
+        .init("\(item.scope)/\(item.vm)"), .init(item.state, colour(item.tone)), .init(bar ?? ""),
+        .init(ended ?? deadline(item) ?? ""), .init(remaining(item) ?? ""),
         .init(item.transferBytesPerSecond.map(Words.rate) ?? ""),
-        .init(item.dirtyBytesPerSecond.map(Words.rate) ?? ""), .init(item.judgement, colour(item)),
-        .init(item.isOver ? ended(item) : deadline(item)),
-      ], remark: remark.map { .init($0, colour(item)) })
+        .init(item.isOver ? "" : item.dirtyBytesPerSecond.map(Words.rate) ?? ""),
+      ], remark: remark)
   }
 
   private func summary(_ items: [MigrationItem]) -> String {
-    let running = items.filter { !$0.isOver }
-    let troubled = running.filter { $0.urgency != .calm }.count
-    let separator = style.isUnicode ? " · " : ", "
+    let running = items.count { !$0.isOver }
+    let troubled = items.count { $0.urgency != .calm }
     return [
-      "\(running.count) running", troubled > 0 ? "\(troubled) in trouble" : nil,
-      "\(items.count - running.count) ended", items.first.map { "\($0.asOf.time) UTC" },
-    ].compactMap(\.self).joined(separator: separator)
+      "\(running) running", troubled > 0 ? "\(troubled) in trouble" : nil, "\(items.count - running) ended",
+      items.first.map { "\($0.asOf.time) UTC" },
+    ].compactMap(\.self).joined(separator: style.isUnicode ? " · " : ", ")
   }
 
-  private func deadline(_ item: MigrationItem) -> String {
-    guard let nearest = item.nearestDeadline else { return "" }
-    return "\(nearest.name) \(Words.left(nearest.at.seconds(since: item.asOf)))"
+  private func deadline(_ item: MigrationItem) -> String? {
+    item.nearestDeadline.map { "\($0.name) \(Words.left($0.at.seconds(since: item.asOf)))" }
   }
 
-  private func ended(_ item: MigrationItem) -> String {
-    item.ending.map { "ended \(Words.relative(-max(0, item.asOf.seconds(since: $0.endedAt))))" } ?? ""
-  }
+  private func remaining(_ item: MigrationItem) -> String? { item.isOver ? nil : item.remainingBytes.map(Words.size) }
 
-  private func age(_ item: MigrationItem) -> String {
-    Words.duration(max(0, item.asOf.seconds(since: item.startedAt)).rounded(.down))
-  }
-
-  func colour(_ item: MigrationItem) -> TerminalStyle.Colour {
-    if item.urgency.isBad { return .red }
-    if let ending = item.ending {
-      switch ending.outcome {
-      case "succeeded": return .green
-      case "failed": return .red
-      default: return .yellow
-      }
+  func colour(_ tone: Tone) -> TerminalStyle.Colour {
+    switch tone {
+    case .plain: .none
+    case .good: .green
+    case .warn: .yellow
+    case .bad: .red
     }
-    if item.urgency != .calm { return .yellow }
-    return item.verdict == "converging" ? .green : .none
   }
 
   private func text(_ lines: [String]) -> String { lines.joined(separator: "\n") + "\n" }

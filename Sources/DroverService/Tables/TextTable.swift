@@ -15,6 +15,8 @@ struct TextTable {
     var alignRight = false
     /// Fewest columns that the text may be shortened to; nil where it may not.
     var shrinksTo: Int?
+    /// Whether it goes where the terminal is too narrow, the rightmost first.
+    var isExpendable = false
   }
 
   /// A row, and a remark that stands below it.
@@ -27,11 +29,12 @@ struct TextTable {
   var rows: [Row]
 
   func lines(_ style: TerminalStyle) -> [String] {
-    let widths = fitted(style)
-    let titles = line(columns.map { Cell($0.title, .dim) }, widths, style)
+    let table = withoutExpendables(style)
+    let widths = table.fitted(style)
+    let titles = table.line(table.columns.map { Cell($0.title, .dim) }, widths, style)
     return [titles]
-      + rows.flatMap { row in
-        [line(row.cells, widths, style)]
+      + table.rows.flatMap { row in
+        [table.line(row.cells, widths, style)]
           + (row.remark.map { remark in
             let text = "  " + remark.text
             let fits = style.width.map { shortened(text, to: $0, ellipsis: style.ellipsis) } ?? text
@@ -40,11 +43,32 @@ struct TextTable {
       }
   }
 
-  /// The columns' widths: as wide as their longest cell, narrowed from the left where the terminal is too narrow.
-  private func fitted(_ style: TerminalStyle) -> [Int] {
-    var widths = columns.indices.map { index in
+  private func withoutExpendables(_ style: TerminalStyle) -> TextTable {
+    guard let limit = style.width else { return self }
+    let least = zip(columns, widths).map { column, width in
+      min(width, max(column.shrinksTo ?? width, displayWidth(column.title)))
+    }
+    var total = least.reduce(2 * (columns.count - 1), +)
+    var kept = Array(columns.indices)
+    for index in columns.indices.reversed() where columns[index].isExpendable && total > limit {
+      total -= least[index] + 2
+      kept.removeAll { $0 == index }
+    }
+    return TextTable(
+      columns: kept.map { columns[$0] },
+      rows: rows.map { row in Row(cells: kept.map { row.cells[$0] }, remark: row.remark) })
+  }
+
+  /// The columns' widths, each as wide as its longest cell.
+  private var widths: [Int] {
+    columns.indices.map { index in
       rows.reduce(displayWidth(columns[index].title)) { max($0, displayWidth($1.cells[index].text)) }
     }
+  }
+
+  /// The columns' widths, narrowed from the left where the terminal is too narrow.
+  private func fitted(_ style: TerminalStyle) -> [Int] {
+    var widths = widths
     guard let limit = style.width else { return widths }
     var excess = widths.reduce(2 * (widths.count - 1), +) - limit
     for (index, column) in columns.enumerated() where excess > 0 {

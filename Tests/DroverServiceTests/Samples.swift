@@ -1,0 +1,90 @@
+@testable import DroverCore
+@testable import DroverService
+
+/// A day on which every sample is taken: 2026-11-23T17:00:00.123Z at moment 1,000,000.
+let noon = Moment(milliseconds: 1_000_000)
+let sampleOffset = EpochOffset(milliseconds: 1_795_453_200_123 - 1_000_000)
+
+/// A migration in pre-copy that converges, changed as a test wants it.
+func sampleView(
+  id: String = "0b1f-1700000000000", scope: Scope = .host("rack1"), vm: String = "web",
+  startedAt: Moment = noon - .seconds(125), _ change: (inout MigrationView) -> Void = { _ in }
+) -> MigrationView {
+  let backend = BackendName(rawValue: "qemu")
+  let identity = MigrationIdentity(
+    id: MigrationID(id) ?? MigrationID(domain: DomainKey(backend: backend, socketPath: id), startedUnixMilliseconds: 0),
+    vm: VMRef(backend: backend, scope: scope, name: vm), domain: DomainKey(backend: backend, socketPath: id))
+  var view = MigrationView(
+    identity: identity, phase: .precopy, phaseEnteredAt: noon - .seconds(120), startedAt: startedAt,
+    sampledAt: noon - .milliseconds(400))
+  view.facts.source = "rack1"
+  view.facts.target = "rack2"
+  view.facts.size = .gibibytes(8)
+  view.sample.memory = StreamCounters(transferred: .gibibytes(7), remaining: .gibibytes(3), total: .gibibytes(8))
+  view.sample.dirtyRate = BytesPerSecond(5 << 20)
+  view.sample.iterations = 2
+  view.transferRate = BytesPerSecond(42 << 20)
+  view.progress = ProgressClocks(lastSent: noon, lastDrop: noon - .seconds(3), lastBest: noon, best: .gibibytes(3))
+  view.completion = CompletionBudget(perGiB: .seconds(800), size: .gibibytes(8))
+  view.completionDeadline = startedAt + .seconds(6400)
+  view.progressTimeout = .seconds(150)
+  view.progressDeadline = noon + .seconds(147)
+  view.verdict = Verdict(
+    .converging, .trend(remaining: .gibibytes(3), dirty: BytesPerSecond(5 << 20), transfer: BytesPerSecond(42 << 20)),
+    expectedEnd: noon + .seconds(83))
+  view.guest = .source
+  change(&view)
+  return view
+}
+
+/// Makes a view one of a migration that does not converge.
+func notConverging(_ view: inout MigrationView) {
+  view.verdict = Verdict(
+    .notConverging,
+    .passesDoNotShrink(
+      passes: 3, best: .mebibytes(62), dirty: BytesPerSecond(43_830_477), transfer: BytesPerSecond(44_040_192)))
+}
+
+/// Makes a view one of a migration that ended.
+func ended(_ outcome: Outcome, _ cause: FailureCause? = nil, text: String = "", ago: Duration = .seconds(12))
+  -> (inout MigrationView) -> Void
+{
+  { view in
+    view.ending = Ending(
+      outcome: outcome, cause: cause, certainty: .reported, text: text, endedAt: noon - ago,
+      duration: .seconds(113))
+    view.phase = outcome.phase
+    view.verdict = Verdict()
+    view.transferRate = nil
+    view.completionDeadline = nil
+    view.progressDeadline = nil
+    view.sample.downtime = .milliseconds(87)
+    view.guest = outcome == .succeeded ? .target : .source
+  }
+}
+
+func sampleItem(_ view: MigrationView = sampleView()) -> MigrationItem {
+  MigrationItem(view, epochOffset: sampleOffset, now: noon)
+}
+
+func sampleSnapshot(_ views: [MigrationView], backends: [BackendView] = [sampleBackend()]) -> FleetSnapshot {
+  var snapshot = FleetSnapshot()
+  snapshot.groups = [MigrationGroup(revision: 1, views: views)]
+  snapshot.backends = backends
+  return snapshot
+}
+
+func sampleBackend(
+  _ name: String = "qemu", isUp: Bool = true, hasAttempted: Bool = true, lastSuccess: Moment? = noon - .seconds(1)
+) -> BackendView {
+  var view = BackendView(
+    descriptor: BackendDescriptor(
+      name: BackendName(rawValue: name), type: "qemu", endpoint: "/run/guests/*.qmp", origins: [.unknown],
+      causes: [], errorKinds: ["connect"]))
+  view.hasAttempted = hasAttempted
+  view.isUp = isUp
+  view.lastSuccess = lastSuccess
+  view.version = "8.2.0"
+  view.errors = isUp ? [("connect", 0)] : [("connect", 4)]
+  return view
+}

@@ -1,0 +1,99 @@
+import DroverCore
+import Glibc
+import Testing
+
+@testable import DroverService
+
+@Suite("The wall clock's offset")
+struct HeldOffsetTests {
+  @Test(
+    "is held over small corrections and follows steps",
+    arguments: [
+      ([0, 49, -49, 10], [0, 0, 0, 0]), ([0, 50], [0, 50]), ([0, -50], [0, -50]), ([0, 30, 60, 100], [0, 0, 60, 60]),
+      ([0, 3_600_000, 0], [0, 3_600_000, 0]), ([.min, .max], [.min, .max]), ([.max, .min], [.max, .min]),
+    ] as [([Int64], [Int64])])
+  func follows(measured: [Int64], shown: [Int64]) {
+    var held = HeldOffset()
+    #expect(measured.map { held.update(EpochOffset(milliseconds: $0)).milliseconds } == shown)
+  }
+
+  @Test("of this machine turns now into Unix time")
+  func now() {
+    let timepiece = SystemTimepiece()
+    let offset = timepiece.epochOffset()
+    let difference = offset.unixMilliseconds(timepiece.now()) - Int64(time(nil)) * 1000
+    #expect((-100...2000).contains(difference))
+    #expect(timepiece.now() <= timepiece.now())
+    #expect(timepiece.epochOffset() == offset)
+  }
+}
+
+@Suite("Process statistics")
+struct ProcessStatisticsTests {
+  private static let stat =
+    "4242 (a) b (c) S 1 4242 4242 0 -1 4194560 100 0 0 0 250 150 0 0 20 0 5 0 12345 104857600 2560 "
+    + "18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0\n"
+  private static let limits = """
+    Limit                     Soft Limit           Hard Limit           Units
+    Max cpu time              unlimited            unlimited            seconds
+    Max open files            1024                 524288               files
+    Max address space         unlimited            unlimited            bytes
+
+    """
+  private static let netstat = """
+    TcpExt: SyncookiesSent InOctets
+    TcpExt: 1 2
+    IpExt: InNoRoutes InTruncatedPkts InOctets OutOctets
+    IpExt: 0 0 5000 6000
+
+    """
+
+  private func statistics(
+    stat: String = stat, systemStat: String = "cpu 1 2\nbtime 1700000000\n", limits: String = limits,
+    netstat: String = netstat
+  ) -> ProcessStatistics {
+    ProcessStatistics(
+      stat: stat, systemStat: systemStat, limits: limits, netstat: netstat, openDescriptors: 7, ticksPerSecond: 100,
+      pageSize: 4096)
+  }
+
+  @Test("are read from what the kernel writes, whatever the command is called")
+  func reads() {
+    let read = statistics()
+    #expect(read.cpuSeconds == 4)
+    #expect(read.openDescriptors == 7)
+    #expect(read.maxDescriptors == 1024)
+    #expect(read.virtualMemoryBytes == 104_857_600)
+    #expect(read.maxVirtualMemoryBytes == .max)
+    #expect(read.residentMemoryBytes == 2560 * 4096)
+    #expect(read.startTimeSeconds == 1_700_000_123.45)
+    #expect(read.networkReceivedBytes == 5000)
+    #expect(read.networkTransmittedBytes == 6000)
+  }
+
+  @Test(
+    "are absent where the kernel does not tell them",
+    arguments: ["", "1 (x) S", "1 (x)", ")", "no brackets", "1 (x) S a b c d e f g h i j k l m n o p q r s t u v w"])
+  func absent(stat: String) {
+    let read = statistics(stat: stat, systemStat: "", limits: "Max open files\n", netstat: "IpExt: InOctets\nIpExt:\n")
+    #expect(read.cpuSeconds == nil)
+    #expect(read.virtualMemoryBytes == nil)
+    #expect(read.residentMemoryBytes == nil)
+    #expect(read.startTimeSeconds == nil)
+    #expect(read.maxDescriptors == nil)
+    #expect(read.networkReceivedBytes == nil)
+  }
+
+  @Test("of this process make sense")
+  func ownProcess() {
+    let before = ProcessStatistics.current()
+    let descriptor = open("/dev/null", O_RDONLY)
+    defer { close(descriptor) }
+    #expect((before.residentMemoryBytes ?? 0) > 1 << 20)
+    #expect((before.virtualMemoryBytes ?? 0) >= (before.residentMemoryBytes ?? 0))
+    #expect((before.openDescriptors ?? 0) >= 3)
+    #expect((before.maxDescriptors ?? 0) > 3)
+    #expect((0...Double(time(nil)) + 1).contains(before.startTimeSeconds ?? -1))
+    #expect((before.cpuSeconds ?? -1) >= 0)
+  }
+}
