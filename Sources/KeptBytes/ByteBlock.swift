@@ -1,8 +1,9 @@
+// Unchecked because a raw pointer is never Sendable: nothing writes to the memory once `init` has returned.
+
 /// Immutable bytes at an address that stays the same until the last reference goes.
 ///
 /// A block is what a response is sent from without copying: whoever renders keeps blocks, and hands out
 /// slices of them to any number of responses at once.
-// Unchecked because a raw pointer is never Sendable: nothing writes to the memory once `init` has returned.
 public final class ByteBlock: @unchecked Sendable {
   private let memory: UnsafeMutableRawBufferPointer
   /// How many bytes the block holds.

@@ -26,7 +26,8 @@ final class Daemon: Sendable {
     settings.threads = UInt32(clamping: min(max(2, limits.threads), max(2, limits.connections)))
     settings.connections_per_address = UInt32(clamping: max(0, limits.connectionsPerAddress))
     settings.idle_seconds = UInt32(clamping: max(1, limits.idleTimeout.components.seconds))
-    settings.connection_memory = max(1024, limits.headerBytes)
+    let vectors = SegmentList.maxVectors * MemoryLayout<MHD_IoVec>.stride
+    settings.connection_memory = max(1024, limits.headerBytes) + vectors
     settings.context = Unmanaged.passUnretained(context).toOpaque()
     settings.log = { context, format, arguments in
       guard let context = ListenerContext.from(context), let format, let arguments else { return }
@@ -72,7 +73,7 @@ final class Daemon: Sendable {
 
   func unlink() { socket.unlink() }
 
-  /// Closes the socket and all connections; no callback runs after it. No connection may be suspended.
+  /// Closes the socket and all connections, of which none may be suspended; no callback runs after it.
   func stop() {
     handle.withLock { handle in
       if let daemon = handle { MHD_stop_daemon(daemon) }

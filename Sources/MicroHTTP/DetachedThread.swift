@@ -44,9 +44,7 @@ final class Waker: Sendable {
   func wait(atMost timeout: Duration?) {
     var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     // Rounded up, so that what was waited for is due on return.
-    let milliseconds = timeout.map {
-      Int32(clamping: $0.components.seconds * 1000 + $0.components.attoseconds / 1_000_000_000_000_000 + 1)
-    }
+    let milliseconds = timeout.map { Int32(min($0, .seconds(3600)) / .milliseconds(1)) + 1 }
     _ = Glibc.poll(&poll, 1, milliseconds ?? -1)
   }
 }

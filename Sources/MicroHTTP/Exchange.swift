@@ -2,7 +2,7 @@ internal import CLinux
 internal import CMicroHTTP
 internal import Glibc
 
-/// One request and its response. libmicrohttpd calls it on one thread, and it lives until the response is sent.
+/// One request and its response, until that is sent; used by one libmicrohttpd thread.
 final class Exchange {
   private enum Phase { case new, receiving, answering }
 
@@ -118,7 +118,7 @@ final class Exchange {
   }
 
   private var discardLimit: Int {
-    max(0, core.limits.bodyBytes).multipliedReportingOverflow(by: Self.discardedBodies).partialValue
+    min(max(0, core.limits.bodyBytes), Int.max / Self.discardedBodies) * Self.discardedBodies
   }
 
   private var tooLarge: Response {

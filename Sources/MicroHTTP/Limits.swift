@@ -1,7 +1,7 @@
 /// What a server lets its clients use.
 ///
-/// The memory that clients can take is at most `connections` × (`headerBytes` + `bodyBytes`) for each listener,
-/// beside the responses themselves.
+/// The memory that clients can take is at most `connections` × (`headerBytes` + `bodyBytes`) for each
+/// listener, beside the responses themselves.
 public struct Limits: Hashable, Sendable {
   /// Open connections for each listener; a client beyond them waits or is closed.
   public var connections = 512
@@ -11,7 +11,7 @@ public struct Limits: Hashable, Sendable {
   public var threads = 2
   /// Memory of one connection for a request's line and headers; what does not fit is answered 431 or 414.
   ///
-  /// libmicrohttpd keeps its parsed form and the response's headers in it too: about half is sure to be usable.
+  /// The parsed form and the response's headers are kept in it too: about half is sure to be usable.
   public var headerBytes = 32 << 10
   /// Size of a request's body; a larger one is answered 413 and the connection closed.
   public var bodyBytes = 1 << 20
@@ -24,7 +24,7 @@ public struct Limits: Hashable, Sendable {
   public var requestTimeout = Duration.seconds(15)
   /// How long a client may take to read one response; 0 is no limit.
   public var responseTimeout = Duration.seconds(60)
-  /// Requests in flight, from complete request to sent response; one more is answered 503. 0 is no limit.
+  /// Requests in flight, from complete request to sent response; one more is answered 503, 0 is no limit.
   public var maxRequests = 40
 
   /// The defaults.

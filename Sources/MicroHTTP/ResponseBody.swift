@@ -11,10 +11,12 @@ extension Response {
     defer { MHD_destroy_response(response) }
     for field in headers.fields where MHD_add_response_header(response, field.name, field.value) == .NO {
       log(
-        "the header \(field.name) of a response of status \(status) was left out: it is malformed or the server's own"
+        "a response of status \(status) goes without \(field.name): it is malformed or the server's own"
       )
     }
-    return MHD_queue_response(connection, UInt32(clamping: status), response)
+    let result = MHD_queue_response(connection, UInt32(clamping: status), response)
+    if result == .NO { log("a response of status \(status) was not sent: libmicrohttpd refuses it") }
+    return result
   }
 
   private func makeBody() -> OpaquePointer? {

@@ -37,7 +37,7 @@ public struct Router: Sendable {
   /// Makes a router that knows no path.
   public init() {}
 
-  /// Sets the handler of a method on a path, e.g. `/api/v1/migrations/{id}`.
+  /// Sets the handler of a method on a path such as `/api/v1/migrations/{id}`.
   ///
   /// - Parameter isLimited: whether the route counts for `Limits.maxRequests`; `false` for what must be
   ///   answered by a busy server too, such as a liveness probe.

@@ -3,7 +3,7 @@ internal import Glibc
 
 /// The body of one response: kept bytes, and how far they have been handed out.
 ///
-/// Used by one libmicrohttpd thread at a time, which frees it after the last byte or when the client has gone.
+/// Used by one libmicrohttpd thread, which frees it after the last byte or when the client has gone.
 final class SegmentList {
   /// Keeps the blocks alive that `vectors` points into.
   private let slices: [ByteSlice]
@@ -27,7 +27,11 @@ final class SegmentList {
     }
   }
 
-  var isSmall: Bool { vectors.count <= 256 }
+  /// libmicrohttpd copies the vectors into the connection's memory, which is small, and under epoll it never
+  /// goes on after the first IOV_MAX of them; so only few are sent as they lie, and more through a buffer.
+  static let maxVectors = 256
+
+  var isSmall: Bool { vectors.count <= Self.maxVectors }
 
   func makeVector() -> OpaquePointer? {
     let context = Unmanaged.passRetained(self)

@@ -45,7 +45,7 @@ final class ServerCore: Sendable {
     state.withLock { $0.table.opened(id, socket: socket, at: .now) }
   }
 
-  /// The socket is still open, and is closed only after this: nothing shuts down a number that was given anew.
+  /// The socket is closed only after this, so that no number is shut down that was given anew.
   func closed(_ id: ConnectionID) { state.withLock { $0.table.closed(id) } }
 
   func handling(_ id: ConnectionID) { state.withLock { $0.table.handling(id) } }
@@ -141,7 +141,7 @@ final class ServerCore: Sendable {
       for socket in sockets { shutdown(socket, Int32(SHUT_RDWR)) }
       return sockets.count
     }
-    if count > 0 { log("closed \(count) connections whose client was too slow") }
+    if count > 0 { log("connections closed because the client was too slow: \(count)") }
   }
 
   private func stop(_ daemons: [Daemon]) {

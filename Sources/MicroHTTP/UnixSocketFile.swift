@@ -6,7 +6,7 @@ struct UnixSocketFile: Sendable {
   private let device: dev_t
   private let inode: ino_t
 
-  /// Binds a socket at a path. A file that nobody listens behind any more is replaced.
+  /// Binds a socket at a path, replacing a file that nobody listens behind any more.
   ///
   /// Everybody may connect (mode 0666): who may do what is told by the peer's credentials.
   static func open(_ path: String, name: String) throws(HTTPServerError) -> (Int32, UnixSocketFile) {

@@ -52,6 +52,18 @@ struct StreamingTests {
     }
   }
 
+  @Test(
+    "as many segments as are sent as they lie fit beside headers of half the memory",
+    arguments: [1, 256, 300])
+  func segmentsBesideHeaders(count: Int) async throws {
+    let store = Store(count: count, size: 500)
+    try await withServer(store.router()) { server in
+      let large = String(repeating: "x", count: 15 << 10)
+      let answer = try await server.get("/metrics", headers: "X-Large: \(large)\r\n")
+      #expect(answer.body == store.expected)
+    }
+  }
+
   @Test("segments go through a Unix socket too", arguments: [(10, 100_000), (3000, 500)])
   func unixSegments(count: Int, size: Int) async throws {
     let store = Store(count: count, size: size)

@@ -215,6 +215,17 @@ struct TestServer: Sendable {
     return try #require(answer)
   }
 
+  /// Asks until there is an answer other than 503.
+  func waitUntilServed(_ target: String) async throws {
+    let deadline = ContinuousClock.now + .seconds(10)
+    while try await get(target).status == 503 {
+      guard ContinuousClock.now < deadline else {
+        Issue.record("\(target) was not served again")
+        return
+      }
+    }
+  }
+
   /// Sends text and gives the first answer.
   func send(_ text: String) async throws -> Answer? {
     let address = address
