@@ -48,7 +48,7 @@ public final class GuestConsole: Sendable {
 
   private func command(_ byte: UInt8, _ limit: Duration) async throws {
     let before = beats.received
-    try connection.send([byte])
+    try connection.send([byte], "serial line")
     _ = try await beat(after: before, limit) { $0 == byte }
   }
 

@@ -154,7 +154,16 @@ public actor GuestPair {
   public func startPostcopy() async throws { try await source.conductor.execute("migrate-start-postcopy") }
 
   /// Breaks the stream of a post-copy migration; the guest is in neither place until it is recovered.
-  public func pausePostcopy() async throws { try await source.conductor.execute("migrate-pause") }
+  public func pausePostcopy() async throws {
+    // A destination whose stream breaks before the guest runs there does not pause, it ends.
+    try await withDeadline(QMPConductor.patience, "waiting for the guest to run at the destination") {
+      [destination] in
+      while try await destination.conductor.execute("query-status")["status"] != "running" {
+        try await Task.sleep(for: .milliseconds(20))
+      }
+    }
+    try await source.conductor.execute("migrate-pause")
+  }
 
   /// Goes on with a paused post-copy migration, over a new stream.
   public func recoverPostcopy() async throws {

@@ -56,7 +56,8 @@ public final class QMPConductor: Sendable {
     let id = JSONValue.int(lastID.add(1, ordering: .relaxed).newValue)
     var request: [String: JSONValue] = ["execute": .string(command), "id": id]
     request["arguments"] = arguments
-    try connection.send(Array(JSONEncoder().encode(JSONValue.object(request))) + [UInt8(ascii: "\n")])
+    let line = try Array(JSONEncoder().encode(JSONValue.object(request))) + [UInt8(ascii: "\n")]
+    try connection.send(line, "QMP \(command)")
     let reply = try await withDeadline(limit, "QMP \(command)") { [replies] in
       try await replies.first { $0["id"] == id }
     }

@@ -112,11 +112,14 @@ final class SocketReader: Sendable {
   }
 
   /// Sends a short message; a peer that has not read for so long that it does not fit is an error.
-  func send(_ bytes: [UInt8]) throws(RigError) {
+  func send(_ bytes: [UInt8], _ call: String) throws(RigError) {
     let count = bytes.withUnsafeBytes {
       Glibc.send(descriptor.number, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
     }
-    guard count == bytes.count else { throw .system("send") }
+    guard count == bytes.count else {
+      guard errno == EPIPE || errno == ECONNRESET else { throw .system(call) }
+      throw RigError(.disconnected, call, "QEMU closed the connection")
+    }
   }
 
   /// Ends the connection; the reading thread then sees the end and lets go of the descriptor.

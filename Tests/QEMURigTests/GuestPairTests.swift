@@ -34,6 +34,23 @@ extension RigTests {
       }
     }
 
+    @Test("capabilities are switched off again, except those that somebody else switched on")
+    func capabilities() async throws {
+      try await GuestPair.with(guest(rate: 0)) { pair in
+        let foreign: JSONValue = [["capability": "auto-converge", "state": true]]
+        try await pair.migrate(MigrationOptions(capabilities: ["events", "xbzrle"]))
+        try await pair.waitForStatus("completed")
+        try await pair.swapAfterSuccess()
+        try await pair.source.conductor.execute("migrate-set-capabilities", ["capabilities": foreign])
+        try await pair.migrate(MigrationOptions(capabilities: ["events"]))
+        let answer = try await pair.source.conductor.execute("query-migrate-capabilities")
+        guard case .array(let list) = answer else { throw RigError.notInTime("a list of capabilities") }
+        let on = list.filter { $0["state"] == true }.compactMap { $0["capability"]?.string }
+        #expect(on.contains("events") && on.contains("auto-converge") && !on.contains("xbzrle"))
+        try await pair.waitForStatus("completed")
+      }
+    }
+
     @Test("a cancelled guest runs on, its destination ends, and a new one takes it")
     func cancels() async throws {
       try await GuestPair.with(guest(rate: 100)) { pair in

@@ -166,7 +166,7 @@ extension RigTests {
       await #expect {
         try await qemu.conductor.execute("query-status")
       } throws: {
-        ["disconnected", "system"].contains(($0 as? RigError)?.shortDescription)
+        ($0 as? RigError)?.code == .disconnected
       }
     }
 

@@ -8,9 +8,9 @@ struct StreamRelayTests {
   @Test("bytes pass both ways, an end passes too")
   func passes() async throws {
     try await withWire { wire in
-      try wire.near.send(Array("question".utf8))
+      try wire.near.send(Array("question".utf8), "test")
       #expect(try await wire.text(at: wire.farInbox, "question"))
-      try wire.far.send(Array("answer".utf8))
+      try wire.far.send(Array("answer".utf8), "test")
       #expect(try await wire.text(at: wire.nearInbox, "answer"))
       #expect(wire.relay.bytesForwarded == 8)
       wire.near.shut()
@@ -22,9 +22,9 @@ struct StreamRelayTests {
   func cut() async throws {
     try await withWire { wire in
       wire.relay.cut()
-      try wire.near.send(Array("late".utf8))
+      try wire.near.send(Array("late".utf8), "test")
       // The other direction tells that the relay has had its chance.
-      try wire.far.send(Array("late".utf8))
+      try wire.far.send(Array("late".utf8), "test")
       await #expect(throws: RigError.self) {
         try await withDeadline(.milliseconds(300), "bytes") { [inbox = wire.farInbox] in
           _ = try await inbox.first { _ in true }
