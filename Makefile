@@ -6,6 +6,7 @@ TEST_PACKAGES  := $(RUN_PACKAGES) prometheus binutils util-linux procps python3 
 
 SWIFT  ?= swift
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
+REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 SOURCE := Package.swift Sources Tests
 
 .PHONY: help run build test lab bench format format-check packages-run packages-test clean
@@ -14,11 +15,11 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: packages-run ## install what is missing, build, and watch real QEMU guests migrate
-	$(SWIFT) build -c release --product drover
+	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover
 	.build/release/drover demo
 
 build: ## release build only
-	$(SWIFT) build -c release --product drover
+	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover
 
 test: packages-test ## install what is missing, then all tests that need no root
 	$(SWIFT) build --build-tests

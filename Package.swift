@@ -4,6 +4,9 @@ import PackageDescription
 /// Set by `.ci/run` and `make strict`: every warning ends the build.
 let strict = Context.environment["DROVER_STRICT"] == "1"
 
+/// The commit that is built; told by `make`, since a manifest cannot ask git without being cached with the answer.
+let revision = Context.environment["DROVER_REVISION"] ?? ""
+
 let settings: [SwiftSetting] =
   [
     .enableUpcomingFeature("ExistentialAny"),
@@ -35,6 +38,8 @@ let package = Package(
       name: "CMicroHTTP", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CLinux"),
+    // Holds the commit: Swift has no way to be told a text by its build.
+    .target(name: "CRevision", cSettings: [.define("DROVER_REVISION", to: "\"\(revision)\"")]),
 
     // Pure: no I/O, no clock, no C.
     .target(name: "DroverCore", swiftSettings: librarySettings),
@@ -67,7 +72,7 @@ let package = Package(
     .executableTarget(
       name: "drover",
       dependencies: [
-        "CLinux", "CurlClient", "DroverCore", "DroverService", "Exposition", "MicroHTTP",
+        "CRevision", "CurlClient", "DroverCore", "DroverService", "Exposition", "MicroHTTP",
         "QEMUBackend", "QEMURig",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),

@@ -1,8 +1,5 @@
 #pragma once
-// As in CLinux: system types such as fd_set must look the same in both modules.
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+// As in CLinux no _GNU_SOURCE: fd_set must look the same in all modules.
 #include <microhttpd.h>
 
 /// What a daemon is started with; `context` is handed to every callback.

@@ -33,6 +33,7 @@ public final class Service: Sendable {
   /// The fleet as it is known.
   public let monitor: FleetMonitor
 
+  private let clock: any Timepiece
   private let server: HTTPServer
   private let supervisor: BackendSupervisor
   private let reloader: Reloader
@@ -52,6 +53,7 @@ public final class Service: Sendable {
     _ options: ServiceOptions, source: ConfigurationSource?, configuration: Configuration, log: Logger,
     clock: SystemTimepiece
   ) throws {
+    self.clock = clock
     monitor = FleetMonitor(settings: configuration.tracker, clock: clock, log: log)
     supervisor = BackendSupervisor(monitor: monitor)
     reloader = Reloader(
@@ -81,6 +83,11 @@ public final class Service: Sendable {
 
   /// Re-reads the configuration; a bad file keeps the old one in force, and is logged.
   public func reload() async { _ = reloader.reload() }
+
+  /// What `GET /api/v1/migrations` answers now.
+  public func migrations() -> MigrationList {
+    MigrationList(monitor.snapshot(), epochOffset: clock.epochOffset(), now: clock.now())
+  }
 
   /// Watches and serves until cancelled.
   public func run() async throws {

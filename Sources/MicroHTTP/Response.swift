@@ -1,4 +1,5 @@
 internal import CMicroHTTP
+public import KeptBytes
 
 /// An answer to a request.
 ///

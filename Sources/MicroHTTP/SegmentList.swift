@@ -1,4 +1,5 @@
 internal import CMicroHTTP
+internal import KeptBytes
 internal import Glibc
 
 /// The body of one response: kept bytes, and how far they have been handed out.

@@ -20,7 +20,7 @@ struct CheckConfig: ParsableCommand {
       throw Failure("\(error)")
     }
     switch output {
-    case .table: print("\(file) is good. In force would be:\n\n\(effective)")
+    case .table: write(Array("\(file) is good. In force would be:\n\n\(effective)\n".utf8))
     case .json: try printJSON(effective)
     }
   }

@@ -27,17 +27,17 @@ struct ClientOptions: ParsableArguments {
     let text: String
     if let server {
       text = server
-    } else if let path = ControlSocket.defaultPath(environment: environment), access(path, W_OK) == 0 {
+    } else if let path = ControlSocket.defaultPath(environment: environment.variables, isRoot: environment.isRoot), access(path, W_OK) == 0 {
       text = "unix://\(path)"
     } else {
       text = "http://localhost:10950"
     }
-    return DroverClient(address: try ServerAddress(text), token: try tokenFile.map(Self.token))
+    return DroverClient(address: try ServerAddress(parsing: text), token: try tokenFile.map(Self.token))
   }
 
-  private static func token(in file: String) throws -> String {
+  private static func token(in file: String) throws -> BearerToken {
     do {
-      return try String(contentsOfFile: file, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
+      return BearerToken(String(try String(contentsOfFile: file, encoding: .utf8).filter { !$0.isWhitespace }))
     } catch {
       throw Failure("the token file \(file) cannot be read: \(error)")
     }
@@ -47,7 +47,7 @@ struct ClientOptions: ParsableArguments {
 /// Asks a running server.
 struct DroverClient: Sendable {
   let address: ServerAddress
-  let token: String?
+  let token: BearerToken?
   private let http = CurlClient()
 
   func migrations() async throws -> MigrationList { try await get("/api/v1/migrations") }
@@ -65,8 +65,9 @@ struct DroverClient: Sendable {
   private func get<Answer: Decodable>(_ path: String) async throws -> Answer {
     let response: Response
     do {
-      response = try await http.send(
-        Request(endpoint: address.endpoint(path), headers: ["Accept": "application/json"], bearerToken: token))
+      var request = Request(.get, Endpoint(address, path: path), headers: ["Accept": "application/json"])
+      request.bearerToken = token
+      response = try await http.send(request)
     } catch {
       throw Failure("\(error)\nIs drover serving there? Start it with `drover serve`, or name it with --server.")
     }
@@ -99,9 +100,8 @@ func printJSON(_ value: some Encodable) throws {
   write(bytes)
 }
 
-/// Writes to standard output at once, past the buffer of `print`.
+/// Writes to standard output at once, without a buffer.
 func write(_ bytes: [UInt8]) {
-  fflush(stdout)
   var rest = bytes[...]
   while !rest.isEmpty {
     let count = rest.withUnsafeBytes { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CRevision
 import Exposition
 
 @main
@@ -15,5 +16,5 @@ struct Drover: AsyncParsableCommand {
       Serve.self, Demo.self, List.self, Show.self, Watch.self, CheckConfig.self, LeashCommand.self,
     ])
 
-  static let build = BuildInfo(version: "0.1.0", revision: BuildRevision.text)
+  static let build = BuildInfo(version: "0.1.0", revision: String(cString: drover_revision()))
 }

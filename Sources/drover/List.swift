@@ -13,7 +13,7 @@ struct List: AsyncParsableCommand {
   func run() async throws {
     let list = try await client.makeClient().migrations()
     switch output {
-    case .table: print(MigrationTables(.standardOutput).list(list.items), terminator: "")
+    case .table: write(Array(MigrationTables(.standardOutput).list(list.items).utf8))
     case .json: try printJSON(list)
     }
   }

@@ -1,5 +1,6 @@
-import ArgumentParser
-import DroverService
+public import ArgumentParser
+public import DroverService
+import Exposition
 import Logging
 import MicroHTTP
 
@@ -88,7 +89,7 @@ struct WebOptions: ParsableArguments {
     options.listeners = try addresses.map { Listener(try ListenAddress($0)) }
     if let controlSocket {
       options.listeners.append(Listener(.unix(path: controlSocket), createsDirectory: true))
-    } else if let path = ControlSocket.defaultPath(environment: environment) {
+    } else if let path = ControlSocket.defaultPath(environment: environment.variables, isRoot: environment.isRoot) {
       options.optionalListeners = [Listener(.unix(path: path), createsDirectory: true)]
     }
     options.telemetryPath = telemetryPath

@@ -16,7 +16,7 @@ struct Show: AsyncParsableCommand {
   func run() async throws {
     let item = try await client.makeClient().migration(id)
     switch output {
-    case .table: print(MigrationTables(.standardOutput).show(item), terminator: "")
+    case .table: write(Array(MigrationTables(.standardOutput).show(item).utf8))
     case .json: try printJSON(item)
     }
   }

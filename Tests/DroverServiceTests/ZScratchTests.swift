@@ -20,7 +20,7 @@ import Foundation
       v.sample.downtimeLimit = .milliseconds(300)
     },
     sampleView(id: "55-1795453080123", vm: long) { v in
-      v.sampledAt = noon - .seconds(34); v.verdict = Verdict(.unknown, .sampleTooOld(age: .seconds(34), limit: .seconds(10)))
+      v.sampledAt = noon - .seconds(34); v.verdict = Verdict(.unknown, .sampleTooOld(limit: .seconds(10)))
       v.progressDeadline = noon - .seconds(20)
     },
     sampleView(id: "9", vm: "post") { v in

@@ -57,8 +57,7 @@ public enum Words {
   static func evidence(_ evidence: Evidence) -> String {
     switch evidence {
     case .notInPrecopy: "verdicts are given in pre-copy only"
-    case .sampleTooOld(let age, let limit):
-      "the source has not answered for \(duration(age.inSeconds)) (limit \(duration(limit.inSeconds)))"
+    case .sampleTooOld(let limit): "the source has not answered for more than \(duration(limit.inSeconds))"
     case .firstPass: "first pass: the dirty rate is measured at its end"
     case .tooFewSamples: "too few samples yet"
     case .still(let sent, let drop, let remaining):

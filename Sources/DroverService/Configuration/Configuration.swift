@@ -1,4 +1,5 @@
 public import DroverCore
+public import Exposition
 internal import Glibc
 internal import Yams
 
@@ -17,7 +18,7 @@ public struct Configuration: Hashable, Sendable {
   /// How long ended migrations are shown.
   public internal(set) var retention = Duration.seconds(900)
   /// Which VMs get series of their own.
-  public internal(set) var vms = VMSeries.blocked
+  public internal(set) var vms = VMSelection.blocked
   /// Most migrations that are tracked at a time.
   public internal(set) var maxMigrations = 5000
 
@@ -55,16 +56,6 @@ public struct Configuration: Hashable, Sendable {
     public internal(set) var host = ""
     /// Time-outs of its migrations.
     public internal(set) var timeouts: BudgetSettings
-  }
-
-  /// Which VMs get series of their own.
-  public enum VMSeries: String, CaseIterable, Hashable, Sendable {
-    /// Those that block a drain or would be shut down.
-    case blocked
-    /// Every VM.
-    case all
-    /// No VM.
-    case none
   }
 }
 

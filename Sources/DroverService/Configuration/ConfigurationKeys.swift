@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Exposition
 internal import Yams
 
 /// The keys of a configuration, their ranges and defaults.
@@ -28,7 +29,7 @@ extension ConfigurationReader {
       duration(top["retention"], "retention", in: .seconds(1)...hours(30 * 24), example: "15m") ?? result.retention
 
     let metrics = mapping(top["metrics"], "metrics", keys: ["vms", "maxMigrations"], later: ["vmLabels"])
-    result.vms = choice(metrics["vms"], "metrics.vms", Configuration.VMSeries.self) ?? result.vms
+    result.vms = choice(metrics["vms"], "metrics.vms", VMSelection.self) ?? result.vms
     result.maxMigrations =
       integer(metrics["maxMigrations"], "metrics.maxMigrations", in: 1...100_000, example: 5000)
       ?? result.maxMigrations

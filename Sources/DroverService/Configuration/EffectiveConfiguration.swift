@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Exposition
 
 /// A configuration with all its defaults, as `drover check-config` shows it.
 ///

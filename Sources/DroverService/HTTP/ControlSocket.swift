@@ -18,7 +18,11 @@ public enum ControlSocket {
   /// Whether a request may act on the daemon itself: over the socket, as root or as the daemon's own user.
   ///
   /// An address is no identity, so nobody may over TCP; and a browser never may, whoever it runs as.
-  public static func mayAdminister(_ request: Request, ownUID: UInt32 = getuid()) -> Bool {
+  public static func mayAdminister(_ request: Request) -> Bool {
+    mayAdminister(request, ownUID: getuid())
+  }
+
+  static func mayAdminister(_ request: Request, ownUID: UInt32) -> Bool {
     guard case .unix(let uid, _, _) = request.peer, request.headers["Origin"] == nil,
       request.headers["Sec-Fetch-Site"] == nil
     else { return false }

@@ -40,6 +40,15 @@ public final class FleetMonitor: Sendable {
     tracker.withLock { $0.announceAbort(of: id, cause: cause) }
   }
 
+  /// The same for every open migration of a VM, by its name.
+  public func announceAbort(ofRunning vm: String, cause: FailureCause) {
+    tracker.withLock { tracker in
+      for view in tracker.snapshot().migrations where !view.isOver && view.identity.vm.name == vm {
+        tracker.announceAbort(of: view.identity.id, cause: cause)
+      }
+    }
+  }
+
   /// What is known now.
   public func snapshot() -> FleetSnapshot { tracker.withLock { $0.snapshot() } }
 

@@ -1,18 +1,5 @@
 public import DroverCore
-
-/// Which Drover this is.
-public struct BuildInfo: Hashable, Sendable {
-  /// The version, such as `0.1.0`.
-  public let version: String
-  /// The commit that it was built from; may be empty.
-  public let revision: String
-
-  /// Describes a build.
-  public init(version: String, revision: String = "") {
-    self.version = version
-    self.revision = revision
-  }
-}
+public import Exposition
 
 /// The page at `/`: every running and lately ended migration, readable without scripts.
 public enum StatusPage {

@@ -1,30 +1,11 @@
+internal import DroverCore
+internal import Exposition
 internal import Glibc
 
-/// What Linux tells of this process: the values of the `process_*` families that Prometheus' clients export.
-///
-/// A field is nil where its file cannot be read or does not say it.
-public struct ProcessStatistics: Hashable, Sendable {
-  /// User and system time, in seconds.
-  public internal(set) var cpuSeconds: Double?
-  /// Open file descriptors.
-  public internal(set) var openDescriptors: UInt64?
-  /// Soft limit of open file descriptors; `UInt64.max` where there is none.
-  public internal(set) var maxDescriptors: UInt64?
-  /// Virtual memory, in bytes.
-  public internal(set) var virtualMemoryBytes: UInt64?
-  /// Soft limit of virtual memory, in bytes; `UInt64.max` where there is none.
-  public internal(set) var maxVirtualMemoryBytes: UInt64?
-  /// Resident memory, in bytes.
-  public internal(set) var residentMemoryBytes: UInt64?
-  /// Start of the process, in seconds since 1970.
-  public internal(set) var startTimeSeconds: Double?
-  /// Bytes that the process's network namespace received over IP.
-  public internal(set) var networkReceivedBytes: UInt64?
-  /// Bytes that the process's network namespace sent over IP.
-  public internal(set) var networkTransmittedBytes: UInt64?
-
+/// Reads the values of the `process_*` families that Prometheus' clients export.
+extension ProcessStatistics {
   /// Reads the statistics of this process; a handful of short reads from /proc, which do not block.
-  public static func current() -> ProcessStatistics {
+  static func current() -> ProcessStatistics {
     ProcessStatistics(
       stat: contents("/proc/self/stat"), systemStat: contents("/proc/stat"), limits: contents("/proc/self/limits"),
       netstat: contents("/proc/self/net/netstat"), openDescriptors: countDescriptors(),
@@ -35,11 +16,12 @@ public struct ProcessStatistics: Hashable, Sendable {
     stat: String, systemStat: String, limits: String, netstat: String, openDescriptors: UInt64?,
     ticksPerSecond: Int, pageSize: Int
   ) {
+    self.init()
     self.openDescriptors = openDescriptors
-    maxDescriptors = Self.limit("Max open files", in: limits)
-    maxVirtualMemoryBytes = Self.limit("Max address space", in: limits)
-    networkReceivedBytes = Self.counter("InOctets", of: "IpExt:", in: netstat)
-    networkTransmittedBytes = Self.counter("OutOctets", of: "IpExt:", in: netstat)
+    maximumDescriptors = Self.limit("Max open files", in: limits)
+    maximumVirtualMemory = Self.limit("Max address space", in: limits).map { Bytes($0) }
+    networkReceived = Self.counter("InOctets", of: "IpExt:", in: netstat).map { Bytes($0) }
+    networkSent = Self.counter("OutOctets", of: "IpExt:", in: netstat).map { Bytes($0) }
 
     // The command in brackets may hold spaces and brackets: the fields begin behind the last one.
     guard let bracket = stat.utf8.lastIndex(of: UInt8(ascii: ")")), ticksPerSecond > 0 else { return }
@@ -49,10 +31,10 @@ public struct ProcessStatistics: Hashable, Sendable {
     let ticks = Double(ticksPerSecond)
     if let user = field(14), let system = field(15) { cpuSeconds = (Double(user) + Double(system)) / ticks }
     if let start = field(22), let boot = Self.bootTime(in: systemStat) {
-      startTimeSeconds = Double(boot) + Double(start) / ticks
+      startUnixSeconds = Double(boot) + Double(start) / ticks
     }
-    virtualMemoryBytes = field(23)
-    residentMemoryBytes = field(24).map { $0 &* UInt64(max(0, pageSize)) }
+    virtualMemory = field(23).map { Bytes($0) }
+    residentMemory = field(24).map { Bytes($0 &* UInt64(max(0, pageSize))) }
   }
 
   private static func bootTime(in text: String) -> UInt64? {

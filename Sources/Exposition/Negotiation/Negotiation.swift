@@ -14,6 +14,18 @@ public struct Negotiation: Hashable, Sendable {
     allowsGzip = Self.allowsGzip(AcceptItem.list(acceptEncoding ?? ""))
   }
 
+  /// Whether the header `Accept` takes this media type; a client that sends none takes any.
+  public static func accepts(_ mediaType: String, _ accept: String?) -> Bool {
+    guard let accept else { return true }
+    let family = mediaType.prefix { $0 != "/" } + "/*"
+    let ranges = AcceptItem.list(accept)
+    for range in [mediaType, String(family), "*/*"] {
+      // The closest range decides, so that a weight of 0 can take one type out of a wider range.
+      if let item = ranges.last(where: { $0.value == range }) { return item.weight > 0 }
+    }
+    return ranges.isEmpty
+  }
+
   private static func allowsGzip(_ items: [AcceptItem]) -> Bool {
     func weight(_ names: Set<String>) -> Int? {
       (items.last { names.contains($0.value) } ?? items.last { $0.value == "*" })?.weight

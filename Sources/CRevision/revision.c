@@ -1,0 +1,3 @@
+#include "revision.h"
+
+const char *drover_revision(void) { return DROVER_REVISION; }
