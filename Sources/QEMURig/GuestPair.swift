@@ -65,6 +65,9 @@ public actor GuestPair {
     self.destination = destination
   }
 
+  // A relay's thread keeps the relay; the QEMUs are killed when nobody holds them.
+  deinit { relay?.close() }
+
   /// Starts both QEMUs in a private temporary directory.
   ///
   /// - Parameters:
