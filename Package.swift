@@ -94,6 +94,35 @@ let package = Package(
       name: "DroverServiceTests",
       dependencies: ["DroverCore", "DroverService", "Exposition", "MicroHTTP", "CurlClient"],
       swiftSettings: settings),
+    // Real QEMUs, watched by the real back end and tracker.
+    .testTarget(
+      name: "ScenarioTests",
+      dependencies: [
+        "DroverCore", "DroverService", "QEMUBackend", "QEMURig",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
+    // The same, for what needs root; `make lab`.
+    .testTarget(
+      name: "LabTests",
+      dependencies: [
+        "DroverCore", "DroverService", "QEMUBackend", "QEMURig",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
+    // The executable from outside: its commands, its signals, a real Prometheus.
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["drover", "CurlClient", "DroverService", "MicroHTTP", "QEMURig"],
+      swiftSettings: settings),
+
+    // `make bench`: speed and memory as ratios; no product, so that nobody installs it.
+    .executableTarget(
+      name: "drover-bench",
+      dependencies: [
+        "CMicroHTTP", "CurlClient", "DroverCore", "DroverService", "Exposition", "KeptBytes", "MicroHTTP",
+        "QEMUBackend", .product(name: "Logging", package: "swift-log"),
+      ],
+      path: "Tests/Bench", swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]
 )
