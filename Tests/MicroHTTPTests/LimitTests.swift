@@ -1,4 +1,5 @@
 import Glibc
+import KeptBytes
 import MicroHTTP
 import Synchronization
 import Testing

@@ -65,11 +65,12 @@ public struct BackendView: Sendable {
   /// How long the last collection took.
   public internal(set) var collectDuration: Duration?
   /// Errors since the start, by kind.
-  public internal(set) var errors: [(kind: String, count: UInt64)]
+  public internal(set) var errors: [(kind: String, count: UInt64)] = []
+}
 
+extension BackendView {
   init(_ descriptor: BackendDescriptor) {
-    self.descriptor = descriptor
-    errors = descriptor.errorKinds.map { ($0, 0) }
+    self.init(descriptor: descriptor, errors: descriptor.errorKinds.map { ($0, 0) })
   }
 
   mutating func take(_ health: BackendHealth) {

@@ -57,6 +57,17 @@ public struct MigrationView: Sendable, Equatable {
   /// Where the guest runs.
   public internal(set) var guest = GuestLocation.unknown
 
+  /// Whether the migration is over.
+  public var isOver: Bool { ending != nil }
+
+  /// Part of the size that needs no more sending, 0 to 1; nil where size or remaining are not known.
+  public var progressRatio: Double? {
+    guard !isOver, let size = facts.size, size.count > 0, let remaining = sample.remaining else { return nil }
+    return max(0, 1 - Double(remaining.count) / Double(size.count))
+  }
+}
+
+extension MigrationView {
   /// What the first sight of a migration shows, its counters left out.
   init(first observation: MigrationObservation) {
     identity = MigrationIdentity(id: observation.id, vm: observation.vm, domain: observation.domain)
@@ -66,15 +77,6 @@ public struct MigrationView: Sendable, Equatable {
     phaseEnteredAt = observation.takenAt
     startedAt = observation.startedAt
     sampledAt = observation.takenAt
-  }
-
-  /// Whether the migration is over.
-  public var isOver: Bool { ending != nil }
-
-  /// Part of the size that needs no more sending, 0 to 1; nil where size or remaining are not known.
-  public var progressRatio: Double? {
-    guard !isOver, let size = facts.size, size.count > 0, let remaining = sample.remaining else { return nil }
-    return max(0, 1 - Double(remaining.count) / Double(size.count))
   }
 }
 
