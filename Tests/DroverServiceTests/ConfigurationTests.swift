@@ -8,7 +8,10 @@ import Testing
 struct ConfigurationTests {
   @Test(
     "a file without content is all defaults",
-    arguments: ["", "# nothing\n", "---\n", "null\n", "backends:\n", "timeouts:\nverdict: {}\nbackends: []\n", "\u{FEFF}"])
+    arguments: [
+      "", "# nothing\n", "---\n", "null\n", "backends:\n", "timeouts:\nverdict: {}\nbackends: []\n",
+      "\u{FEFF}",
+    ])
   func empty(text: String) throws {
     #expect(try Configuration.parse(text, file: "drover.yaml") == Configuration())
   }
@@ -16,7 +19,8 @@ struct ConfigurationTests {
   @Test("defaults are the documented ones")
   func defaults() {
     let configuration = Configuration()
-    #expect(configuration.timeouts == BudgetSettings(completionPerGiB: .seconds(800), progress: .seconds(150)))
+    #expect(
+      configuration.timeouts == BudgetSettings(completionPerGiB: .seconds(800), progress: .seconds(150)))
     #expect(configuration.stalledAfter == .seconds(10))
     #expect(configuration.passes == 3)
     #expect(configuration.dirtyRatio == 0.9)
@@ -50,7 +54,8 @@ struct ConfigurationTests {
     #expect(configuration.retention == .seconds(3600))
     #expect(configuration.vms == .none)
     #expect(configuration.maxMigrations == 100)
-    guard case .qemu(let first) = configuration.backends[0], case .qemu(let second) = configuration.backends[1]
+    guard case .qemu(let first) = configuration.backends[0],
+      case .qemu(let second) = configuration.backends[1]
     else { return }
     #expect(first.name == BackendName(rawValue: "rack1"))
     #expect(first.sockets == ["/run/guests/*.qmp", "/run/other.qmp"])
@@ -115,7 +120,9 @@ struct ConfigurationTests {
   func flags() throws {
     let configuration = try Configuration().adding(qemuSockets: ["/a"])
     #expect(throws: ConfigurationError.self) { try configuration.adding(qemuSockets: ["/a"]) }
-    let error = #expect(throws: ConfigurationError.self) { try configuration.adding(qemuSockets: ["/b", ""]) }
+    let error = #expect(throws: ConfigurationError.self) {
+      try configuration.adding(qemuSockets: ["/b", ""])
+    }
     #expect(error?.description == "--qemu.socket: a path must be given, such as /run/guest.qmp")
   }
 }
@@ -169,7 +176,8 @@ struct ConfigurationErrorTests {
 
   @Test("a key given three times, in two mappings, is told each time")
   func manyDuplicates() {
-    let told = errors("verdict: {passes: 1, passes: 2, passes: 3}\nmetrics:\n  vms: all\n  vms: none\nverdict: {}\n")
+    let told = errors(
+      "verdict: {passes: 1, passes: 2, passes: 3}\nmetrics:\n  vms: all\n  vms: none\nverdict: {}\n")
     #expect(
       told == [
         #"f:1:22: the key "passes" in verdict stands twice, on lines 1 and 1; remove one"#,
@@ -192,8 +200,14 @@ struct ConfigurationErrorTests {
       ("backends: [{qemu: }]", #"f:1:19: qemu.sockets names no socket; such as "#),
       ("backends: [{qemu: {sockets: /x}}]", #"f:1:29: qemu.sockets must be a list, not "/x"; such as "#),
       ("backends: [{qemu: {sockets: [\"\"]}}]", #"f:1:30: an entry of qemu.sockets is empty; such as "#),
-      ("backends: [{qemu: {sockets: [[]]}}]", #"f:1:30: an entry of qemu.sockets must be a text, not a list; such as "#),
-      ("backends: [{qemu: {sockets: [\"a\\nb\"]}}]", #"f:1:30: an entry of qemu.sockets has control characters"#),
+      (
+        "backends: [{qemu: {sockets: [[]]}}]",
+        #"f:1:30: an entry of qemu.sockets must be a text, not a list; such as "#
+      ),
+      (
+        "backends: [{qemu: {sockets: [\"a\\nb\"]}}]",
+        #"f:1:30: an entry of qemu.sockets has control characters"#
+      ),
       ("retention:", #"f:1:11: retention must be a duration, not nothing; such as 15m"#),
       ("retention: [1m]", #"f:1:12: retention must be a duration, not a list; such as 15m"#),
       ("retention: 0", #"f:1:12: retention must be from 1s to 30d, not 0; such as 15m"#),
@@ -204,18 +218,33 @@ struct ConfigurationErrorTests {
       ),
       ("retention: -1m", #"f:1:12: retention: "-1m" is below 0; "#),
       ("retention: 99999999999999999y", #"f:1:12: retention: "99999999999999999y" is too long; "#),
-      ("verdict: {passes: 2.5}", #"f:1:19: verdict.passes must be a whole number from 1 to 1000 without quotes"#),
-      ("verdict: {passes: \"2\"}", #"f:1:19: verdict.passes must be a whole number from 1 to 1000 without quotes"#),
+      (
+        "verdict: {passes: 2.5}",
+        #"f:1:19: verdict.passes must be a whole number from 1 to 1000 without quotes"#
+      ),
+      (
+        "verdict: {passes: \"2\"}",
+        #"f:1:19: verdict.passes must be a whole number from 1 to 1000 without quotes"#
+      ),
       ("verdict: {dirtyRatio: nan}", #"f:1:23: verdict.dirtyRatio must be a number from 0.01 to 10.0"#),
       ("verdict: {dirtyRatio: 0x1}", #"f:1:23: verdict.dirtyRatio must be a number from 0.01 to 10.0"#),
       ("verdict: {dirtyRatio: []}", #"f:1:23: verdict.dirtyRatio must be a number, not a list; such as 0.9"#),
-      ("metrics: {maxMigrations: 1000000}", #"f:1:26: metrics.maxMigrations must be a whole number from 1 to 100000"#),
-      ("metrics: {vms: blocke}", #"f:1:16: metrics.vms must be one of blocked, all, none, not "blocke"; did you mean blocked?"#),
+      (
+        "metrics: {maxMigrations: 1000000}",
+        #"f:1:26: metrics.maxMigrations must be a whole number from 1 to 100000"#
+      ),
+      (
+        "metrics: {vms: blocke}",
+        #"f:1:16: metrics.vms must be one of blocked, all, none, not "blocke"; did you mean blocked?"#
+      ),
       ("metrics: {vms: {}}", #"f:1:16: metrics.vms must be one of blocked, all, none, not keys with values"#),
       ("? [a, b]\n: 1", #"f:1:3: a key at the top must be a plain word; allowed at the top: "#),
       ("<<: {retention: 1m}", "f:1:1: merge keys (<<) are not supported; write the keys out"),
       ("retention: !foo 1m", "f:1:12: tags (!foo) are not supported; write the plain value"),
-      ("web: {listen: 1}", #"f:1:1: unknown key "web" at the top; addresses are given by --web.listen-address; allowed"#),
+      (
+        "web: {listen: 1}",
+        #"f:1:1: unknown key "web" at the top; addresses are given by --web.listen-address; allowed"#
+      ),
     ])
   func values(text: String, beginning: String) {
     let told = errors(text)
@@ -228,7 +257,10 @@ struct ConfigurationErrorTests {
     arguments: [
       ("events: yes", #"f:1:43: qemu.events must be true or false without quotes, not "yes"; write true"#),
       ("events: Off", #"f:1:43: qemu.events must be true or false without quotes, not "Off"; write false"#),
-      ("events: \"true\"", #"f:1:43: qemu.events must be true or false without quotes, not "true"; write true"#),
+      (
+        "events: \"true\"",
+        #"f:1:43: qemu.events must be true or false without quotes, not "true"; write true"#
+      ),
       ("events: 1", #"f:1:43: qemu.events must be true or false without quotes, not "1""#),
       ("host: no", #"f:1:41: qemu.host: YAML reads no as a boolean; put it in quotes: "no""#),
     ])
@@ -239,8 +271,10 @@ struct ConfigurationErrorTests {
   @Test(
     "keys of later versions are told apart from slips",
     arguments: [
-      "journal: {}", "access: []", "control: {}", "timeouts: {keepalive: {}}", "verdict: {controlSilence: 7s}",
-      "verdict: {dataSilence: 5s}", "metrics: {vmLabels: []}", "backends: [{libvirt: {}}]", "backends: [{kubevirt: {}}]",
+      "journal: {}", "access: []", "control: {}", "timeouts: {keepalive: {}}",
+      "verdict: {controlSilence: 7s}",
+      "verdict: {dataSilence: 5s}", "metrics: {vmLabels: []}", "backends: [{libvirt: {}}]",
+      "backends: [{kubevirt: {}}]",
     ])
   func laterVersions(text: String) {
     let told = errors(text)
@@ -266,14 +300,24 @@ struct ConfigurationErrorTests {
     "what is not YAML names its line",
     arguments: [
       ("a: [1\nb: 2\n", "f:2:2: not valid YAML: "), ("verdict:\n\tpasses: 1\n", "f:2:1: not valid YAML: "),
-      ("retention: 1m\n---\nretention: 2m\n", "f:2:1: a second document begins; a configuration is one document"),
-      ("retention: *x\n", "f:1:12: not valid YAML: found undefined alias"), ("a: \u{1}", "f:1: not valid YAML: "),
-      (String(repeating: "[", count: 100_000), "f:1:"), (String(repeating: "- ", count: 100_000), "f:1:"),
+      (
+        "retention: 1m\n---\nretention: 2m\n",
+        "f:2:1: a second document begins; a configuration is one document"
+      ),
+      ("retention: *x\n", "f:1:12: not valid YAML: found undefined alias"),
+      ("a: 1\nb: \u{1}", "f:2:1: not valid YAML: control characters are not allowed"),
     ])
   func syntax(text: String, beginning: String) {
     let told = errors(text)
     #expect(told.count == 1)
     #expect(told.first?.hasPrefix(beginning) == true, "\(told)")
+  }
+
+  @Test("what is nested beyond reason is refused", arguments: ["[", "{a: ", "- ", "? "])
+  func nesting(opening: String) {
+    let told = errors(String(repeating: opening, count: 100_000))
+    #expect(told.count == 1)
+    #expect(told.first?.contains("not valid YAML: ") == true)
   }
 
   @Test("a tab in the indentation is said to be one")
@@ -311,7 +355,9 @@ struct ConfigurationErrorTests {
 @Suite("A configuration file")
 struct ConfigurationFileTests {
   private func withFile<Result>(_ bytes: [UInt8], _ body: (String) throws -> Result) throws -> Result {
-    let path = FileManager.default.temporaryDirectory.appendingPathComponent("drover-\(UUID().uuidString).yaml").path
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent(
+      "drover-\(UUID().uuidString).yaml"
+    ).path
     try Data(bytes).write(to: URL(fileURLWithPath: path))
     defer { try? FileManager.default.removeItem(atPath: path) }
     return try body(path)

@@ -21,7 +21,8 @@ struct LoggingTests {
   ) -> String {
     let output = CollectingOutput()
     var logger = Logger(label: label) { label in
-      DroverLogHandler(label: label, format: format, level: level, output: output, clock: { 1_795_453_200_123 })
+      DroverLogHandler(
+        label: label, format: format, level: level, output: output, clock: { 1_795_453_200_123 })
     }
     body(&logger)
     return output.written.joined()
@@ -48,7 +49,8 @@ struct LoggingTests {
   @Test(
     "levels are the four of --log.level",
     arguments: [
-      (Logger.Level.trace, "debug"), (.debug, "debug"), (.info, "info"), (.notice, "info"), (.warning, "warn"),
+      (Logger.Level.trace, "debug"), (.debug, "debug"), (.info, "info"), (.notice, "info"),
+      (.warning, "warn"),
       (.error, "error"), (.critical, "error"),
     ])
   func levels(level: Logger.Level, word: String) {
@@ -74,7 +76,8 @@ struct LoggingTests {
   @Test(
     "nothing in a value can begin a line, end a quote or move a terminal's cursor",
     arguments: [
-      ("plain-1.2/3:4", "plain-1.2/3:4"), ("", #""""#), ("a b", #""a b""#), ("a=b", #""a=b""#), ("a\"b", #""a\"b""#),
+      ("plain-1.2/3:4", "plain-1.2/3:4"), ("", #""""#), ("a b", #""a b""#), ("a=b", #""a=b""#),
+      ("a\"b", #""a\"b""#),
       ("a\\b", #""a\\b""#), ("a\nlevel=error", #""a\nlevel=error""#), ("a\r\tb", #""a\r\tb""#),
       ("\u{1B}[2J\u{7}", #""\u001b[2J\u0007""#), ("\u{7F}\u{85}\u{9B}", #""\u007f\u0085\u009b""#),
       ("\u{2028}\u{202E}", #""\u2028\u202e""#), ("größe", #""größe""#), ("🐑", #""🐑""#),
@@ -116,7 +119,8 @@ struct LoggingTests {
     }
   }
 
-  @Test("a pipe that nobody reads drops lines instead of blocking, and says how many", .timeLimit(.minutes(1)))
+  @Test(
+    "a pipe that nobody reads drops lines instead of blocking, and says how many", .timeLimit(.minutes(1)))
   func fullPipe() throws {
     var ends: [Int32] = [0, 0]
     #expect(pipe(&ends) == 0)
@@ -141,13 +145,16 @@ struct LoggingTests {
     let lines = String(decoding: received, as: UTF8.self).split(separator: "\n")
     let whole = lines.filter { $0.utf8.count == 1023 }.count
     #expect(lines.last == "back")
-    #expect(lines.dropLast().last == "level=warn msg=\"log lines dropped: nobody read them\" count=\(200 - whole)")
+    #expect(
+      lines.dropLast().last == "level=warn msg=\"log lines dropped: nobody read them\" count=\(200 - whole)")
     #expect(whole + 2 == lines.count)
   }
 
   @Test("lines of many threads do not mix")
   func threads() throws {
-    let path = FileManager.default.temporaryDirectory.appendingPathComponent("drover-\(UUID().uuidString).log").path
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent(
+      "drover-\(UUID().uuidString).log"
+    ).path
     let descriptor = open(path, O_CREAT | O_RDWR | O_APPEND, 0o600)
     defer {
       close(descriptor)

@@ -23,8 +23,10 @@ struct PrometheusDurationTests {
   @Test(
     "name what is wrong, and the remedy",
     arguments: [
-      ("", "is empty"), ("150", "has no unit"), ("-5s", "is below 0"), ("1.5h", "has a fraction; use a smaller unit"),
-      ("1 h", "has a space in it"), ("5x", "is no duration"), ("s", "is no duration"), ("1h30", "is no duration"),
+      ("", "is empty"), ("150", "has no unit"), ("-5s", "is below 0"),
+      ("1.5h", "has a fraction; use a smaller unit"),
+      ("1 h", "has a space in it"), ("5x", "is no duration"), ("s", "is no duration"),
+      ("1h30", "is no duration"),
       ("30m1h", "has its units out of order (largest first, each once)"),
       ("1s1s", "has its units out of order (largest first, each once)"), ("292471209y", "is too long"),
       ("99999999999999999999s", "is too long"), ("٣s", "is no duration"),

@@ -12,7 +12,8 @@ func sampleView(
 ) -> MigrationView {
   let backend = BackendName(rawValue: "qemu")
   let identity = MigrationIdentity(
-    id: MigrationID(id) ?? MigrationID(domain: DomainKey(backend: backend, socketPath: id), startedUnixMilliseconds: 0),
+    id: MigrationID(id)
+      ?? MigrationID(domain: DomainKey(backend: backend, socketPath: id), startedUnixMilliseconds: 0),
     vm: VMRef(backend: backend, scope: scope, name: vm), domain: DomainKey(backend: backend, socketPath: id))
   var view = MigrationView(
     identity: identity, phase: .precopy, phaseEnteredAt: noon - .seconds(120), startedAt: startedAt,
@@ -20,17 +21,20 @@ func sampleView(
   view.facts.source = "rack1"
   view.facts.target = "rack2"
   view.facts.size = .gibibytes(8)
-  view.sample.memory = StreamCounters(transferred: .gibibytes(7), remaining: .gibibytes(3), total: .gibibytes(8))
+  view.sample.memory = StreamCounters(
+    transferred: .gibibytes(7), remaining: .gibibytes(3), total: .gibibytes(8))
   view.sample.dirtyRate = BytesPerSecond(5 << 20)
   view.sample.iterations = 2
   view.transferRate = BytesPerSecond(42 << 20)
-  view.progress = ProgressClocks(lastSent: noon, lastDrop: noon - .seconds(3), lastBest: noon, best: .gibibytes(3))
+  view.progress = ProgressClocks(
+    lastSent: noon, lastDrop: noon - .seconds(3), lastBest: noon, best: .gibibytes(3))
   view.completion = CompletionBudget(perGiB: .seconds(800), size: .gibibytes(8))
   view.completionDeadline = startedAt + .seconds(6400)
   view.progressTimeout = .seconds(150)
   view.progressDeadline = noon + .seconds(147)
   view.verdict = Verdict(
-    .converging, .trend(remaining: .gibibytes(3), dirty: BytesPerSecond(5 << 20), transfer: BytesPerSecond(42 << 20)),
+    .converging,
+    .trend(remaining: .gibibytes(3), dirty: BytesPerSecond(5 << 20), transfer: BytesPerSecond(42 << 20)),
     expectedEnd: noon + .seconds(83))
   view.guest = .source
   change(&view)
@@ -42,7 +46,8 @@ func notConverging(_ view: inout MigrationView) {
   view.verdict = Verdict(
     .notConverging,
     .passesDoNotShrink(
-      passes: 3, best: .mebibytes(62), dirty: BytesPerSecond(43_830_477), transfer: BytesPerSecond(44_040_192)))
+      passes: 3, best: .mebibytes(62), dirty: BytesPerSecond(43_830_477), transfer: BytesPerSecond(44_040_192)
+    ))
 }
 
 /// Makes a view one of a migration that ended.
@@ -75,7 +80,8 @@ func sampleSnapshot(_ views: [MigrationView], backends: [BackendView] = [sampleB
 }
 
 func sampleBackend(
-  _ name: String = "qemu", isUp: Bool = true, hasAttempted: Bool = true, lastSuccess: Moment? = noon - .seconds(1)
+  _ name: String = "qemu", isUp: Bool = true, hasAttempted: Bool = true,
+  lastSuccess: Moment? = noon - .seconds(1)
 ) -> BackendView {
   var view = BackendView(
     descriptor: BackendDescriptor(

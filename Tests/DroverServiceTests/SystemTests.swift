@@ -9,7 +9,8 @@ struct HeldOffsetTests {
   @Test(
     "is held over small corrections and follows steps",
     arguments: [
-      ([0, 49, -49, 10], [0, 0, 0, 0]), ([0, 50], [0, 50]), ([0, -50], [0, -50]), ([0, 30, 60, 100], [0, 0, 60, 60]),
+      ([0, 49, -49, 10], [0, 0, 0, 0]), ([0, 50], [0, 50]), ([0, -50], [0, -50]),
+      ([0, 30, 60, 100], [0, 0, 60, 60]),
       ([0, 3_600_000, 0], [0, 3_600_000, 0]), ([.min, .max], [.min, .max]), ([.max, .min], [.max, .min]),
     ] as [([Int64], [Int64])])
   func follows(measured: [Int64], shown: [Int64]) {
@@ -53,7 +54,8 @@ struct ProcessStatisticsTests {
     netstat: String = netstat
   ) -> ProcessStatistics {
     ProcessStatistics(
-      stat: stat, systemStat: systemStat, limits: limits, netstat: netstat, openDescriptors: 7, ticksPerSecond: 100,
+      stat: stat, systemStat: systemStat, limits: limits, netstat: netstat, openDescriptors: 7,
+      ticksPerSecond: 100,
       pageSize: 4096)
   }
 
@@ -73,9 +75,12 @@ struct ProcessStatisticsTests {
 
   @Test(
     "are absent where the kernel does not tell them",
-    arguments: ["", "1 (x) S", "1 (x)", ")", "no brackets", "1 (x) S a b c d e f g h i j k l m n o p q r s t u v w"])
+    arguments: [
+      "", "1 (x) S", "1 (x)", ")", "no brackets", "1 (x) S a b c d e f g h i j k l m n o p q r s t u v w",
+    ])
   func absent(stat: String) {
-    let read = statistics(stat: stat, systemStat: "", limits: "Max open files\n", netstat: "IpExt: InOctets\nIpExt:\n")
+    let read = statistics(
+      stat: stat, systemStat: "", limits: "Max open files\n", netstat: "IpExt: InOctets\nIpExt:\n")
     #expect(read.cpuSeconds == nil)
     #expect(read.virtualMemoryBytes == nil)
     #expect(read.residentMemoryBytes == nil)

@@ -20,7 +20,8 @@ extension MigrationItem {
       bestRemainingBytes: view.progress?.best?.count, transferredBytes: view.sample.transferred?.count,
       transferBytesPerSecond: view.transferRate?.value, dirtyBytesPerSecond: view.sample.dirtyRate?.value,
       bandwidthLimitBytesPerSecond: view.sample.bandwidthLimit?.value, iterations: view.sample.iterations,
-      cpuThrottleRatio: view.sample.cpuThrottle, expectedDowntimeSeconds: view.sample.expectedDowntime?.inSeconds,
+      cpuThrottleRatio: view.sample.cpuThrottle,
+      expectedDowntimeSeconds: view.sample.expectedDowntime?.inSeconds,
       downtimeLimitSeconds: view.sample.downtimeLimit?.inSeconds,
       downtimeSeconds: view.sample.downtime?.inSeconds,
       completion: view.completion.map { budget in
@@ -31,12 +32,14 @@ extension MigrationItem {
       progress: view.progressTimeout.map { timeout in
         Budget(
           timeout: timeout, deadline: view.progressDeadline, now: now, epochOffset: epochOffset,
-          setBy: view.completion?.setBy ?? .config, enforcedBy: view.completion?.enforcedBy ?? .none, action: nil)
+          setBy: view.completion?.setBy ?? .config, enforcedBy: view.completion?.enforcedBy ?? .none,
+          action: nil)
       },
       interruptions: Pauses(count: view.interruptions.count, seconds: view.interruptions.total.inSeconds),
       ending: view.ending.map { ending in
         End(
-          outcome: ending.outcome.rawValue, cause: ending.cause?.rawValue, certainty: ending.certainty.rawValue,
+          outcome: ending.outcome.rawValue, cause: ending.cause?.rawValue,
+          certainty: ending.certainty.rawValue,
           text: ending.text, endedAt: time(ending.endedAt),
           durationSeconds: (ending.duration ?? max(.zero, ending.endedAt - view.startedAt)).inSeconds)
       })

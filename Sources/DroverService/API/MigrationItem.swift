@@ -142,11 +142,13 @@ public struct OrNull: Codable, Hashable, Sendable {
   /// Wraps a text or nothing.
   public init(wrappedValue: String?) { self.wrappedValue = wrappedValue }
 
+  /// Decodes a text or null.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     wrappedValue = container.decodeNil() ? nil : try container.decode(String.self)
   }
 
+  /// Encodes a text or null.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     if let wrappedValue { try container.encode(wrappedValue) } else { try container.encodeNil() }

@@ -11,13 +11,18 @@ public protocol MigrationNames {
 }
 
 extension MigrationView: MigrationNames {
+  /// Its identifier.
   public var lookupID: String { identity.id.description }
+  /// Its VM's scope and name.
   public var lookupNames: [String] { ["\(identity.vm.scope.name)/\(identity.vm.name)"] }
 }
 
 extension MigrationItem: MigrationNames {
+  /// Its identifier.
   public var lookupID: String { id }
+  /// Its VM's scope and name.
   public var lookupNames: [String] { ["\(scope)/\(vm)"] }
+  /// Whether it is over.
   public var isOver: Bool { ending != nil }
 
   /// The namespace or host, whichever there is.

@@ -13,24 +13,30 @@ public struct Timestamp: Hashable, Comparable, Sendable, Codable, CustomStringCo
     self.unixMilliseconds = min(max(unixMilliseconds, Self.range.lowerBound), Self.range.upperBound)
   }
 
-  init(_ moment: Moment, _ offset: EpochOffset) { self.init(unixMilliseconds: offset.unixMilliseconds(moment)) }
+  init(_ moment: Moment, _ offset: EpochOffset) {
+    self.init(unixMilliseconds: offset.unixMilliseconds(moment))
+  }
 
   /// Reads RFC 3339 in UTC, with or without a fraction; nil for anything else.
   public init?(_ text: String) {
     let bytes = Array(text.utf8)
     func number(_ range: Range<Int>) -> Int64? {
-      guard bytes[range].allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { return nil }
+      guard bytes[range].allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
+        return nil
+      }
       return bytes[range].reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
     }
     guard (20...40).contains(bytes.count), bytes.last == UInt8(ascii: "Z"),
       [bytes[4], bytes[7], bytes[10], bytes[13], bytes[16]].elementsEqual("--T::".utf8),
-      let year = number(0..<4), let month = number(5..<7), let day = number(8..<10), let hour = number(11..<13),
+      let year = number(0..<4), let month = number(5..<7), let day = number(8..<10),
+      let hour = number(11..<13),
       let minute = number(14..<16), let second = number(17..<19),
       (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second <= 60
     else { return nil }
     var milliseconds: Int64 = 0
     if bytes.count > 20 {
-      guard bytes[19] == UInt8(ascii: "."), bytes.count > 21, number(20..<(bytes.count - 1)) != nil || bytes.count > 30
+      guard bytes[19] == UInt8(ascii: "."), bytes.count > 21,
+        number(20..<(bytes.count - 1)) != nil || bytes.count > 30
       else { return nil }
       let digits = (bytes[20..<(bytes.count - 1)] + [48, 48, 48]).prefix(3)
       guard digits.allSatisfy({ (48...57).contains($0) }) else { return nil }
@@ -40,6 +46,7 @@ public struct Timestamp: Hashable, Comparable, Sendable, Codable, CustomStringCo
     self.init(unixMilliseconds: ((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + milliseconds)
   }
 
+  /// Decodes RFC 3339.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     let text = try container.decode(String.self)
@@ -49,16 +56,19 @@ public struct Timestamp: Hashable, Comparable, Sendable, Codable, CustomStringCo
     self = value
   }
 
+  /// Encodes RFC 3339.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(description)
   }
 
+  /// RFC 3339 with milliseconds.
   public var description: String {
     let (second, milliseconds) = floorDivided(unixMilliseconds, by: 1000)
     let (days, secondOfDay) = floorDivided(second, by: 86_400)
     let (year, month, day) = Self.date(days: days)
-    return "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T\(timeOfDay(secondOfDay)).\(padded(milliseconds, 3))Z"
+    return
+      "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T\(timeOfDay(secondOfDay)).\(padded(milliseconds, 3))Z"
   }
 
   /// The time of day alone, to the second: `17:00:00`.
@@ -71,6 +81,7 @@ public struct Timestamp: Hashable, Comparable, Sendable, Codable, CustomStringCo
     Double(unixMilliseconds - earlier.unixMilliseconds) / 1000
   }
 
+  /// Whether `a` is earlier than `b`.
   public static func < (a: Timestamp, b: Timestamp) -> Bool { a.unixMilliseconds < b.unixMilliseconds }
 
   private func timeOfDay(_ second: Int64) -> String {

@@ -41,7 +41,8 @@ public enum Words {
   /// What is left of a deadline: `3m 20s left`, `overdue by 12s`.
   public static func left(_ seconds: Double) -> String {
     seconds <= -1
-      ? "overdue by \(duration((-seconds).rounded(.down)))" : "\(duration(max(0, seconds).rounded(.down))) left"
+      ? "overdue by \(duration((-seconds).rounded(.down)))"
+      : "\(duration(max(0, seconds).rounded(.down))) left"
   }
 
   /// A part of the whole: `62%`; 100% only when nothing is missing.

@@ -12,8 +12,10 @@ public final class SystemTimepiece: Timepiece {
   /// A timepiece that has not looked at the wall clock yet.
   public init() {}
 
+  /// Now, on CLOCK_BOOTTIME.
   public func now() -> Moment { Moment(milliseconds: Self.read(.boottime)) }
 
+  /// What turns a moment into Unix time; the same value until the clocks differ by `HeldOffset.tolerance`.
   public func epochOffset() -> EpochOffset {
     let difference = Self.read(.realtime) &- Self.read(.boottime)
     return held.withLock { $0.update(EpochOffset(milliseconds: difference)) }

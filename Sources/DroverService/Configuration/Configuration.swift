@@ -101,14 +101,19 @@ extension Configuration {
     for path in qemuSockets {
       let known = result.backends.flatMap(\.sockets)
       guard !path.isEmpty, !path.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
-      else { throw ConfigurationError(.invalid, file: "--qemu.socket", "a path must be given, such as /run/guest.qmp") }
+      else {
+        throw ConfigurationError(
+          .invalid, file: "--qemu.socket", "a path must be given, such as /run/guest.qmp")
+      }
       guard !known.contains(path) else {
         throw ConfigurationError(
           .invalid, file: "--qemu.socket",
-          "\(quoted(path)) is named twice, and a monitor takes one client; name it in the file or in one flag")
+          "\(quoted(path)) is named twice, and a monitor takes one client; name it in the file or in one flag"
+        )
       }
       var names = BackendNames(taken: result.backends.map(\.name.rawValue))
-      result.backends.append(.qemu(QEMU(name: names.next(after: "qemu"), sockets: [path], timeouts: timeouts)))
+      result.backends.append(
+        .qemu(QEMU(name: names.next(after: "qemu"), sockets: [path], timeouts: timeouts)))
     }
     return result
   }
@@ -137,7 +142,8 @@ extension Configuration {
       case EISDIR: "give a file, not a directory"
       default: "give a readable file with --config.file"
       }
-    return ConfigurationError(.unreadable, file: file, "cannot be read: \(String(cString: strerror(code))); \(remedy)")
+    return ConfigurationError(
+      .unreadable, file: file, "cannot be read: \(String(cString: strerror(code))); \(remedy)")
   }
 
   private static func firstInvalidLine(_ bytes: [UInt8]) -> Int {
@@ -146,7 +152,7 @@ extension Configuration {
   }
 }
 
-/// Names that are given to back ends without one: `qemu`, `qemu-2`, …
+/// Names that are given to back ends without one, such as `qemu`, `qemu-2`.
 struct BackendNames {
   private var taken: Set<String>
 

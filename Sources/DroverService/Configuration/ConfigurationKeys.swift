@@ -11,7 +11,8 @@ extension ConfigurationReader {
       keys: ["backends", "timeouts", "verdict", "retention", "metrics"],
       later: ["journal", "access", "control"],
       remedies: [
-        "web": "addresses are given by --web.listen-address;", "log": "it is given by --log.level and --log.format;",
+        "web": "addresses are given by --web.listen-address;",
+        "log": "it is given by --log.level and --log.format;",
       ])
     result.timeouts = timeouts(top["timeouts"], "timeouts", defaults: result.timeouts)
 
@@ -26,7 +27,8 @@ extension ConfigurationReader {
       fraction(verdict["dirtyRatio"], "verdict.dirtyRatio", in: 0.01...10, example: 0.9) ?? result.dirtyRatio
 
     result.retention =
-      duration(top["retention"], "retention", in: .seconds(1)...hours(30 * 24), example: "15m") ?? result.retention
+      duration(top["retention"], "retention", in: .seconds(1)...hours(30 * 24), example: "15m")
+      ?? result.retention
 
     let metrics = mapping(top["metrics"], "metrics", keys: ["vms", "maxMigrations"], later: ["vmLabels"])
     result.vms = choice(metrics["vms"], "metrics.vms", VMSelection.self) ?? result.vms
@@ -52,7 +54,8 @@ extension ConfigurationReader {
     return result
   }
 
-  private mutating func backends(_ node: Node?, timeouts defaults: BudgetSettings) -> [Configuration.Backend] {
+  private mutating func backends(_ node: Node?, timeouts defaults: BudgetSettings) -> [Configuration.Backend]
+  {
     var found: [(name: String?, qemu: Configuration.QEMU)] = []
     var lineOfName: [String: Int] = [:]
     var lineOfSocket: [String: Int] = [:]
@@ -87,12 +90,16 @@ extension ConfigurationReader {
   private mutating func name(_ node: Node?, lines: inout [String: Int]) -> String? {
     guard let node, let name = text(node, "qemu.name", example: "rack1"), !name.isEmpty else { return nil }
     guard name.utf8.count <= 63, name.utf8.allSatisfy(isNameByte) else {
-      complain(at: node, "qemu.name may have up to 63 of A-Z a-z 0-9 _ . - in it, not \(quoted(name)); such as rack1")
+      complain(
+        at: node, "qemu.name may have up to 63 of A-Z a-z 0-9 _ . - in it, not \(quoted(name)); such as rack1"
+      )
       return nil
     }
     let line = YAMLDocument.Place(node.mark).line
     if let first = lines[name] {
-      complain(at: node, "the name \(quoted(name)) is given to two back ends, on lines \(first) and \(line); rename one")
+      complain(
+        at: node,
+        "the name \(quoted(name)) is given to two back ends, on lines \(first) and \(line); rename one")
       return nil
     }
     lines[name] = line
@@ -105,7 +112,9 @@ extension ConfigurationReader {
       complain(at: node ?? owner, "qemu.sockets names no socket; such as sockets: [\"/run/guests/*.qmp\"]")
     }
     return entries.compactMap { entry in
-      guard let path = text(entry, "an entry of qemu.sockets", example: "\"/run/guests/*.qmp\"") else { return nil }
+      guard let path = text(entry, "an entry of qemu.sockets", example: "\"/run/guests/*.qmp\"") else {
+        return nil
+      }
       guard !path.isEmpty else {
         complain(at: entry, "an entry of qemu.sockets is empty; such as \"/run/guests/*.qmp\"")
         return nil

@@ -28,7 +28,9 @@ struct ConfigurationReader {
     let place = path.isEmpty ? "at the top" : "in \(path)"
     let allowed = "allowed \(path.isEmpty ? "at the top" : "here"): \(keys.sorted().joined(separator: ", "))"
     guard case .mapping(let mapping) = node else {
-      complain(at: node, "\(path.isEmpty ? "the file" : path) must be keys with values, not \(kind(node)); \(allowed)")
+      complain(
+        at: node,
+        "\(path.isEmpty ? "the file" : path) must be keys with values, not \(kind(node)); \(allowed)")
       return [:]
     }
     var values: [String: Node] = [:]
@@ -40,14 +42,16 @@ struct ConfigurationReader {
       }
       let line = YAMLDocument.Place(key.mark).line
       if let first = firstLine[name] {
-        complain(at: key, "the key \(quoted(name)) \(place) stands twice, on lines \(first) and \(line); remove one")
+        complain(
+          at: key, "the key \(quoted(name)) \(place) stands twice, on lines \(first) and \(line); remove one")
         continue
       }
       firstLine[name] = line
       if keys.contains(name) {
         values[name] = value
       } else if later.contains(name) {
-        complain(at: key, "\(quoted(name)) \(place) is not known to this version of Drover; remove it; \(allowed)")
+        complain(
+          at: key, "\(quoted(name)) \(place) is not known to this version of Drover; remove it; \(allowed)")
       } else if name == "<<" {
         complain(at: key, "merge keys (<<) are not supported; write the keys out")
       } else {
@@ -78,7 +82,8 @@ struct ConfigurationReader {
     }
     guard hasPlainTag(node) else { return nil }
     if scalar.style == .plain, Self.booleanWords.contains(scalar.string.lowercased()) {
-      complain(at: node, "\(path): YAML reads \(scalar.string) as a boolean; put it in quotes: \"\(scalar.string)\"")
+      complain(
+        at: node, "\(path): YAML reads \(scalar.string) as a boolean; put it in quotes: \"\(scalar.string)\"")
       return nil
     }
     guard scalar.string.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }) else {
@@ -114,7 +119,9 @@ struct ConfigurationReader {
   }
 
   /// A number within a range; nil where it is absent or wrong.
-  mutating func fraction(_ node: Node?, _ path: String, in range: ClosedRange<Double>, example: Double) -> Double? {
+  mutating func fraction(_ node: Node?, _ path: String, in range: ClosedRange<Double>, example: Double)
+    -> Double?
+  {
     number(node, path, words: "a number", in: range, example: "\(example)") { text in
       // Double() also reads hexadecimal and "inf", which nobody means.
       text.utf8.allSatisfy { "0123456789.-+".utf8.contains($0) } ? Double(text) : nil
@@ -134,7 +141,8 @@ struct ConfigurationReader {
     do throws(DurationError) {
       let value = try PrometheusDuration.parse(scalar.string)
       if range.contains(value) || (value == .zero && zero != nil) { return value }
-      let bounds = "from \(PrometheusDuration.format(range.lowerBound)) to \(PrometheusDuration.format(range.upperBound))"
+      let bounds =
+        "from \(PrometheusDuration.format(range.lowerBound)) to \(PrometheusDuration.format(range.upperBound))"
       let none = zero.map { ", or 0 for \($0)" } ?? ""
       complain(at: node, "\(path) must be \(bounds)\(none), not \(scalar.string); such as \(example)")
     } catch {
@@ -189,7 +197,9 @@ struct ConfigurationReader {
 
   private mutating func hasPlainTag(_ node: Node) -> Bool {
     let name = node.tag.description
-    guard name.hasPrefix("!") || (name.contains(":") && !name.hasPrefix("tag:yaml.org,2002:")) else { return true }
+    guard name.hasPrefix("!") || (name.contains(":") && !name.hasPrefix("tag:yaml.org,2002:")) else {
+      return true
+    }
     complain(at: node, "tags (\(name)) are not supported; write the plain value")
     return false
   }

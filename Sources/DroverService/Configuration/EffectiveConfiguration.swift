@@ -23,7 +23,8 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
       (
         "metrics",
         .mapping([
-          ("vms", .text(configuration.vms.rawValue)), ("maxMigrations", .integer(configuration.maxMigrations)),
+          ("vms", .text(configuration.vms.rawValue)),
+          ("maxMigrations", .integer(configuration.maxMigrations)),
         ])
       ),
     ])
@@ -78,7 +79,8 @@ private enum Value: Encodable, Sendable {
       entries.flatMap { entry in
         if let inline = entry.inline { return ["\(indentation)- \(inline)"] }
         let lines = entry.lines(indentation: indentation + "  ")
-        return ["\(indentation)- \(lines.first?.dropFirst(indentation.utf8.count + 2) ?? "")"] + lines.dropFirst()
+        return ["\(indentation)- \(lines.first?.dropFirst(indentation.utf8.count + 2) ?? "")"]
+          + lines.dropFirst()
       }
     default: []
     }
@@ -98,8 +100,9 @@ private enum Value: Encodable, Sendable {
 
   /// Words and durations need no quotes; what could be a number or a boolean has them.
   private func isPlain(_ text: String) -> Bool {
-    ["blocked", "all", "none"].contains(text) || (text.first?.isNumber == true && text.last?.isLetter == true
-      && (try? PrometheusDuration.parse(text)) != nil)
+    ["blocked", "all", "none"].contains(text)
+      || (text.first?.isNumber == true && text.last?.isLetter == true
+        && (try? PrometheusDuration.parse(text)) != nil)
   }
 
   private func escaped(_ text: String) -> String {

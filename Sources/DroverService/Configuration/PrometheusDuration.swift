@@ -51,7 +51,9 @@ public enum PrometheusDuration {
     return text
   }
 
-  private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+  private static func isDigit(_ byte: UInt8) -> Bool {
+    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+  }
 
   private static func reason(for text: String) -> String {
     if text.utf8.allSatisfy(isDigit) { return "has no unit" }

@@ -97,7 +97,9 @@ struct YAMLDocument {
         isComment = false
       }
       if byte == UInt8(ascii: "#"), isBlank(previous) { isComment = true }
-      if byte == UInt8(ascii: "*"), !isComment, isBlank(previous) || "[{,:-?".utf8.contains(previous) { count += 1 }
+      if byte == UInt8(ascii: "*"), !isComment, isBlank(previous) || "[{,:-?".utf8.contains(previous) {
+        count += 1
+      }
       guard count <= mostAliases else {
         throw Failure(
           place: Place(line: line),
@@ -107,7 +109,9 @@ struct YAMLDocument {
     }
   }
 
-  private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D }
+  private static func isBlank(_ byte: UInt8) -> Bool {
+    byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D
+  }
 
   private static func failure(_ error: YamlError, _ text: String) -> Failure {
     switch error {

@@ -32,8 +32,11 @@ public struct DroverLogHandler: LogHandler {
   /// Milliseconds since 1970 (UTC).
   public typealias Clock = @Sendable () -> Int64
 
+  /// Fields of every line.
   public var metadata = Logger.Metadata()
+  /// Further fields of every line, looked up when it is written.
   public var metadataProvider: Logger.MetadataProvider?
+  /// Least level that is written.
   public var logLevel: Logger.Level
 
   private let label: String
@@ -49,7 +52,8 @@ public struct DroverLogHandler: LogHandler {
   ///   - clock: Milliseconds since 1970 (UTC).
   public init(
     label: String, format: LogFormat = .logfmt, level: LogLevel = .info,
-    output: any LogOutput = DescriptorLogOutput.standardError, clock: @escaping Clock = DroverLogHandler.wallClock
+    output: any LogOutput = DescriptorLogOutput.standardError,
+    clock: @escaping Clock = DroverLogHandler.wallClock
   ) {
     self.label = label
     self.format = format
@@ -58,11 +62,13 @@ public struct DroverLogHandler: LogHandler {
     logLevel = level.level
   }
 
+  /// One of the fields of every line.
   public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
     get { metadata[key] }
     set { metadata[key] = newValue }
   }
 
+  /// Writes one line.
   public func log(event: LogEvent) {
     var line = LogLine(format)
     line.add("time", Timestamp(unixMilliseconds: clock()).description)

@@ -27,6 +27,7 @@ public final class DescriptorLogOutput: LogOutput {
     self.patience = patience
   }
 
+  /// Writes one line, or counts it as dropped.
   public func write(_ line: [UInt8]) {
     dropped.withLock { dropped in
       guard hasRoom(waiting: dropped == 0 ? patience : 0) else {

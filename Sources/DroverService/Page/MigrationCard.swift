@@ -66,16 +66,20 @@ enum MigrationCard {
     }
     let ratio = used / budget.timeoutSeconds
     return row(
-      name, ratio, shown: Words.duration(used.rounded(.down)), tone: ratio >= 0.9 ? "bad" : ratio >= 0.7 ? "warn" : "",
+      name, ratio, shown: Words.duration(used.rounded(.down)),
+      tone: ratio >= 0.9 ? "bad" : ratio >= 0.7 ? "warn" : "",
       "of \(Words.duration(budget.timeoutSeconds)); deadline \(deadline.time) UTC: "
         + "\(Words.left(deadline.seconds(since: item.asOf))), \(MigrationItem.enforcement(budget))")
   }
 
-  private static func row(_ name: String, _ ratio: Double?, shown: String?, tone: String, _ words: String) -> HTML {
+  private static func row(_ name: String, _ ratio: Double?, shown: String?, tone: String, _ words: String)
+    -> HTML
+  {
     let bar: HTML
     if let ratio {
       let permille = Int((min(max(ratio, 0), 1) * 1000).rounded(.down))
-      bar = "<progress class=\"\(tone)\" max=\"1000\" value=\"\(permille)\" aria-label=\"\(name)\">\(shown ?? "")</progress>"
+      bar =
+        "<progress class=\"\(tone)\" max=\"1000\" value=\"\(permille)\" aria-label=\"\(name)\">\(shown ?? "")</progress>"
     } else {
       bar = ""
     }
@@ -96,7 +100,8 @@ enum MigrationCard {
       ("downtime limit", item.downtimeLimitSeconds.map(Words.duration)),
       (
         "interruptions",
-        interruptions.count == 0 ? (item.isOver ? nil : "none") : "\(interruptions.count) (\(Words.duration(interruptions.seconds)))"
+        interruptions.count == 0
+          ? (item.isOver ? nil : "none") : "\(interruptions.count) (\(Words.duration(interruptions.seconds)))"
       ),
       ("guest runs on", item.guestRunsOn == "unknown" ? nil : item.guestRunsOn),
       ("back end", item.backend),

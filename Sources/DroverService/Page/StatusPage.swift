@@ -31,13 +31,13 @@ public enum StatusPage {
     let running = selection.running.map { MigrationItem($0, epochOffset: epochOffset, now: now) }
     let ended = selection.ended.map { MigrationItem($0, epochOffset: epochOffset, now: now) }
     let page: HTML = """
-      <!doctype html>
+      <!DOCTYPE html>
       <html lang="en">
       <head>
-      <meta charset="utf-8">
-      <meta name="viewport" content="width=device-width, initial-scale=1">
-      <meta name="color-scheme" content="light dark">
-      \(refreshes ? "<meta http-equiv=\"refresh\" content=\"2\">\n" as HTML : "")\
+      <meta charset="utf-8"/>
+      <meta name="viewport" content="width=device-width, initial-scale=1"/>
+      <meta name="color-scheme" content="light dark"/>
+      \(refreshes ? "<meta http-equiv=\"refresh\" content=\"2\"/>\n" as HTML : "")\
       <title>\(title(selection))</title>
       <style>\(StyleSheet.html)</style>
       </head>
@@ -106,7 +106,9 @@ public enum StatusPage {
     return "<section aria-labelledby=\"b\"><h2 id=\"b\">Back ends</h2>\n<ul>\n\(rows)</ul></section>"
   }
 
-  private static func runningSection(_ items: [MigrationItem], _ selection: Selection, isWatching: Bool) -> HTML {
+  private static func runningSection(_ items: [MigrationItem], _ selection: Selection, isWatching: Bool)
+    -> HTML
+  {
     let body: HTML =
       if !items.isEmpty {
         HTML.join(items.map(MigrationCard.running))
@@ -138,7 +140,8 @@ public enum StatusPage {
 
   private static func leftOut(_ count: Int) -> HTML {
     guard count > 0 else { return "" }
-    return "<p class=\"empty\">\(count) more are not drawn; <a href=\"./api/v1/migrations\">the API</a> lists all.</p>"
+    return
+      "<p class=\"empty\">\(count) more are not drawn; <a href=\"./api/v1/migrations\">the API</a> lists all.</p>"
   }
 }
 
@@ -166,7 +169,9 @@ private struct Selection {
     }
     ended.sort { a, b in
       guard a.urgency == b.urgency else { return a.urgency < b.urgency }
-      let (first, second) = (a.view.ending?.endedAt ?? a.view.startedAt, b.view.ending?.endedAt ?? b.view.startedAt)
+      let (first, second) = (
+        a.view.ending?.endedAt ?? a.view.startedAt, b.view.ending?.endedAt ?? b.view.startedAt
+      )
       return first == second ? Self.order(a.view, b.view) : first > second
     }
     self.running = running.prefix(StatusPage.mostDrawn).map(\.view)

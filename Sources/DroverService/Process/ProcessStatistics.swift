@@ -7,7 +7,8 @@ extension ProcessStatistics {
   /// Reads the statistics of this process; a handful of short reads from /proc, which do not block.
   static func current() -> ProcessStatistics {
     ProcessStatistics(
-      stat: contents("/proc/self/stat"), systemStat: contents("/proc/stat"), limits: contents("/proc/self/limits"),
+      stat: contents("/proc/self/stat"), systemStat: contents("/proc/stat"),
+      limits: contents("/proc/self/limits"),
       netstat: contents("/proc/self/net/netstat"), openDescriptors: countDescriptors(),
       ticksPerSecond: sysconf(Int32(_SC_CLK_TCK)), pageSize: sysconf(Int32(_SC_PAGESIZE)))
   }
@@ -42,7 +43,9 @@ extension ProcessStatistics {
   }
 
   private static func limit(_ name: String, in text: String) -> UInt64? {
-    guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix(name + " ") }) else { return nil }
+    guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix(name + " ") }) else {
+      return nil
+    }
     let soft = line.dropFirst(name.count).split(separator: " ").first
     return soft == "unlimited" ? .max : soft.flatMap { UInt64($0) }
   }

@@ -12,14 +12,21 @@ extension MigrationTables {
   private func identity(_ item: MigrationItem) -> [Fact] {
     facts([
       ("id", item.id), ("backend", item.backend),
-      ("from", item.source), ("to", item.target), ("asked for by", item.origin == "unknown" ? nil : Words.plain(item.origin)),
-      ("phase", item.isOver ? nil : "\(Words.plain(item.phase)), for \(Words.duration(item.seconds(since: item.phaseEnteredAt)))"),
+      ("from", item.source), ("to", item.target),
+      ("asked for by", item.origin == "unknown" ? nil : Words.plain(item.origin)),
+      (
+        "phase",
+        item.isOver
+          ? nil
+          : "\(Words.plain(item.phase)), for \(Words.duration(item.seconds(since: item.phaseEnteredAt)))"
+      ),
       ("started", "\(item.startedAt), \(Words.relative(item.startedAt.seconds(since: item.asOf)))"),
     ]) + [
       ("guest runs on", TextTable.Cell(item.guestRunsOn, item.urgency == .guestAtRisk ? .red : .none)),
       (
         "last answer",
-        TextTable.Cell(Words.relative(-item.sampleAgeSeconds) + (item.isOld ? " (old)" : ""), item.isOld ? .red : .none)
+        TextTable.Cell(
+          Words.relative(-item.sampleAgeSeconds) + (item.isOld ? " (old)" : ""), item.isOld ? .red : .none)
       ),
     ]
   }
@@ -36,8 +43,14 @@ extension MigrationTables {
   private func budgets(_ item: MigrationItem) -> [Fact] {
     guard !item.isOver else { return [] }
     return facts([
-      ("completion", item.completion.map { budget($0, item, without: "no deadline in this phase") } ?? "no time-out known"),
-      ("progress", item.progress.map { budget($0, item, without: "no deadline in this phase") } ?? "no time-out"),
+      (
+        "completion",
+        item.completion.map { budget($0, item, without: "no deadline in this phase") } ?? "no time-out known"
+      ),
+      (
+        "progress",
+        item.progress.map { budget($0, item, without: "no deadline in this phase") } ?? "no time-out"
+      ),
     ])
   }
 
@@ -53,14 +66,22 @@ extension MigrationTables {
   private func copy(_ item: MigrationItem) -> [Fact] {
     facts([
       ("progress", item.progressRatio.map { "\(style.bar($0, width: 16)) \(Words.percent($0))" }),
-      ("remaining", item.isOver ? nil : item.remainingBytes.map { remaining in
-        Words.size(remaining) + (item.sizeBytes.map { " of \(Words.size($0))" } ?? "")
-          + (item.bestRemainingBytes.map { ", best \(Words.size($0))" } ?? "")
-      }),
+      (
+        "remaining",
+        item.isOver
+          ? nil
+          : item.remainingBytes.map { remaining in
+            Words.size(remaining) + (item.sizeBytes.map { " of \(Words.size($0))" } ?? "")
+              + (item.bestRemainingBytes.map { ", best \(Words.size($0))" } ?? "")
+          }
+      ),
       ("sent", item.transferredBytes.map(Words.size)),
-      ("rate", item.transferBytesPerSecond.map { rate in
-        Words.rate(rate) + (item.bandwidthLimitBytesPerSecond.map { ", capped at \(Words.rate($0))" } ?? "")
-      }),
+      (
+        "rate",
+        item.transferBytesPerSecond.map { rate in
+          Words.rate(rate) + (item.bandwidthLimitBytesPerSecond.map { ", capped at \(Words.rate($0))" } ?? "")
+        }
+      ),
       ("dirtied", item.isOver ? nil : item.dirtyBytesPerSecond.map(Words.rate)),
       ("passes", item.iterations.map { "\($0)" }),
       ("guest throttled", item.cpuThrottleRatio.flatMap { $0 > 0 ? Words.percent($0) : nil }),

@@ -12,17 +12,21 @@ public struct MigrationTables: Sendable {
     guard !items.isEmpty else { return "No migrations.\n" }
     let table = TextTable(
       columns: [
-        .init(title: "VM"), .init(title: "PHASE"), .init(title: "VERDICT"), .init(title: "PROGRESS", alignRight: true),
+        .init(title: "VM"), .init(title: "PHASE"), .init(title: "VERDICT"),
+        .init(title: "PROGRESS", alignRight: true),
         .init(title: "REMAINING", alignRight: true), .init(title: "RATE", alignRight: true),
         .init(title: "DEADLINE"), .init(title: "AGE"), .init(title: "ID"),
       ],
       rows: items.map { item in
         let verdict = item.isOver ? item.ending?.cause : item.verdict == "unknown" ? nil : item.verdict
         return .init(cells: [
-          .init("\(item.scope)/\(item.vm)"), .init(Words.plain(item.phase), item.isOver ? colour(item.tone) : .none),
-          .init(Words.plain(verdict ?? "-"), colour(item.tone)), .init(item.progressRatio.map(Words.percent) ?? "-"),
+          .init("\(item.scope)/\(item.vm)"),
+          .init(Words.plain(item.phase), item.isOver ? colour(item.tone) : .none),
+          .init(Words.plain(verdict ?? "-"), colour(item.tone)),
+          .init(item.progressRatio.map(Words.percent) ?? "-"),
           .init(remaining(item) ?? "-"), .init(item.transferBytesPerSecond.map(Words.rate) ?? "-"),
-          .init(deadline(item) ?? "-"), .init(Words.duration(item.seconds(since: item.startedAt))), .init(item.id),
+          .init(deadline(item) ?? "-"), .init(Words.duration(item.seconds(since: item.startedAt))),
+          .init(item.id),
         ])
       })
     var unlimited = style
@@ -46,7 +50,9 @@ public struct MigrationTables: Sendable {
   /// `drover watch` and the demo: the most urgent first, with bars, in at most `height` lines.
   public func live(_ items: [MigrationItem], height: Int? = nil) -> String {
     guard !items.isEmpty else { return "No migrations.\n" }
-    let sorted = items.map { (item: $0, rank: ($0.isOver && $0.urgency == .calm ? 1 : 0, $0.urgency.rawValue)) }.sorted { a, b in
+    let sorted = items.map {
+      (item: $0, rank: ($0.isOver && $0.urgency == .calm ? 1 : 0, $0.urgency.rawValue))
+    }.sorted { a, b in
       a.rank == b.rank
         ? (a.item.startedAt, a.item.id) < (b.item.startedAt, b.item.id) : a.rank < b.rank
     }.map(\.item)
@@ -105,7 +111,9 @@ public struct MigrationTables: Sendable {
     item.nearestDeadline.map { "\($0.name) \(Words.left($0.at.seconds(since: item.asOf)))" }
   }
 
-  private func remaining(_ item: MigrationItem) -> String? { item.isOver ? nil : item.remainingBytes.map(Words.size) }
+  private func remaining(_ item: MigrationItem) -> String? {
+    item.isOver ? nil : item.remainingBytes.map(Words.size)
+  }
 
   func colour(_ tone: Tone) -> TerminalStyle.Colour {
     switch tone {

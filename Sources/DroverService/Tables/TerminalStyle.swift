@@ -41,7 +41,8 @@ public struct TerminalStyle: Hashable, Sendable {
     let clamped = ratio.isFinite ? min(max(ratio, 0), 1) : 0
     let eighths = Int(clamped * Double(width * 8) + 1e-9)
     guard isUnicode else {
-      return "[" + String(repeating: "#", count: eighths / 8) + String(repeating: ".", count: width - eighths / 8) + "]"
+      return "[" + String(repeating: "#", count: eighths / 8)
+        + String(repeating: ".", count: width - eighths / 8) + "]"
     }
     let parts = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"]
     let filled = eighths / 8

@@ -88,7 +88,9 @@ struct TextTable {
       let gap = index == 0 ? "" : "  "
       let short = shortened(cell.text, to: widths[index], ellipsis: style.ellipsis)
       let isLast = index == last
-      var text = isLast && !columns[index].alignRight ? short
+      var text =
+        isLast && !columns[index].alignRight
+        ? short
         : padded(short, to: widths[index], alignRight: columns[index].alignRight)
       if displayWidth(text) + gap.count > left { text = head(text, max(0, left - gap.count)) }
       left -= displayWidth(text) + gap.count

@@ -35,7 +35,9 @@ func head(_ text: some StringProtocol, _ width: Int) -> String {
     })
 }
 
-private func tail(_ text: String, _ width: Int) -> String { String(head(String(text.reversed()), width).reversed()) }
+private func tail(_ text: String, _ width: Int) -> String {
+  String(head(String(text.reversed()), width).reversed())
+}
 
 /// A text filled up with blanks to `width` columns.
 func padded(_ text: String, to width: Int, alignRight: Bool = false) -> String {

@@ -1,0 +1,122 @@
+import Testing
+
+@testable import DroverCore
+@testable import DroverService
+
+@Suite("The API's migrations")
+struct APITests {
+  private func json(_ value: some Encodable) throws -> String {
+    String(decoding: try APICoding.encode(value), as: UTF8.self)
+  }
+
+  @Test("a running one, exactly")
+  func running() throws {
+    #expect(
+      try json(sampleItem())
+        == #"{"asOf":"2026-11-23T17:00:00.123Z","backend":"qemu","bestRemainingBytes":3221225472,"#
+        + #""completion":{"action":"none","deadlineAt":"2026-11-23T18:44:35.123Z","enforcedBy":"none","#
+        + #""setBy":"config","timeoutSeconds":6400,"usedSeconds":125},"dirtyBytesPerSecond":5242880,"#
+        + #""evidence":"3.0 GiB remaining; dirties 5.0 MiB/s of 42.0 MiB/s sent","#
+        + #""expectedEndAt":"2026-11-23T17:01:23.123Z","guestRunsOn":"source","host":"rack1","#
+        + #""id":"0b1f-1700000000000","interruptions":{"count":0,"seconds":0},"iterations":2,"namespace":null,"#
+        + #""origin":"unknown","phase":"precopy","phaseEnteredAt":"2026-11-23T16:58:00.123Z","#
+        + #""progress":{"deadlineAt":"2026-11-23T17:02:27.123Z","enforcedBy":"none","setBy":"config","#
+        + #""timeoutSeconds":150,"usedSeconds":3},"progressRatio":0.625,"remainingBytes":3221225472,"#
+        + #""sampleAgeSeconds":0.4,"sampledAt":"2026-11-23T16:59:59.723Z","sizeBytes":8589934592,"#
+        + #""source":"rack1","startedAt":"2026-11-23T16:57:55.123Z","target":"rack2","#
+        + #""transferBytesPerSecond":44040192,"transferredBytes":7516192768,"verdict":"converging","vm":"web"}"#
+    )
+  }
+
+  @Test("an ended one tells outcome, cause, certainty and the source's words")
+  func over() throws {
+    let item = sampleItem(
+      sampleView(scope: .namespace("shop"), ended(.failed, .connectionLost, text: "reset by \"peer\"")))
+    #expect(
+      try json(item.ending) == #"{"cause":"connection_lost","certainty":"reported","durationSeconds":113,"#
+        + #""endedAt":"2026-11-23T16:59:48.123Z","outcome":"failed","text":"reset by \"peer\""}"#)
+    #expect(item.phase == "failed")
+    #expect(item.namespace == "shop")
+    #expect(item.host == nil)
+    #expect(item.completion?.deadlineAt == nil)
+    #expect(item.completion?.usedSeconds == nil)
+    #expect(item.progressRatio == nil)
+    #expect(try json(item).contains(#""host":null"#))
+  }
+
+  @Test("what is not known is absent")
+  func absent() throws {
+    let item = sampleItem(
+      sampleView { view in
+        view.sample = Sample()
+        view.completion = nil
+        view.progressTimeout = nil
+        view.progress = nil
+        view.transferRate = nil
+        view.facts.size = nil
+      })
+    let text = try json(item)
+    for key in [
+      "completion", "progress", "remainingBytes", "sizeBytes", "ending", "iterations", "progressRatio",
+    ] {
+      #expect(!text.contains("\"\(key)\""))
+    }
+  }
+
+  @Test("reads back what it wrote, also from a newer server")
+  func decodes() throws {
+    let list = MigrationList([sampleItem(), sampleItem(sampleView(id: "2", ended(.aborted, .userAbort)))])
+    #expect(try APICoding.decode(MigrationList.self, from: APICoding.encode(list)) == list)
+    let newer = try json(list).replacing(#"{"asOf""#, with: #"{"aNewKey":{"x":1},"asOf""#)
+    #expect(try APICoding.decode(MigrationList.self, from: Array(newer.utf8)) == list)
+  }
+
+  @Test("a list is sorted by start, then id")
+  func sorted() throws {
+    let views = [
+      sampleView(id: "c", startedAt: noon), sampleView(id: "b", startedAt: noon),
+      sampleView(id: "z", startedAt: noon - .seconds(1)),
+    ]
+    let list = MigrationList(sampleSnapshot(views), epochOffset: sampleOffset, now: noon)
+    #expect(list.items.map(\.id) == ["z", "b", "c"])
+    #expect(try json(MigrationList([])) == #"{"items":[]}"#)
+  }
+
+  @Test("a migration whose sample lies in the future is 0 s old")
+  func futureSample() {
+    #expect(sampleItem(sampleView { $0.sampledAt = noon + .seconds(1) }).sampleAgeSeconds == 0)
+  }
+}
+
+@Suite("Which migration somebody meant")
+struct MigrationLookupTests {
+  private static let views = [
+    sampleView(id: "1", vm: "web", ended(.succeeded)), sampleView(id: "2", vm: "web"),
+    sampleView(id: "3", vm: "db", ended(.failed, .other)),
+    sampleView(id: "4", vm: "db", ended(.failed, .other)),
+    sampleView(id: "5", scope: .namespace("shop"), vm: "cache"),
+    sampleView(id: "6", scope: .host("shop"), vm: "cache"),
+    sampleView(id: "7", vm: "a/b"),
+    sampleView(id: "8", scope: .host("h"), vm: "once", ended(.aborted, .userAbort)),
+  ]
+
+  @Test(
+    "an id, or a scope and a name; running ones first, nothing guessed",
+    arguments: [
+      ("1", ["1"]), ("rack1/web", ["2"]), ("rack1/db", ["3", "4"]), ("shop/cache", ["5", "6"]),
+      ("rack1/a/b", ["7"]),
+      ("h/once", ["8"]), ("web", []), ("rack1/", []), ("", []), ("rack2/web", []), ("9", []),
+    ])
+  func finds(typed: String, ids: [String]) {
+    func found<Migration: MigrationNames>(_ lookup: MigrationLookup<Migration>) -> [String] {
+      switch lookup {
+      case .found(let migration): [migration.lookupID]
+      case .none: []
+      case .ambiguous(let migrations): migrations.map(\.lookupID)
+      }
+    }
+    #expect(found(MigrationLookup(typed, in: Self.views)) == ids)
+    #expect(found(MigrationLookup(typed, in: Self.views.map { sampleItem($0) })) == ids)
+    #expect(found(MigrationLookup(typed, in: sampleSnapshot(Self.views).migrations)) == ids)
+  }
+}
