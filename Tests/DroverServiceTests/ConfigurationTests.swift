@@ -1,5 +1,6 @@
 import DroverCore
 import Foundation
+import Exposition
 import Testing
 
 @testable import DroverService

@@ -1,5 +1,6 @@
 import Foundation
 import FoundationXML
+import Exposition
 import Testing
 
 @testable import DroverCore

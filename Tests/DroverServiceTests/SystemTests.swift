@@ -1,5 +1,6 @@
 import DroverCore
 import Glibc
+import Exposition
 import Testing
 
 @testable import DroverService
@@ -64,13 +65,13 @@ struct ProcessStatisticsTests {
     let read = statistics()
     #expect(read.cpuSeconds == 4)
     #expect(read.openDescriptors == 7)
-    #expect(read.maxDescriptors == 1024)
-    #expect(read.virtualMemoryBytes == 104_857_600)
-    #expect(read.maxVirtualMemoryBytes == .max)
-    #expect(read.residentMemoryBytes == 2560 * 4096)
-    #expect(read.startTimeSeconds == 1_700_000_123.45)
-    #expect(read.networkReceivedBytes == 5000)
-    #expect(read.networkTransmittedBytes == 6000)
+    #expect(read.maximumDescriptors == 1024)
+    #expect(read.virtualMemory == 104_857_600)
+    #expect(read.maximumVirtualMemory?.count == .max)
+    #expect(read.residentMemory?.count == 2560 * 4096)
+    #expect(read.startUnixSeconds == 1_700_000_123.45)
+    #expect(read.networkReceived == 5000)
+    #expect(read.networkSent == 6000)
   }
 
   @Test(
@@ -82,11 +83,11 @@ struct ProcessStatisticsTests {
     let read = statistics(
       stat: stat, systemStat: "", limits: "Max open files\n", netstat: "IpExt: InOctets\nIpExt:\n")
     #expect(read.cpuSeconds == nil)
-    #expect(read.virtualMemoryBytes == nil)
-    #expect(read.residentMemoryBytes == nil)
-    #expect(read.startTimeSeconds == nil)
-    #expect(read.maxDescriptors == nil)
-    #expect(read.networkReceivedBytes == nil)
+    #expect(read.virtualMemory == nil)
+    #expect(read.residentMemory == nil)
+    #expect(read.startUnixSeconds == nil)
+    #expect(read.maximumDescriptors == nil)
+    #expect(read.networkReceived == nil)
   }
 
   @Test("of this process make sense")
@@ -94,11 +95,11 @@ struct ProcessStatisticsTests {
     let before = ProcessStatistics.current()
     let descriptor = open("/dev/null", O_RDONLY)
     defer { close(descriptor) }
-    #expect((before.residentMemoryBytes ?? 0) > 1 << 20)
-    #expect((before.virtualMemoryBytes ?? 0) >= (before.residentMemoryBytes ?? 0))
+    #expect((before.residentMemory ?? 0) > .mebibytes(1))
+    #expect((before.virtualMemory ?? 0) >= (before.residentMemory ?? 0))
     #expect((before.openDescriptors ?? 0) >= 3)
-    #expect((before.maxDescriptors ?? 0) > 3)
-    #expect((0...Double(time(nil)) + 1).contains(before.startTimeSeconds ?? -1))
+    #expect((before.maximumDescriptors ?? 0) > 3)
+    #expect((0...Double(time(nil)) + 1).contains(before.startUnixSeconds ?? -1))
     #expect((before.cpuSeconds ?? -1) >= 0)
   }
 }

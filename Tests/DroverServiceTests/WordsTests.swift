@@ -52,7 +52,7 @@ struct WordsTests {
     arguments: [
       (.notInPrecopy, "verdicts are given in pre-copy only"),
       (
-        .sampleTooOld(age: .seconds(34), limit: .seconds(10)),
+        .sampleTooOld(limit: .seconds(10)),
         "the source has not answered for 34s (limit 10s)"
       ),
       (.firstPass, "first pass: the dirty rate is measured at its end"),
