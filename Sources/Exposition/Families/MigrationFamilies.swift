@@ -10,37 +10,39 @@ enum MigrationFamilies {
 extension Family<MigrationView> {
   private static func of(
     _ name: String, _ kind: FamilyKind, unit: FamilyUnit? = nil, extra: [String] = [],
-    by filler: Filler, stays: Bool, _ help: String,
+    by fillers: [Filler], stays: Bool, _ help: String,
     emit: @escaping @Sendable (MigrationView, inout SampleSink) -> Void
   ) -> Self {
     Family(
       name, kind, unit: unit, part: .migrations,
       labels: ["backend", "namespace", "host", "vm", "migration"] + extra,
-      filledBy: [filler], staysAfterEnd: stays, help, emit: emit)
+      filledBy: fillers, staysAfterEnd: stays, help, emit: emit)
   }
 
   /// A number that can go both ways.
   static func gauge(
-    _ name: String, unit: FamilyUnit? = nil, by filler: Filler = .qemu, stays: Bool = false, _ help: String,
+    _ name: String, unit: FamilyUnit? = nil, by fillers: [Filler] = [.qemu], stays: Bool = false,
+    _ help: String,
     value: @escaping @Sendable (MigrationView) -> (some SampleConvertible)?
   ) -> Self {
-    of(name, .gauge, unit: unit, by: filler, stays: stays, help) { view, sink in sink.sample(value(view)) }
+    of(name, .gauge, unit: unit, by: fillers, stays: stays, help) { view, sink in sink.sample(value(view)) }
   }
 
   /// A number that can go both ways, with labels of its own.
   static func gauge(
-    _ name: String, unit: FamilyUnit? = nil, labels: [String], by filler: Filler = .qemu, _ help: String,
+    _ name: String, unit: FamilyUnit? = nil, labels: [String], by fillers: [Filler] = [.qemu], _ help: String,
     emit: @escaping @Sendable (MigrationView, inout SampleSink) -> Void
   ) -> Self {
-    of(name, .gauge, unit: unit, extra: labels, by: filler, stays: false, help, emit: emit)
+    of(name, .gauge, unit: unit, extra: labels, by: fillers, stays: false, help, emit: emit)
   }
 
   /// A number that only grows.
   static func counter(
-    _ name: String, unit: FamilyUnit? = nil, by filler: Filler = .qemu, stays: Bool = false, _ help: String,
+    _ name: String, unit: FamilyUnit? = nil, by fillers: [Filler] = [.qemu], stays: Bool = false,
+    _ help: String,
     value: @escaping @Sendable (MigrationView) -> (some SampleConvertible)?
   ) -> Self {
-    of(name, .counter, unit: unit, by: filler, stays: stays, help) { view, sink in sink.sample(value(view)) }
+    of(name, .counter, unit: unit, by: fillers, stays: stays, help) { view, sink in sink.sample(value(view)) }
   }
 
   /// A fact whose value is always 1.
@@ -48,7 +50,7 @@ extension Family<MigrationView> {
     _ name: String, labels: [String], _ help: String,
     emit: @escaping @Sendable (MigrationView, inout SampleSink) -> Void
   ) -> Self {
-    of(name, .info, extra: labels, by: .qemu, stays: true, help, emit: emit)
+    of(name, .info, extra: labels, by: [.qemu], stays: true, help, emit: emit)
   }
 
   /// One series for each state, 1 for the one that holds.
@@ -57,7 +59,7 @@ extension Family<MigrationView> {
     state: @escaping @Sendable (MigrationView) -> State
   ) -> Self {
     let states = State.allCases.map { (state: $0.rawValue, label: Array("\(label)=\"\($0.rawValue)\"".utf8)) }
-    return of(name, .stateSet, extra: [label], by: .qemu, stays: stays, help) { view, sink in
+    return of(name, .stateSet, extra: [label], by: [.qemu], stays: stays, help) { view, sink in
       let current = state(view).rawValue
       for (state, label) in states {
         sink.label(rendered: label)

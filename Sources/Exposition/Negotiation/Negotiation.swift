@@ -14,16 +14,13 @@ public struct Negotiation: Hashable, Sendable {
     allowsGzip = Self.allowsGzip(AcceptItem.list(acceptEncoding ?? ""))
   }
 
-  /// Whether the header `Accept` takes this media type; a client that sends none takes any.
+  /// Whether the header `Accept` covers a media type, given without parameters; no header covers all.
   public static func accepts(_ mediaType: String, _ accept: String?) -> Bool {
-    guard let accept else { return true }
-    let family = mediaType.prefix { $0 != "/" } + "/*"
-    let ranges = AcceptItem.list(accept)
-    for range in [mediaType, String(family), "*/*"] {
-      // The closest range decides, so that a weight of 0 can take one type out of a wider range.
-      if let item = ranges.last(where: { $0.value == range }) { return item.weight > 0 }
-    }
-    return ranges.isEmpty
+    let ranges = AcceptItem.list(accept ?? "")
+    // The closest range decides.
+    let closest = [mediaType, mediaType.prefix { $0 != "/" } + "/*", "*/*"].lazy
+      .compactMap { name in ranges.last { $0.value == name } }.first
+    return ranges.isEmpty || (closest?.weight ?? 0) > 0
   }
 
   private static func allowsGzip(_ items: [AcceptItem]) -> Bool {

@@ -1,0 +1,162 @@
+import Testing
+
+@testable import DroverCore
+@testable import Exposition
+
+@Suite("Families of the fleet")
+struct FleetFamiliesTests {
+  private func lines(
+    of family: String, in snapshot: FleetSnapshot = recordedFleet(), vms: VMSelection = .blocked
+  ) -> [String] {
+    ScrapeRenderer().render(snapshot, in: recordedContext(vms: vms)).text.split(separator: "\n").map(
+      String.init
+    )
+    .filter { line in ["{", " ", "_bucket{", "_sum{", "_count{"].contains { line.hasPrefix(family + $0) } }
+    .map { String($0.dropFirst(family.utf8.count)) }
+  }
+
+  private static let shownOnes: [(String, [String])] = [
+    (
+      "drover_migrations_started_total",
+      [#"{backend="rack1",origin="manual"} 6"#, #"{backend="rack1",origin="unknown"} 1"#]
+    ),
+    (
+      "drover_migrations_succeeded_total",
+      [#"{backend="rack1",origin="manual"} 1"#, #"{backend="rack1",origin="unknown"} 0"#]
+    ),
+    ("drover_migrations_failed_total", [#"{backend="rack1",origin="manual",cause="connection_lost"} 1"#]),
+    ("drover_migrations_aborted_total", [#"{backend="rack1",origin="manual",cause="user_abort"} 1"#]),
+    (
+      "drover_node_vms", [#"{backend="rack1",node="node-1"} 9"#, #"{backend="rack1",node="node-2"} 3"#]
+    ),
+    (
+      "drover_node_migrations_outbound",
+      [#"{backend="rack1",node="node-1"} 4"#, #"{backend="rack1",node="node-2"} 0"#]
+    ),
+    (
+      "drover_node_migrations_inbound",
+      [#"{backend="rack1",node="node-1"} 0"#, #"{backend="rack1",node="node-2"} 4"#]
+    ),
+    (
+      "drover_node_migrations_failed_total",
+      [
+        #"{backend="rack1",node="node-1",direction="outbound"} 1"#,
+        #"{backend="rack1",node="node-2",direction="outbound"} 0"#,
+      ]
+    ),
+    (
+      "drover_backend_info",
+      [
+        #"{backend="rack1",type="qemu",endpoint="/run/guests/*.qmp",version="7.2.22"} 1"#,
+        #"{backend="rack2",type="qemu",endpoint="/run/other.qmp"} 1"#,
+      ]
+    ),
+    ("drover_backend_up", [#"{backend="rack1"} 1"#, #"{backend="rack2"} 0"#]),
+    ("drover_backend_last_success_timestamp_seconds", [#"{backend="rack1"} 1790000099.8"#]),
+    (
+      "drover_backend_errors_total",
+      [#"{backend="rack1",kind="connect"} 2"#, #"{backend="rack1",kind="protocol"} 0"#]
+    ),
+    ("drover_collect_duration_seconds", [#"{backend="rack1"} 0.00173"#]),
+    ("drover_build_info", [#"{version="0.1.0",revision="abc123"} 1"#]),
+    ("drover_tracked_migrations", [" 7"]),
+    ("drover_dropped_migrations_total", [" 0"]),
+    ("drover_config_last_reload_successful", [" 1"]),
+    ("drover_config_last_reload_success_timestamp_seconds", [" 1789996400"]),
+    ("process_cpu_seconds_total", [" 12.34"]),
+    ("process_open_fds", [" 31"]),
+    ("process_max_fds", [" 1024"]),
+    ("process_virtual_memory_bytes", [" 412000256"]),
+    ("process_virtual_memory_max_bytes", []),
+    ("process_resident_memory_bytes", [" 31457280"]),
+    ("process_start_time_seconds", [" 1789996399.99"]),
+    ("process_network_receive_bytes_total", [" 123456789"]),
+    ("process_network_transmit_bytes_total", [" 98765432"]),
+  ]
+
+  @Test("show what is known", arguments: shownOnes)
+  func shown(_ family: String, _ samples: [String]) {
+    #expect(lines(of: family) == samples)
+  }
+
+  private static let vmFamilies: Set = [
+    "drover_vm_migratable", "drover_vm_not_migratable", "drover_vm_consecutive_failed_migrations",
+  ]
+  private static let histograms: Set = [
+    "drover_migration_duration_seconds", "drover_migration_final_downtime_seconds",
+    "drover_migration_sent_bytes",
+  ]
+
+  @Test("are all tested here")
+  func complete() {
+    let tested = Set(Self.shownOnes.map(\.0)).union(Self.vmFamilies).union(Self.histograms)
+    #expect(tested == Set(FleetFamilies.all.map(\.declaration.name)))
+  }
+
+  @Test(
+    "show the VMs that are asked for",
+    arguments: [
+      (
+        .blocked,
+        [
+          "drover_vm_migratable": [("db \\\"primary\\\"", "", "0"), ("twin", "", "0")],
+          "drover_vm_not_migratable": [
+            ("db \\\"primary\\\"", ",reason=\"host_device\"", "1"),
+            ("db \\\"primary\\\"", ",reason=\"gpu\"", "1"),
+            ("twin", ",reason=\"other\"", "1"),
+          ],
+          "drover_vm_consecutive_failed_migrations": [("flaky", "", "3")],
+        ]
+      ),
+      (
+        .all,
+        [
+          "drover_vm_migratable": [
+            ("db \\\"primary\\\"", "", "0"), ("flaky", "", "1"), ("twin", "", "0"), ("web-1", "", "1"),
+          ],
+          "drover_vm_not_migratable": [
+            ("db \\\"primary\\\"", ",reason=\"host_device\"", "1"),
+            ("db \\\"primary\\\"", ",reason=\"gpu\"", "1"),
+            ("twin", ",reason=\"other\"", "1"),
+          ],
+          "drover_vm_consecutive_failed_migrations": [("flaky", "", "3")],
+        ]
+      ),
+      (.none, [:]),
+    ] as [(VMSelection, [String: [(String, String, String)]])])
+  func vms(_ selection: VMSelection, _ expected: [String: [(vm: String, reason: String, value: String)]]) {
+    for family in Self.vmFamilies {
+      let samples = (expected[family] ?? []).map { vm, reason, value in
+        "{backend=\"rack1\",host=\"node-1\",vm=\"\(vm)\"\(reason)} \(value)"
+      }
+      #expect(lines(of: family, vms: selection) == samples, "\(family)")
+    }
+  }
+
+  @Test("show a reason that is told twice once")
+  func doubleReason() {
+    var snapshot = FleetSnapshot()
+    let vm = VMRef(backend: rack, scope: .host("node-1"), name: "a")
+    snapshot.vms = [VMView(vm: vm, blockers: [.gpu, .gpu])]
+    #expect(
+      lines(of: "drover_vm_not_migratable", in: snapshot) == [
+        #"{backend="rack1",host="node-1",vm="a",reason="gpu"} 1"#
+      ])
+  }
+
+  @Test("add the buckets of a histogram up")
+  func histogram() {
+    var snapshot = FleetSnapshot()
+    var outcome = OutcomeHistograms(backend: rack, outcome: .failed)
+    outcome.downtime = Histogram(bounds: [0.05, 1, 1_000_000])
+    for value in [0.05, 0.25, 0.5, 2_000_000] { outcome.downtime.observe(value) }
+    snapshot.totals.outcomes = [outcome]
+    let labels = #"backend="rack1",outcome="failed""#
+    #expect(
+      lines(of: "drover_migration_final_downtime_seconds", in: snapshot) == [
+        "_bucket{\(labels),le=\"0.05\"} 1", "_bucket{\(labels),le=\"1.0\"} 3",
+        "_bucket{\(labels),le=\"1e+06\"} 3",
+        "_bucket{\(labels),le=\"+Inf\"} 4", "_sum{\(labels)} 2000000.8", "_count{\(labels)} 4",
+      ])
+  }
+}
