@@ -150,14 +150,12 @@ struct MigrationFamiliesTests {
   func namespace() {
     let name = VMRef(backend: BackendName(rawValue: "prod"), scope: .namespace("shop"), name: "db")
     let domain = DomainKey(backend: rack, socketPath: "x")
-    let identity = MigrationIdentity(
-      id: MigrationID(domain: domain, startedUnixMilliseconds: 7), vm: name, domain: domain)
-    let view = MigrationView(
-      identity: identity, phase: .precopy, phaseEnteredAt: at(0), startedAt: at(0), sampledAt: at(0))
+    let id = MigrationID(domain: domain, startedUnixMilliseconds: 7)
+    let view = bareMigration(id: id, vm: name, domain: domain)
     let text = ScrapeRenderer().render(snapshot([group(1, [view])]), in: context()).text
     #expect(
       text.contains(
-        "drover_migration_start_timestamp_seconds{backend=\"prod\",namespace=\"shop\",vm=\"db\",migration=\"\(identity.id)\"} 1790000000\n"
+        "drover_migration_start_timestamp_seconds{backend=\"prod\",namespace=\"shop\",vm=\"db\",migration=\"\(id)\"} 1790000000\n"
       ))
   }
 
@@ -165,13 +163,11 @@ struct MigrationFamiliesTests {
   func emptyLabels() {
     let name = VMRef(backend: BackendName(rawValue: ""), scope: .host(""), name: "db")
     let domain = DomainKey(backend: rack, socketPath: "x")
-    let identity = MigrationIdentity(
-      id: MigrationID(domain: domain, startedUnixMilliseconds: 7), vm: name, domain: domain)
-    let view = MigrationView(
-      identity: identity, phase: .precopy, phaseEnteredAt: at(0), startedAt: at(0), sampledAt: at(0))
+    let id = MigrationID(domain: domain, startedUnixMilliseconds: 7)
+    let view = bareMigration(id: id, vm: name, domain: domain)
     let text = ScrapeRenderer().render(snapshot([group(1, [view])]), in: context()).text
     #expect(
-      text.contains("drover_migration_info{vm=\"db\",migration=\"\(identity.id)\",origin=\"unknown\"} 1\n"))
+      text.contains("drover_migration_info{vm=\"db\",migration=\"\(id)\",origin=\"unknown\"} 1\n"))
   }
 
   @Test("show a ratio to a millionth")

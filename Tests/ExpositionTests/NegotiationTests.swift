@@ -33,7 +33,7 @@ struct NegotiationTests {
       // A weight of 0 takes a type out of a wider range.
       ("text/plain;q=0, */*;q=0.1", .openMetrics100),
       ("application/openmetrics-text;q=0, */*", .text004),
-      ("*/*;q=0", .text004),
+      ("*/*;q=0", .text004), ("application/openmetrics-text;q=0", .text004),
       // The draft is the last resort.
       ("application/openmetrics-text;version=0.0.1", .openMetrics100),
       ("application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", .text004),

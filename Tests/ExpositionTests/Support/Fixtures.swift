@@ -17,13 +17,22 @@ func migration(
   let id =
     id.flatMap { MigrationID($0) }
     ?? MigrationID(domain: domain, startedUnixMilliseconds: 1_790_000_000_000 + at(started).milliseconds)
-  var view = MigrationView(
-    identity: MigrationIdentity(id: id, vm: vm, domain: domain), phase: phase, phaseEnteredAt: at(started),
-    startedAt: at(started), sampledAt: at(started))
+  var view = bareMigration(id: id, vm: vm, domain: domain, phase: phase, started: started)
   view.facts.source = host
   view.facts.target = "node-2"
   view.facts.origin = .manual
   change(&view)
+  return view
+}
+
+/// A migration of which nothing is told but its names.
+func bareMigration(
+  id: MigrationID, vm: VMRef, domain: DomainKey, phase: Phase = .precopy, started: Double = 0
+) -> MigrationView {
+  var view = MigrationView(
+    first: MigrationObservation(
+      id: id, vm: vm, domain: domain, takenAt: at(started), startedAt: at(started), phase: phase))
+  view.phase = phase
   return view
 }
 

@@ -116,7 +116,7 @@ private func vm(_ name: String, blockers: [NotMigratableReason]?, failures: UInt
 
 private let rackView: BackendView = {
   var view = BackendView(
-    descriptor: BackendDescriptor(
+    BackendDescriptor(
       name: rack, type: "qemu", endpoint: "/run/guests/*.qmp", node: "node-1", origins: [.manual, .unknown],
       causes: [.connectionLost, .userAbort], errorKinds: ["connect", "protocol"]))
   view.hasAttempted = true
@@ -129,7 +129,7 @@ private let rackView: BackendView = {
 }()
 
 private let silentView = BackendView(
-  descriptor: BackendDescriptor(
+  BackendDescriptor(
     name: BackendName(rawValue: "rack2"), type: "qemu", endpoint: "/run/other.qmp", origins: [.unknown],
     causes: [],
     errorKinds: []))
