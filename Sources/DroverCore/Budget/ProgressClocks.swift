@@ -24,6 +24,8 @@ struct ProgressWatch: Sendable {
   private(set) var interruptions = Interruptions()
   private var sent: Bytes
   private var remaining: Bytes?
+  /// From when on bytes are missed: the last byte sent, or the end of a pause; nil in a pause.
+  private var awaitedSince: Moment?
   /// The last sample that showed no byte more than the one before; nil while bytes flow.
   private var lastStill: Moment?
 
@@ -31,6 +33,7 @@ struct ProgressWatch: Sendable {
     clocks = ProgressClocks(lastSent: moment, lastDrop: moment, lastBest: moment, best: remaining)
     self.sent = sent
     self.remaining = remaining
+    awaitedSince = moment
   }
 
   /// Takes one more sample; `tolerance` is the longest stop that is no interruption.
@@ -41,16 +44,19 @@ struct ProgressWatch: Sendable {
   ) -> Duration? {
     var ended: Duration?
     if sent > self.sent {
-      if let lastStill, lastStill - clocks.lastSent > tolerance {
+      if let awaitedSince, let lastStill, lastStill - awaitedSince > tolerance {
         // The first byte came somewhere between the last still sample and this one: where samples are missing,
         // only one interval of that gap is taken for stillness.
-        let length = lastStill - clocks.lastSent + min(moment - lastStill, samplingInterval)
+        let length = lastStill - awaitedSince + min(moment - lastStill, samplingInterval)
         interruptions.count += 1
         interruptions.total += length
         ended = length
       }
       lastStill = nil
+      awaitedSince = moment
       clocks.lastSent = moment
+    } else if awaitedSince == nil {
+      awaitedSince = moment
     } else {
       lastStill = moment
     }
@@ -67,6 +73,9 @@ struct ProgressWatch: Sendable {
     return ended
   }
 
-  /// The guest moves over now: bytes that stop from here on are no interruption.
-  mutating func pause() { lastStill = nil }
+  /// The guest moves over now: bytes that stop while that lasts are no interruption.
+  mutating func pause() {
+    lastStill = nil
+    awaitedSince = nil
+  }
 }

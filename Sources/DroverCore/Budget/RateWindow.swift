@@ -2,6 +2,9 @@
 ///
 /// The rate that a source reports freezes in an outage; bytes do not lie.
 struct RateWindow: Sendable {
+  /// A window keeps about this many points, however fast samples come.
+  private static let resolution = 6
+
   private var points: [(at: Moment, sent: Bytes)] = []
   private let length: Duration
 
@@ -14,10 +17,14 @@ struct RateWindow: Sendable {
       // A counter that falls belongs to another stream: the old points say nothing about it.
       if sent < last.sent { points.removeAll(keepingCapacity: true) }
     }
-    while points.count >= 2, moment - points[1].at >= length { points.removeFirst() }
-    // Sampling faster than the window needs would only grow the list.
-    if points.count >= 8 { points.remove(at: points.count - 2) }
+    // The newest point is provisional until it is far enough from the one before.
+    if let last = points.last, let previous = points.dropLast().last,
+      last.at - previous.at < length / Self.resolution
+    {
+      points.removeLast()
+    }
     points.append((moment, sent))
+    while points.count > 2, moment - points[1].at >= length { points.removeFirst() }
   }
 
   /// Bytes per second over the window; nil before the second sample.

@@ -26,7 +26,9 @@ public struct MigrationObservation: Sendable {
   public var startedAt: Moment
   /// The phase as the source tells it.
   public var phase: Phase
-  /// How it ended; only with a final phase.
+  /// How it ended; only with a final phase, and always with one.
+  ///
+  /// Where the two disagree, this tells; a final phase without it is an end of unknown cause.
   public var ending: Ending?
   /// The counters.
   public var sample: Sample
@@ -75,13 +77,20 @@ public struct Ending: Hashable, Sendable {
   /// How long the whole migration took, as the source measured it; nil where it does not tell.
   public var duration: Duration?
 
-  /// Describes an end.
+  /// Describes an end; one that did not succeed gets the outcome that its cause belongs to, and a cause if it has none.
   public init(
     outcome: Outcome, cause: FailureCause? = nil, certainty: Certainty, text: String = "", endedAt: Moment,
     duration: Duration? = nil
   ) {
-    self.outcome = outcome
-    self.cause = cause
+    switch outcome {
+    case .succeeded:
+      self.outcome = .succeeded
+      self.cause = nil
+    case .failed, .aborted:
+      let cause = cause ?? (outcome == .aborted ? .userAbort : .unknown)
+      self.outcome = cause.isAbort ? .aborted : .failed
+      self.cause = cause
+    }
     self.certainty = certainty
     self.text = text
     self.endedAt = endedAt
@@ -102,6 +111,16 @@ public struct MigrationFacts: Hashable, Sendable {
 
   /// No facts yet.
   public init() {}
+
+  /// These facts, and those of `earlier` that are not told any more.
+  func completed(by earlier: MigrationFacts) -> MigrationFacts {
+    var facts = self
+    if facts.source.isEmpty { facts.source = earlier.source }
+    if facts.target.isEmpty { facts.target = earlier.target }
+    if facts.origin == .unknown { facts.origin = earlier.origin }
+    facts.size = facts.size ?? earlier.size
+    return facts
+  }
 }
 
 /// A VM that arrives at a host, as that host sees it.

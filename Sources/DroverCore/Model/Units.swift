@@ -9,11 +9,16 @@ public struct Bytes: Hashable, Comparable, Sendable, ExpressibleByIntegerLiteral
   /// Wraps a literal count of bytes.
   public init(integerLiteral value: UInt64) { count = value }
 
-  /// A number of binary gibibytes (2^30 bytes each).
-  public static func gibibytes(_ n: UInt64) -> Bytes { Bytes(n &<< 30) }
+  /// A number of binary gibibytes (2^30 bytes each); stays at the largest value instead of overflowing.
+  public static func gibibytes(_ n: UInt64) -> Bytes { times(n, 1 << 30) }
 
-  /// A number of binary mebibytes (2^20 bytes each).
-  public static func mebibytes(_ n: UInt64) -> Bytes { Bytes(n &<< 20) }
+  /// A number of binary mebibytes (2^20 bytes each); stays at the largest value instead of overflowing.
+  public static func mebibytes(_ n: UInt64) -> Bytes { times(n, 1 << 20) }
+
+  private static func times(_ n: UInt64, _ unit: UInt64) -> Bytes {
+    let (product, overflow) = n.multipliedReportingOverflow(by: unit)
+    return Bytes(overflow ? .max : product)
+  }
 
   /// The sum; stays at the largest value instead of overflowing.
   public static func + (a: Bytes, b: Bytes) -> Bytes {
@@ -62,19 +67,19 @@ public struct Moment: Hashable, Comparable, Sendable {
   /// A point given in milliseconds of the monotonic clock.
   public init(milliseconds: Int64) { self.milliseconds = milliseconds }
 
-  /// A later point.
+  /// A later point; the last one there is instead of an overflow.
   public static func + (moment: Moment, duration: Duration) -> Moment {
-    Moment(milliseconds: moment.milliseconds &+ duration.milliseconds)
+    Moment(milliseconds: moment.milliseconds.addingSaturating(duration.milliseconds))
   }
 
-  /// An earlier point.
+  /// An earlier point; the first one there is instead of an overflow.
   public static func - (moment: Moment, duration: Duration) -> Moment {
-    Moment(milliseconds: moment.milliseconds &- duration.milliseconds)
+    Moment(milliseconds: moment.milliseconds.subtractingSaturating(duration.milliseconds))
   }
 
-  /// The time between two points.
+  /// The time from `b` to `a`; negative where `a` is earlier.
   public static func - (a: Moment, b: Moment) -> Duration {
-    .milliseconds(a.milliseconds &- b.milliseconds)
+    .milliseconds(a.milliseconds.subtractingSaturating(b.milliseconds))
   }
 
   /// Whether `a` is earlier than `b`.
@@ -90,23 +95,41 @@ public struct EpochOffset: Hashable, Sendable {
   public init(milliseconds: Int64) { self.milliseconds = milliseconds }
 
   /// The moment as milliseconds since 1970 (UTC).
-  public func unixMilliseconds(_ moment: Moment) -> Int64 { moment.milliseconds &+ milliseconds }
+  public func unixMilliseconds(_ moment: Moment) -> Int64 {
+    moment.milliseconds.addingSaturating(milliseconds)
+  }
 
   /// The moment that a number of milliseconds since 1970 stands for.
   public func moment(unixMilliseconds: Int64) -> Moment {
-    Moment(milliseconds: unixMilliseconds &- milliseconds)
+    Moment(milliseconds: unixMilliseconds.subtractingSaturating(milliseconds))
   }
 }
 
 extension Duration {
-  /// Whole milliseconds; the largest representable number instead of an overflow.
+  /// Whole milliseconds, the rest cut off; the largest or smallest representable number instead of an overflow.
   public var milliseconds: Int64 {
     let (seconds, attoseconds) = components
     let (thousandfold, overflow) = seconds.multipliedReportingOverflow(by: 1000)
     guard !overflow else { return seconds < 0 ? .min : .max }
-    return thousandfold &+ attoseconds / 1_000_000_000_000_000
+    return thousandfold.addingSaturating(attoseconds / 1_000_000_000_000_000)
   }
 
-  /// The duration as a number of seconds.
-  public var inSeconds: Double { Double(milliseconds) / 1000 }
+  /// The duration as a number of seconds, to the microsecond.
+  public var inSeconds: Double {
+    let (seconds, attoseconds) = components
+    // One division at the end: 0.3 s then is the number that is written 0.3.
+    return (Double(seconds) * 1_000_000 + Double(attoseconds / 1_000_000_000_000)) / 1_000_000
+  }
+}
+
+extension Int64 {
+  fileprivate func addingSaturating(_ other: Int64) -> Int64 {
+    let (sum, overflow) = addingReportingOverflow(other)
+    return overflow ? (other < 0 ? .min : .max) : sum
+  }
+
+  fileprivate func subtractingSaturating(_ other: Int64) -> Int64 {
+    let (difference, overflow) = subtractingReportingOverflow(other)
+    return overflow ? (other < 0 ? .max : .min) : difference
+  }
 }

@@ -35,6 +35,14 @@ public enum Phase: String, CaseIterable, Sendable {
     }
   }
 
+  /// Whether nothing can have been copied yet in this phase.
+  var precedesStart: Bool {
+    switch self {
+    case .pending, .scheduling, .preparing: true
+    default: false
+    }
+  }
+
   /// Whether the deadlines of pre-copy apply: nothing may end a migration by time once the guest runs at the target.
   public var hasDeadlines: Bool {
     switch self {

@@ -4,7 +4,7 @@
 public struct FleetSnapshot: Sendable {
   /// Migrations, running and lately ended.
   public internal(set) var groups: [MigrationGroup] = []
-  /// VMs that are shown, worst entry first where two share a name; sorted by name.
+  /// VMs, several of one name joined; sorted by back end, namespace or host, and name.
   public internal(set) var vms: [VMView] = []
   /// Nodes and hosts.
   public internal(set) var nodes: [NodeView] = []
@@ -77,7 +77,8 @@ extension BackendView {
     hasAttempted = true
     isUp = health.isUp
     lastSuccess = health.lastSuccess
-    version = health.version
+    // While it does not answer, it is still the version that it was.
+    if health.isUp || !health.version.isEmpty { version = health.version }
     if let duration = health.collectDuration { collectDuration = duration }
     if let kind = health.errorKind {
       // A kind that was not declared still has to be seen; it then lacks its 0 at the start only.

@@ -1,6 +1,5 @@
 /// VMs and nodes, kept so that neither a scrape nor a change walks all of them.
 struct Inventory: Sendable {
-
   /// A VM's name can stand for several entries: both ends of a migration on one host have the same.
   private struct Named {
     var entries: [VMKey: [NotMigratableReason]?] = [:]
@@ -9,39 +8,38 @@ struct Inventory: Sendable {
 
   private var places: [VMKey: VMObservation] = [:]
   private var names: [VMRef: Named] = [:]
+  /// All VMs, in the order of `isBefore`.
+  private(set) var vms: [VMView] = []
   private(set) var nodes: [NodeView] = []
-  private var shown: [VMView]?
 
   mutating func prepareNode(_ node: String, of backend: BackendName) { _ = index(of: node, backend) }
 
   mutating func insert(_ vm: VMObservation) {
-    if let before = places[vm.key] {
-      guard before != vm else { return }
-      // Its failures are remembered by name, so the name must not be forgotten in between.
-      if before.vm != vm.vm || before.node != vm.node { remove(vm.key) }
+    let before = places.updateValue(vm, forKey: vm.key)
+    guard before != vm else { return }
+    if before?.node != vm.node {
+      if let before { adjust(\.vms, of: before.node, vm.key.backend, by: -1) }
+      adjust(\.vms, of: vm.node, vm.key.backend, by: +1)
     }
-    if places.updateValue(vm, forKey: vm.key) == nil { nodes[index(of: vm.node, vm.key.backend)].vms += 1 }
+    if let before, before.vm != vm.vm { removeEntry(vm.key, of: before.vm) }
     names[vm.vm, default: Named()].entries[vm.key] = .some(vm.blockers)
-    shown = nil
+    show(vm.vm)
   }
 
   mutating func remove(_ key: VMKey) {
     guard let vm = places.removeValue(forKey: key) else { return }
-    names[vm.vm]?.entries[key] = nil
-    forgetIfGone(vm.vm)
-    nodes[index(of: vm.node, key.backend)].vms -= 1
-    shown = nil
+    removeEntry(key, of: vm.vm)
+    adjust(\.vms, of: vm.node, key.backend, by: -1)
   }
 
   mutating func remove(_ backend: BackendName) {
     places = places.filter { $0.key.backend != backend }
     names = names.filter { $0.key.backend != backend }
+    vms.removeAll { $0.vm.backend == backend }
     nodes.removeAll { $0.backend == backend }
-    shown = nil
   }
 
   mutating func countOutbound(of view: MigrationView, by n: Int) {
-    guard !view.facts.source.isEmpty else { return }
     adjust(\.outbound, of: view.facts.source, view.identity.vm.backend, by: n)
   }
 
@@ -54,32 +52,59 @@ struct Inventory: Sendable {
     let vm = view.identity.vm
     switch ending.outcome {
     case .succeeded: names[vm]?.consecutiveFailures = 0
-    case .aborted: break
+    case .aborted: return
     case .failed:
       // Only for VMs that are there: nothing would ever forget the others.
       names[vm]?.consecutiveFailures += 1
-      if !view.facts.source.isEmpty { adjust(\.failedOutbound, of: view.facts.source, vm.backend, by: 1) }
+      adjust(\.failedOutbound, of: view.facts.source, vm.backend, by: 1)
     }
-    shown = nil
+    if names[vm] != nil { show(vm) }
   }
 
-  /// All VMs, the worst entry where several share a name; sorted by name.
-  mutating func vms() -> [VMView] {
-    if let shown { return shown }
-    let views = names.map { vm, named in
-      VMView(
-        vm: vm, blockers: Self.worst(named.entries.values), consecutiveFailures: named.consecutiveFailures)
-    }
-    .sorted {
-      ($0.vm.backend.rawValue, $0.vm.scope.name, $0.vm.name) < (
-        $1.vm.backend.rawValue, $1.vm.scope.name, $1.vm.name
-      )
-    }
-    shown = views
-    return views
+  private mutating func removeEntry(_ key: VMKey, of vm: VMRef) {
+    names[vm]?.entries[key] = nil
+    if names[vm]?.entries.isEmpty ?? false { names[vm] = nil }
+    show(vm)
   }
 
-  private static func worst(_ entries: some Sequence<[NotMigratableReason]?>) -> [NotMigratableReason]? {
+  /// Brings what is shown of one name up to date.
+  private mutating func show(_ vm: VMRef) {
+    let place = place(of: vm)
+    let isThere = place < vms.endIndex && vms[place].vm == vm
+    guard let named = names[vm] else {
+      if isThere { vms.remove(at: place) }
+      return
+    }
+    let view = VMView(
+      vm: vm, blockers: Self.joined(named.entries.values), consecutiveFailures: named.consecutiveFailures)
+    if !isThere {
+      vms.insert(view, at: place)
+    } else if vms[place] != view {
+      vms[place] = view
+    }
+  }
+
+  /// Where the VM is in `vms`, or belongs.
+  private func place(of vm: VMRef) -> Int {
+    var low = vms.startIndex
+    var high = vms.endIndex
+    while low < high {
+      let middle = (low + high) / 2
+      if Self.isBefore(vms[middle].vm, vm) { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+
+  private static func isBefore(_ a: VMRef, _ b: VMRef) -> Bool {
+    (a.backend.rawValue, a.scope.name, a.name, isHost(a)) < (b.backend.rawValue, b.scope.name, b.name, isHost(b))
+  }
+
+  private static func isHost(_ vm: VMRef) -> Int {
+    if case .host = vm.scope { 1 } else { 0 }
+  }
+
+  /// What speaks against any of the entries; nil where nothing is known of any.
+  private static func joined(_ entries: some Sequence<[NotMigratableReason]?>) -> [NotMigratableReason]? {
     var all: Set<NotMigratableReason> = []
     var isKnown = false
     for case let blockers? in entries {
@@ -89,13 +114,10 @@ struct Inventory: Sendable {
     return isKnown ? NotMigratableReason.allCases.filter(all.contains) : nil
   }
 
-  private mutating func forgetIfGone(_ vm: VMRef) {
-    if names[vm]?.entries.isEmpty ?? false { names[vm] = nil }
-  }
-
   private mutating func adjust(
     _ field: WritableKeyPath<NodeView, UInt64>, of node: String, _ backend: BackendName, by n: Int
   ) {
+    guard !node.isEmpty else { return }
     let index = index(of: node, backend)
     let value = nodes[index][keyPath: field]
     nodes[index][keyPath: field] = n < 0 ? value - min(value, UInt64(n.magnitude)) : value + UInt64(n)

@@ -9,8 +9,6 @@ struct MigrationStore: Sendable {
 
   var count: Int { places.count }
 
-  func contains(_ id: MigrationID) -> Bool { places[id] != nil }
-
   mutating func insert(_ view: MigrationView, _ watch: MigrationWatch) {
     guard places[view.identity.id] == nil else { return }
     let free = groups.lastIndex { $0.views.count < MigrationGroup.capacity }
@@ -31,11 +29,22 @@ struct MigrationStore: Sendable {
     update(at: place.group, place.offset, change)
   }
 
-  /// Changes every migration.
-  mutating func update(_ change: (inout MigrationView, inout MigrationWatch) -> Void) {
+  /// Changes every migration that `isConcerned` says is.
+  mutating func update(
+    where isConcerned: (MigrationView, MigrationWatch) -> Bool,
+    _ change: (inout MigrationView, inout MigrationWatch) -> Void
+  ) {
     for group in groups.indices {
-      for offset in groups[group].views.indices { update(at: group, offset, change) }
+      for offset in groups[group].views.indices
+      where isConcerned(groups[group].views[offset], watches[group][offset]) {
+        update(at: group, offset, change)
+      }
     }
+  }
+
+  /// The back end whose migration this is; nil where it is not tracked.
+  func owner(of id: MigrationID) -> BackendName? {
+    places[id].map { groups[$0.group].views[$0.offset].identity.vm.backend }
   }
 
   /// Removes every migration that `isDue` says is; what it changes in a watch stays changed.
@@ -48,13 +57,15 @@ struct MigrationStore: Sendable {
     }
   }
 
-  /// Removes the migration whose end was seen first; false where none has ended.
+  /// Removes the migration whose end was seen first, an alarming one last; false where none has ended.
   mutating func removeOldestEnded() -> Bool {
-    var oldest: (group: Int, offset: Int, at: Moment)?
+    var oldest: (group: Int, offset: Int, isAlarming: Bool, at: Moment)?
     for (group, watches) in watches.enumerated() {
       for (offset, watch) in watches.enumerated() {
-        guard let seen = watch.endSeenAt, oldest.map({ seen < $0.at }) ?? true else { continue }
-        oldest = (group, offset, seen)
+        guard let seen = watch.endSeenAt else { continue }
+        let isAlarming = groups[group].views[offset].guest.isAlarming
+        if let oldest, (oldest.isAlarming ? 1 : 0, oldest.at) <= (isAlarming ? 1 : 0, seen) { continue }
+        oldest = (group, offset, isAlarming, seen)
       }
     }
     guard let oldest else { return false }
@@ -93,15 +104,47 @@ struct MigrationStore: Sendable {
 /// Migrations that were not tracked because there were too many.
 struct DroppedMigrations: Sendable {
   private static let longestMemory = 20_000
-  private(set) var count: UInt64 = 0
-  private var open: Set<MigrationID> = []
 
-  /// Whether this migration had not been dropped before.
-  mutating func note(_ id: MigrationID, isOver: Bool) -> Bool {
-    if isOver, open.remove(id) != nil { return false }
-    guard !open.contains(id) else { return false }
-    if !isOver, open.count < Self.longestMemory { open.insert(id) }
-    count += 1
-    return true
+  private struct State {
+    var backend: BackendName
+    var hasStarted = false
+    var isOver = false
   }
+
+  /// What is news about a migration that is not tracked.
+  struct News {
+    var isFirst = false
+    var hasStarted = false
+    var hasEnded = false
+  }
+
+  private(set) var count: UInt64 = 0
+  private var states: [MigrationID: State] = [:]
+
+  /// Takes one sight of a migration that is not tracked; each of the three is news once.
+  mutating func note(_ id: MigrationID, of backend: BackendName, hasStarted: Bool, isOver: Bool) -> News {
+    var news = News()
+    if states[id] == nil {
+      if states.count >= Self.longestMemory { states = states.filter { !$0.value.isOver } }
+      // What cannot be remembered cannot be counted once either: rather not at all.
+      guard states.count < Self.longestMemory else { return news }
+      news.isFirst = true
+      count += 1
+    }
+    var state = states[id] ?? State(backend: backend)
+    news.hasStarted = hasStarted && !state.hasStarted && !state.isOver
+    news.hasEnded = isOver && !state.isOver
+    state.hasStarted = state.hasStarted || hasStarted
+    state.isOver = state.isOver || isOver
+    states[id] = state
+    return news
+  }
+
+  /// It is tracked after all; returns whether its start was counted already, nil where it was not dropped before.
+  mutating func adopt(_ id: MigrationID) -> Bool? { states.removeValue(forKey: id)?.hasStarted }
+
+  /// Whether its end has been seen.
+  func isOver(_ id: MigrationID) -> Bool { states[id]?.isOver ?? false }
+
+  mutating func remove(_ backend: BackendName) { states = states.filter { $0.value.backend != backend } }
 }

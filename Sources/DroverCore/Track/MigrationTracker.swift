@@ -31,13 +31,15 @@ public struct MigrationTracker: Sendable {
   private var ledger = Ledger()
   private var inventory = Inventory()
   private var backends: [BackendView] = []
-  private var arrivals: [DomainKey: InboundObservation] = [:]
+  private var arrivals = Arrivals()
+  private var arrivalsSweptAt: Moment
   private var dropped = DroppedMigrations()
 
   /// A tracker that knows nothing; `startedAt` tells old ends, which do not count, from new ones.
   public init(settings: Settings = Settings(), startedAt: Moment) {
     self.settings = settings
     self.startedAt = startedAt
+    arrivalsSweptAt = startedAt
   }
 
   // MARK: Back ends
@@ -57,34 +59,45 @@ public struct MigrationTracker: Sendable {
     store.removeAll { view, _ in view.identity.vm.backend == backend }
     ledger.remove(backend)
     inventory.remove(backend)
-    arrivals = arrivals.filter { $0.value.vm.backend != backend }
+    arrivals.remove(backend)
+    dropped.remove(backend)
   }
 
   /// Takes other figures into use; what is running is judged by them at once.
-  public mutating func apply(_ settings: Settings, budgets: [BackendName: BudgetSettings], at now: Moment) {
+  @discardableResult
+  public mutating func apply(
+    _ settings: Settings, budgets: [BackendName: BudgetSettings], at now: Moment
+  ) -> [LifecycleEvent] {
     self.settings = settings
     for index in backends.indices {
       if let budget = budgets[backends[index].descriptor.name] { backends[index].descriptor.budget = budget }
     }
-    let budgets = Dictionary(
-      uniqueKeysWithValues: backends.map { ($0.descriptor.name, $0.descriptor.budget) })
-    store.update { view, watch in
-      guard !view.isOver, let budget = budgets[view.identity.vm.backend] else { return }
-      watch.setDeadlines(of: &view, budget: budget)
+    var events: [LifecycleEvent] = []
+    let backends = backends
+    store.update(where: { view, _ in !view.isOver }) { view, watch in
+      let backend = view.identity.vm.backend
+      let before = view.verdict.kind
+      if let budget = backends.first(where: { $0.descriptor.name == backend })?.descriptor.budget {
+        watch.setDeadlines(of: &view, budget: budget)
+      }
       watch.judge(&view, settings: settings.verdict, at: now)
+      if view.verdict.kind != before { events.append(.verdictChanged(view, from: before)) }
     }
+    return events
   }
 
   // MARK: Observations
 
-  /// Takes one message of a back end.
+  /// Takes one message of a back end; one that is not registered, or no longer, is not listened to.
   public mutating func receive(_ message: BackendMessage, at now: Moment) -> [LifecycleEvent] {
+    guard let index = backends.firstIndex(where: { $0.descriptor.name == message.backend }) else { return [] }
     switch message {
-    case .migration(let observation): return observe(observation, at: now)
-    case .inbound(let observation): take(observation)
+    case .migration(let observation):
+      return observe(observation, budget: backends[index].descriptor.budget, at: now)
+    case .inbound(let observation): take(observation, at: now)
     case .vm(let observation): inventory.insert(observation)
     case .vmGone(let key): inventory.remove(key)
-    case .health(let health): take(health)
+    case .health(let health): backends[index].take(health)
     }
     return []
   }
@@ -93,9 +106,15 @@ public struct MigrationTracker: Sendable {
   public mutating func tick(at now: Moment) -> [LifecycleEvent] {
     var events: [LifecycleEvent] = []
     let settings = settings
-    store.update { view, watch in
+    let arrivals = arrivals
+    store.update(where: { view, watch in watch.needsLook(at: view, settings: settings.verdict, at: now) }) {
+      view, watch in
       let before = view.verdict.kind
       watch.judge(&view, settings: settings.verdict, at: now)
+      if watch.awaitsLocation(of: view) {
+        let evidence = arrivals.guestRuns(view.identity.domain, since: view.startedAt)
+        watch.locate(in: &view, evidence: evidence, at: now)
+      }
       if view.verdict.kind != before { events.append(.verdictChanged(view, from: before)) }
     }
     store.removeAll { view, watch in
@@ -104,6 +123,10 @@ public struct MigrationTracker: Sendable {
       if view.guest.isAlarming { watch.retentionBegan = nil }
       let isDue = watch.retentionBegan.map { now - $0 >= settings.retention } ?? false
       return isDue || now - seen >= Self.longestRetention + settings.retention
+    }
+    if now - arrivalsSweptAt >= .seconds(60) {
+      self.arrivals.forget(before: now - Self.longestRetention)
+      arrivalsSweptAt = now
     }
     return events
   }
@@ -114,10 +137,10 @@ public struct MigrationTracker: Sendable {
   }
 
   /// What is known now.
-  public mutating func snapshot() -> FleetSnapshot {
+  public func snapshot() -> FleetSnapshot {
     var snapshot = FleetSnapshot()
     snapshot.groups = store.groups
-    snapshot.vms = inventory.vms()
+    snapshot.vms = inventory.vms
     snapshot.nodes = inventory.nodes
     snapshot.backends = backends
     snapshot.totals = ledger.totals
@@ -128,88 +151,140 @@ public struct MigrationTracker: Sendable {
 
   // MARK: One migration
 
-  private mutating func observe(_ observation: MigrationObservation, at now: Moment) -> [LifecycleEvent] {
+  private mutating func observe(
+    _ told: MigrationObservation, budget: BudgetSettings, at now: Moment
+  ) -> [LifecycleEvent] {
+    let observation = told.consistent
+    let id = observation.id
+    let backend = observation.vm.backend
     var events: [LifecycleEvent] = []
-    if !store.contains(observation.id) {
-      let view = MigrationView(first: observation)
-      if let ending = observation.ending, ending.endedAt < startedAt { return [.foundEnded(view)] }
-      guard makeRoom() else { return drop(observation) }
-      store.insert(view, MigrationWatch(samplingInterval: observation.samplingInterval))
+    if let owner = store.owner(of: id) {
+      // The same migration seen by two back ends belongs to the one that saw it first.
+      guard owner == backend else { return [] }
+    } else {
+      // What had started before Drover did was counted then, by the Drover that ran then.
+      let startedEarlier = observation.startedAt < startedAt && !observation.phase.precedesStart
+      var view = MigrationView(first: observation)
+      var watch = MigrationWatch(
+        samplingInterval: observation.samplingInterval, isCountedAsStarted: startedEarlier)
+      if let ending = observation.ending, ending.endedAt < startedAt {
+        _ = watch.apply(observation, to: &view, budget: budget, verdict: settings.verdict, evidence: nil, at: now)
+        return [.foundEnded(view)]
+      }
+      guard !dropped.isOver(id), makeRoom() else {
+        return drop(observation, startedEarlier: startedEarlier)
+      }
+      if let wasCounted = dropped.adopt(id) { watch.isCountedAsStarted = wasCounted || startedEarlier }
+      store.insert(view, watch)
       inventory.countOutbound(of: view, by: +1)
       events.append(.began(view))
     }
 
-    let budget = budget(of: observation.vm.backend)
     let settings = settings
-    let evidence = arrivals[observation.domain]?.guestRuns
-    var ended: MigrationView?
-    var mayHaveStarted: MigrationView?
-    store.update(observation.id) { view, watch in
-      // An end is final; and an answer that was overtaken by a later one says nothing new.
-      guard !view.isOver, observation.takenAt >= view.sampledAt else { return }
-      let before = (phase: view.phase, verdict: view.verdict.kind)
+    let arrivals = arrivals
+    var change: (before: MigrationView, after: MigrationView)?
+    var hasStarted = false
+    store.update(id) { view, watch in
+      // An end is final. An answer that was overtaken by a later one says nothing new, unless it tells the end, which
+      // is told once only.
+      let isNews = observation.ending != nil || observation.takenAt >= view.sampledAt
+      guard !view.isOver, isNews else { return }
+      let before = view
+      let evidence = arrivals.guestRuns(view.identity.domain, since: view.startedAt)
       let interruption = watch.apply(
         observation, to: &view, budget: budget, verdict: settings.verdict, evidence: evidence, at: now)
       if let interruption { events.append(.interrupted(view, length: interruption)) }
-      if view.isOver {
-        ended = view
-      } else {
-        if view.phase != before.phase { events.append(.phaseChanged(view, from: before.phase)) }
-        if view.verdict.kind != before.verdict { events.append(.verdictChanged(view, from: before.verdict)) }
-      }
       if view.phase.provesStart, !watch.isCountedAsStarted {
         watch.isCountedAsStarted = true
-        mayHaveStarted = view
+        hasStarted = true
       }
+      change = (before, view)
     }
-    // What had started before Drover did was counted then, by the Drover that ran then.
-    if let view = mayHaveStarted, view.startedAt >= startedAt {
-      ledger.countStart(of: view.identity.vm.backend, origin: view.facts.origin)
+    guard let (before, after) = change else { return events }
+
+    if hasStarted { ledger.countStart(of: backend, origin: after.facts.origin) }
+    if before.facts.source != after.facts.source {
+      inventory.countOutbound(of: before, by: -1)
+      inventory.countOutbound(of: after, by: +1)
     }
-    if let view = ended, let ending = view.ending {
-      inventory.countOutbound(of: view, by: -1)
-      inventory.countEnd(of: view, ending: ending)
-      ledger.countEnd(of: view, ending: ending)
-      events.append(.ended(view))
+    if let ending = after.ending {
+      inventory.countOutbound(of: after, by: -1)
+      inventory.countEnd(of: after, ending: ending)
+      ledger.countEnd(of: after, ending: ending)
+      events.append(.ended(after))
+    } else {
+      if after.phase != before.phase { events.append(.phaseChanged(after, from: before.phase)) }
+      if after.verdict.kind != before.verdict.kind {
+        events.append(.verdictChanged(after, from: before.verdict.kind))
+      }
     }
     return events
   }
 
   /// Makes sure that one more migration can be tracked; the one that ended longest ago gives way.
   private mutating func makeRoom() -> Bool {
-    store.count < settings.maxMigrations || store.removeOldestEnded()
+    while store.count >= settings.maxMigrations {
+      guard store.removeOldestEnded() else { return false }
+    }
+    return true
   }
 
-  private mutating func drop(_ observation: MigrationObservation) -> [LifecycleEvent] {
-    let isNew = dropped.note(observation.id, isOver: observation.ending != nil)
-    if let ending = observation.ending {
+  /// Counts a migration that is not tracked: its series are missing, the totals stay right.
+  private mutating func drop(_ observation: MigrationObservation, startedEarlier: Bool) -> [LifecycleEvent] {
+    let backend = observation.vm.backend
+    let news = dropped.note(
+      observation.id, of: backend, hasStarted: observation.phase.provesStart,
+      isOver: observation.ending != nil)
+    if news.hasStarted, !startedEarlier {
+      ledger.countStart(of: backend, origin: observation.facts.origin)
+    }
+    if news.hasEnded, let ending = observation.ending {
       var view = MigrationView(first: observation)
       view.sample = observation.sample
-      view.facts = observation.facts
+      inventory.countEnd(of: view, ending: ending)
       ledger.countEnd(of: view, ending: ending)
     }
-    return isNew ? [.dropped(observation.id, observation.vm)] : []
+    return news.isFirst ? [.dropped(observation.id, observation.vm)] : []
   }
 
   // MARK: What the other messages change
 
-  private mutating func take(_ arrival: InboundObservation) {
-    let before = arrivals[arrival.domain]
-    arrivals[arrival.domain] = arrival
+  private mutating func take(_ told: InboundObservation, at now: Moment) {
+    let (before, after) = arrivals.take(told, at: now)
     inventory.countInbound(before, by: -1)
-    inventory.countInbound(arrival, by: +1)
-    guard before?.guestRuns != arrival.guestRuns, arrival.domain.isShared else { return }
-    store.update { view, watch in
-      if view.identity.domain == arrival.domain { watch.locate(in: &view, evidence: arrival.guestRuns) }
+    inventory.countInbound(after, by: +1)
+    guard before?.guestRuns != after.guestRuns || before?.isActive != after.isActive, after.domain.isShared
+    else { return }
+    let arrivals = arrivals
+    store.update(where: { view, _ in view.identity.domain == after.domain }) { view, watch in
+      let evidence = arrivals.guestRuns(after.domain, since: view.startedAt)
+      watch.locate(in: &view, evidence: evidence, at: now)
     }
   }
+}
 
-  private mutating func take(_ health: BackendHealth) {
-    guard let index = backends.firstIndex(where: { $0.descriptor.name == health.backend }) else { return }
-    backends[index].take(health)
+extension BackendMessage {
+  /// Who tells it.
+  fileprivate var backend: BackendName {
+    switch self {
+    case .migration(let observation): observation.vm.backend
+    case .inbound(let observation): observation.vm.backend
+    case .vm(let observation): observation.key.backend
+    case .vmGone(let key): key.backend
+    case .health(let health): health.backend
+    }
   }
+}
 
-  private func budget(of backend: BackendName) -> BudgetSettings {
-    backends.first { $0.descriptor.name == backend }?.descriptor.budget ?? BudgetSettings()
+extension MigrationObservation {
+  /// The same with phase and ending agreeing.
+  fileprivate var consistent: MigrationObservation {
+    var observation = self
+    if let ending {
+      observation.phase = ending.outcome.phase
+    } else if let outcome = phase.outcome {
+      observation.ending = Ending(outcome: outcome, certainty: .inferred, endedAt: takenAt)
+    }
+    return observation
   }
 }

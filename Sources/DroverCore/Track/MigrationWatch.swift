@@ -12,16 +12,21 @@ struct MigrationWatch: Sendable {
   var retentionBegan: Moment?
   /// When the end was first seen.
   var endSeenAt: Moment?
-  /// Whether the start was seen, and so counted.
-  var isCountedAsStarted = false
+  /// Whether the start was counted, by this Drover or by the one that ran then.
+  var isCountedAsStarted: Bool
 
   private var progress: ProgressWatch?
   private var rate = RateWindow(length: Self.rateSpan)
   private var passes = PassWatch()
   private var guestOnSource: Bool?
   private var guestOnTarget: Bool?
+  /// Since when both ends together say that the guest runs nowhere or twice.
+  private var alarmingSince: Moment?
 
-  init(samplingInterval: Duration) { self.samplingInterval = samplingInterval }
+  init(samplingInterval: Duration, isCountedAsStarted: Bool) {
+    self.samplingInterval = samplingInterval
+    self.isCountedAsStarted = isCountedAsStarted
+  }
 
   /// How long bytes may stop before it counts.
   private var tolerance: Duration { max(Self.shortestInterruption, samplingInterval * 3) }
@@ -32,16 +37,17 @@ struct MigrationWatch: Sendable {
     verdict: VerdictSettings, evidence: Bool?, at now: Moment
   ) -> Duration? {
     samplingInterval = observation.samplingInterval
-    view.facts = observation.facts
-    view.sampledAt = observation.takenAt
+    view.facts = observation.facts.completed(by: view.facts)
+    view.sampledAt = max(view.sampledAt, observation.takenAt)
+    guestOnSource = observation.guestOnSource
+    guestOnTarget = observation.guestOnTarget
+    locate(in: &view, evidence: evidence, at: now)
+    if let ending = observation.ending {
+      return end(&view, ending: ending, last: observation.sample, at: now)
+    }
     if observation.phase != view.phase {
       view.phase = observation.phase
       view.phaseEnteredAt = observation.takenAt
-    }
-    locate(observation, in: &view, evidence: evidence)
-    if let ending = observation.ending {
-      end(&view, ending: ending, last: observation.sample, at: now)
-      return nil
     }
     let interruption = follow(observation.sample, in: &view, dirtyRatio: verdict.dirtyRatio)
     setDeadlines(of: &view, budget: budget)
@@ -67,62 +73,97 @@ struct MigrationWatch: Sendable {
     }
   }
 
-  /// Takes what the destination says of its guest; `nil` where nobody can ask it.
-  mutating func locate(in view: inout MigrationView, evidence: Bool?) {
+  /// Joins what both ends say of the guest; `evidence` is the destination's own word, nil where nobody can ask it.
+  ///
+  /// The two ends are not asked at the same moment, so every switchover may look for a short time as if the guest ran
+  /// nowhere or twice: that is said only once it has lasted longer than such a difference can.
+  mutating func locate(in view: inout MigrationView, evidence: Bool?, at now: Moment) {
     let isSettled = view.isOver && (view.guest == .source || view.guest == .target)
     // A guest that moved on since is another migration's business.
     guard !isSettled else { return }
-    view.guest = GuestLocation(onSource: guestOnSource, onTarget: evidence ?? guestOnTarget)
+    let location = GuestLocation(onSource: guestOnSource, onTarget: evidence ?? guestOnTarget)
+    guard location.isAlarming else {
+      alarmingSince = nil
+      view.guest = location
+      return
+    }
+    let since = alarmingSince ?? now
+    alarmingSince = since
+    view.guest = now - since > tolerance ? location : .unknown
   }
 
-  private mutating func locate(
-    _ observation: MigrationObservation, in view: inout MigrationView, evidence: Bool?
-  ) {
-    guestOnSource = observation.guestOnSource
-    guestOnTarget = observation.guestOnTarget
-    locate(in: &view, evidence: evidence)
+  /// Whether time alone may change where the guest is shown.
+  func awaitsLocation(of view: MigrationView) -> Bool { alarmingSince != nil && !view.guest.isAlarming }
+
+  /// Whether time alone may have changed the view.
+  ///
+  /// Everything but the age of the sample is judged as of the sample, so between two of them only that can matter.
+  func needsLook(at view: MigrationView, settings: VerdictSettings, at now: Moment) -> Bool {
+    if awaitsLocation(of: view) { return true }
+    guard view.phase == .precopy, now - view.sampledAt > settings.longestSampleAge(samplingInterval) else {
+      return false
+    }
+    if case .sampleTooOld = view.verdict.evidence { return false }
+    return true
   }
 
   private mutating func follow(_ sample: Sample, in view: inout MigrationView, dirtyRatio: Double)
     -> Duration?
   {
     view.sample = sample
-    guard let sent = sample.transferred, view.phase.copies || progress != nil else { return nil }
+    guard let sent = sample.transferred, view.phase.copies || progress != nil else {
+      view.transferRate = nil
+      return nil
+    }
     let moment = view.sampledAt
     rate.add(sent, at: moment)
     view.transferRate = rate.rate
 
-    let tolerance = tolerance
-    var interruption: Duration?
-    if view.phase.copies {
-      if progress == nil { progress = ProgressWatch(sent: sent, remaining: sample.remaining, at: moment) }
-      interruption = progress?.observe(
-        sent: sent, remaining: sample.remaining, at: moment, samplingInterval: samplingInterval,
-        tolerance: tolerance)
-    } else {
-      progress?.pause()
-    }
+    if progress == nil { progress = ProgressWatch(sent: sent, remaining: sample.remaining, at: moment) }
+    let interruption = followProgress(sent, sample.remaining, phase: view.phase, at: moment)
     view.progress = progress?.clocks
     view.interruptions = progress?.interruptions ?? Interruptions()
 
     // The rate that a source reports stays as it was when the bytes stop.
     if let clocks = view.progress, moment - clocks.lastSent > tolerance { view.sample.dirtyRate = nil }
-    if let memory = sample.memory, let remaining = memory.remaining, let iteration = sample.iterations {
+    if let memory = sample.memory, let iteration = sample.iterations {
       passes.observe(
-        iteration: iteration, remaining: remaining, sent: memory.transferred, dirty: view.sample.dirtyRate,
-        transfer: view.transferRate, ratio: dirtyRatio)
+        memory, iteration: iteration, dirty: view.sample.dirtyRate, transfer: view.transferRate,
+        throttle: sample.cpuThrottle ?? 0, threshold: dirtyRatio, at: moment)
     }
     return interruption
   }
 
+  private mutating func followProgress(_ sent: Bytes, _ remaining: Bytes?, phase: Phase, at moment: Moment)
+    -> Duration?
+  {
+    // A post-copy that lost its connection is an interruption, if it is ever recovered.
+    guard phase.copies || phase == .postcopyPaused else {
+      progress?.pause()
+      return nil
+    }
+    let tolerance = tolerance
+    let samplingInterval = samplingInterval
+    return progress?.observe(
+      sent: sent, remaining: remaining, at: moment, samplingInterval: samplingInterval, tolerance: tolerance)
+  }
+
   private mutating func end(
     _ view: inout MigrationView, ending: Ending, last: Sample, at now: Moment
-  ) {
+  ) -> Duration? {
+    // Bytes that moved again just before the end.
+    var interruption: Duration?
+    if let sent = last.transferred {
+      interruption = followProgress(sent, last.remaining, phase: view.phase, at: view.sampledAt)
+    }
+    view.interruptions = progress?.interruptions ?? view.interruptions
+
     var ending = ending
     if ending.outcome == .aborted, ending.cause == .userAbort, let announcedAbort {
       ending.cause = announcedAbort
     }
     view.ending = ending
+    view.phase = ending.outcome.phase
     view.phaseEnteredAt = ending.endedAt
     // A source that failed or was cancelled keeps no counters: the last ones seen stand.
     let before = view.sample
@@ -139,5 +180,6 @@ struct MigrationWatch: Sendable {
     view.progressDeadline = nil
     view.verdict = Verdict()
     endSeenAt = now
+    return interruption
   }
 }

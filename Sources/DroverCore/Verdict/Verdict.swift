@@ -25,11 +25,13 @@ public enum Evidence: Hashable, Sendable {
   case sampleTooOld(limit: Duration)
   /// The dirty rate is measured at the end of the first pass.
   case firstPass
-  /// Too few samples yet.
+  /// Too few samples yet, or samples that tell too little.
   case tooFewSamples
-  /// Neither have bytes been sent nor have the remaining bytes fallen.
+  /// For so long no bytes have been sent and the remaining bytes have not fallen.
   case still(sent: Duration, drop: Duration, remaining: Bytes?)
   /// Passes begin with no less to send, while the guest dirties memory about as fast as it is sent.
+  ///
+  /// `passes` in a row did not improve on `best`; the rates are those at the start of the last.
   case passesDoNotShrink(passes: Int, best: Bytes, dirty: BytesPerSecond, transfer: BytesPerSecond)
   /// The remaining bytes fall by the difference of the two rates.
   case trend(remaining: Bytes, dirty: BytesPerSecond, transfer: BytesPerSecond)

@@ -19,6 +19,8 @@ public struct VerdictSettings: Hashable, Sendable {
     self.dirtyRatio = dirtyRatio
     self.sampleAge = sampleAge
   }
+
+  func longestSampleAge(_ samplingInterval: Duration) -> Duration { sampleAge + samplingInterval }
 }
 
 extension Verdict {
@@ -32,9 +34,10 @@ extension Verdict {
   ) -> Verdict {
     guard view.phase == .precopy, let clocks = view.progress else { return Verdict() }
 
-    let limit = settings.sampleAge + samplingInterval
+    let limit = settings.longestSampleAge(samplingInterval)
     guard now - view.sampledAt <= limit else { return Verdict(.unknown, .sampleTooOld(limit: limit)) }
 
+    guard view.sample.transferred != nil else { return Verdict(.unknown, .tooFewSamples) }
     let sent = view.sampledAt - clocks.lastSent
     let drop = view.sampledAt - clocks.lastDrop
     if sent >= settings.stalledAfter, drop >= settings.stalledAfter {
@@ -46,13 +49,19 @@ extension Verdict {
     }
     if let iterations = view.sample.iterations, iterations < 2 { return Verdict(.unknown, .firstPass) }
 
-    let dirty = view.sample.dirtyRate ?? 0
-    if passes.fruitless >= settings.passes, let best = passes.best {
+    if passes.fruitless >= max(1, settings.passes), let best = passes.best {
       return Verdict(
         .notConverging,
-        .passesDoNotShrink(passes: passes.fruitless, best: best, dirty: dirty, transfer: transfer))
+        .passesDoNotShrink(
+          passes: passes.fruitless, best: best, dirty: passes.dirty, transfer: passes.transfer))
     }
 
+    // Without a dirty rate that can be believed there is no trend.
+    guard let dirty = view.sample.dirtyRate else {
+      let isStill = sent > .zero
+      return Verdict(
+        .unknown, isStill ? .still(sent: sent, drop: drop, remaining: remaining) : .tooFewSamples)
+    }
     let evidence = Evidence.trend(remaining: remaining, dirty: dirty, transfer: transfer)
     guard transfer > dirty else { return Verdict(.slow, evidence) }
     let seconds = Double(remaining.count) / Double(transfer.value - dirty.value)
