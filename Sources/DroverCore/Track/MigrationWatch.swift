@@ -49,7 +49,7 @@ struct MigrationWatch: Sendable {
       view.phase = observation.phase
       view.phaseEnteredAt = observation.takenAt
     }
-    let interruption = follow(observation.sample, in: &view, dirtyRatio: verdict.dirtyRatio)
+    let interruption = follow(observation.sample, in: &view, settings: verdict)
     setDeadlines(of: &view, budget: budget)
     judge(&view, settings: verdict, at: now)
     return interruption
@@ -107,7 +107,7 @@ struct MigrationWatch: Sendable {
     return true
   }
 
-  private mutating func follow(_ sample: Sample, in view: inout MigrationView, dirtyRatio: Double)
+  private mutating func follow(_ sample: Sample, in view: inout MigrationView, settings: VerdictSettings)
     -> Duration?
   {
     view.sample = sample
@@ -129,7 +129,7 @@ struct MigrationWatch: Sendable {
     if let memory = sample.memory, let iteration = sample.iterations {
       passes.observe(
         memory, iteration: iteration, dirty: view.sample.dirtyRate, transfer: view.transferRate,
-        throttle: sample.cpuThrottle ?? 0, threshold: dirtyRatio, at: moment)
+        throttle: sample.cpuThrottle ?? 0, threshold: settings.dirtyRatio, at: moment)
     }
     return interruption
   }

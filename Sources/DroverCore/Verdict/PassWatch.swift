@@ -5,34 +5,41 @@
 struct PassWatch: Sendable {
   /// A pass start counts as smaller only by more than this part: pages are counted, not bytes.
   private static let tolerance = 0.02
-  /// Passes that are shorter are looked at together: the source measures the dirty rate once a second at most.
-  private static let shortestLook = Duration.seconds(1)
+  /// Less than this may be chance: such a pass is not fruitless, but does not make up for those that were.
+  private static let clearPart = 0.1
+  /// Passes that are shorter are looked at together: one of them says little.
+  private static let shortestLook = Duration.seconds(3)
   /// The best is that of the last four to eight looks: what the guest did long ago says nothing about what it does now.
   private static let memory = 4
 
   private struct Point {
-    var at: Moment
     var iteration: UInt64
     var remaining: Bytes
     var sent: Bytes
     var throttle: Double
   }
 
-  /// Looks, in a row, at passes that began with no less than the best while the guest dirtied about as fast as was sent.
+  /// Looks at passes that began with no less than the best while the guest dirtied about as fast as was sent, since
+  /// the last clear improvement.
   private(set) var fruitless = 0
   /// The rates at the last look.
   private(set) var dirty: BytesPerSecond = 0
   private(set) var transfer: BytesPerSecond = 0
 
-  /// Dirty rate over transfer rate, the last look weighing as much as all before: a guest that works in bursts is
-  /// above and below 1 by turns.
+  /// Dirty rate over transfer rate, smoothed: a guest that works in bursts is above and below 1 by turns.
   private var ratio: Double?
+  /// What the last fruitless look did not improve on.
+  private var unbeaten: Bytes?
   private var recentBest: Bytes?
   private var olderBest: Bytes?
   private var looks = 0
   private var lastLook: Moment?
   /// The last sample of the pass that was looked at last.
   private var last: Point?
+  /// The smallest remaining since then.
+  private var lowest: Bytes = 0
+  /// Bytes of memory that a byte sent stands for: zero pages and compressed ones cost next to nothing.
+  private var memoryPerByte = 1.0
 
   /// Smallest amount that one of the last passes, after the first, has begun with.
   var best: Bytes? {
@@ -42,22 +49,28 @@ struct PassWatch: Sendable {
     }
   }
 
-  /// Takes one sample of the memory stream; `threshold` is the ratio from which dirtying counts as as fast as sending.
+  /// Takes one sample of the memory stream.
+  ///
+  /// `threshold` is the ratio from which dirtying counts as as fast as sending.
   mutating func observe(
     _ memory: StreamCounters, iteration: UInt64, dirty: BytesPerSecond?, transfer: BytesPerSecond?,
     throttle: Double, threshold: Double, at moment: Moment
   ) {
     guard let remaining = memory.remaining else { return }
     let point = Point(
-      at: moment, iteration: iteration, remaining: remaining, sent: memory.transferred, throttle: throttle)
+      iteration: iteration, remaining: remaining, sent: memory.transferred, throttle: throttle)
     guard let last, iteration > last.iteration, iteration >= 2 else {
-      last = point
+      if let last, iteration == last.iteration { learnDensity(from: last, to: point) }
+      self.last = point
+      lowest = remaining
       return
     }
+    lowest = min(lowest, remaining)
     if let lastLook, moment - lastLook < Self.shortestLook { return }
+    let start = start(from: last, to: point)
     self.last = point
+    lowest = remaining
     lastLook = moment
-    let start = Self.start(of: iteration - last.iteration, from: last, to: point)
     let before = best
     remember(start)
 
@@ -65,20 +78,39 @@ struct PassWatch: Sendable {
     self.dirty = dirty
     self.transfer = transfer
     let now = min(Double(dirty.value) / Double(transfer.value), 2)
-    ratio = ratio.map { ($0 + now) / 2 } ?? now
+    let ratio = ratio.map { (2 * $0 + now) / 3 } ?? now
+    self.ratio = ratio
 
     // A guest that is slowed down more than before has not yet shown what that does.
     let isSlowedDown = throttle > last.throttle
-    let isSmaller = before.map { Double(start.count) < Double($0.count) * (1 - Self.tolerance) } ?? true
-    fruitless = isSmaller || isSlowedDown || ratio ?? 0 < threshold ? 0 : fruitless + 1
+    if isSlowedDown || ratio < threshold || Self.isSmaller(start, than: unbeaten, by: Self.clearPart) {
+      fruitless = 0
+      unbeaten = start
+    } else if !Self.isSmaller(start, than: before, by: Self.tolerance) {
+      fruitless += 1
+      unbeaten = before
+    }
   }
 
-  /// What a pass that began between two samples began with; the mean of several.
-  private static func start(of passes: UInt64, from: Point, to: Point) -> Bytes {
+  private static func isSmaller(_ start: Bytes, than reference: Bytes?, by part: Double) -> Bool {
+    reference.map { Double(start.count) < Double($0.count) * (1 - part) } ?? true
+  }
+
+  private mutating func learnDensity(from: Point, to: Point) {
+    let sent = Double((to.sent - from.sent).count)
+    let memory = Double((from.remaining - to.remaining).count)
+    if sent > 0, memory > 0 { memoryPerByte = min(max(memory / sent, 1), 1000) }
+  }
+
+  /// What the pass that began between two samples began with; where there were several, about what they did.
+  private func start(from: Point, to: Point) -> Bytes {
     // Between two samples the old pass sent its rest and the new one sent the remainder, so that is added back.
-    let sent = to.sent - from.sent
-    if passes == 1 { return to.remaining + (sent - from.remaining) }
-    return Bytes((to.remaining + sent - from.remaining).count / passes)
+    let sent = Double((to.sent - from.sent).count) * memoryPerByte
+    let passes = to.iteration - from.iteration
+    let remaining = Double(to.remaining.count)
+    let dirtied = max(0, remaining + sent - Double(from.remaining.count)) / Double(passes)
+    let start = max(dirtied, passes == 1 ? remaining : Double(lowest.count))
+    return start < 1e19 ? Bytes(UInt64(start)) : Bytes(.max)
   }
 
   private mutating func remember(_ start: Bytes) {

@@ -97,6 +97,8 @@ struct PrecopySimulator {
       // The bitmap sync: distinct pages of random writes into the working set.
       var distinct = guest.workingSet * (1 - exp(-writes / guest.workingSet))
       distinct *= 1 + noise * (2 * random.unit() - 1)
+      // What is still to be sent belongs to the working set, from the second pass on: the same page is not dirtied twice.
+      if iteration > 1 { distinct *= max(0, 1 - dirty / guest.workingSet) }
       distinct = min(distinct, memory - dirty)
       writes = 0
       dirty += distinct
