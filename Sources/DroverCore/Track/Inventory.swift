@@ -96,7 +96,9 @@ struct Inventory: Sendable {
   }
 
   private static func isBefore(_ a: VMRef, _ b: VMRef) -> Bool {
-    (a.backend.rawValue, a.scope.name, a.name, isHost(a)) < (b.backend.rawValue, b.scope.name, b.name, isHost(b))
+    (a.backend.rawValue, a.scope.name, a.name, isHost(a)) < (
+      b.backend.rawValue, b.scope.name, b.name, isHost(b)
+    )
   }
 
   private static func isHost(_ vm: VMRef) -> Int {

@@ -168,7 +168,8 @@ public struct MigrationTracker: Sendable {
       var watch = MigrationWatch(
         samplingInterval: observation.samplingInterval, isCountedAsStarted: startedEarlier)
       if let ending = observation.ending, ending.endedAt < startedAt {
-        _ = watch.apply(observation, to: &view, budget: budget, verdict: settings.verdict, evidence: nil, at: now)
+        _ = watch.apply(
+          observation, to: &view, budget: budget, verdict: settings.verdict, evidence: nil, at: now)
         return [.foundEnded(view)]
       }
       guard !dropped.isOver(id), makeRoom() else {

@@ -45,3 +45,31 @@ extension MigrationTracker {
     return tracker
   }
 }
+
+/// One sight of a migration, taken at second 0 where nothing else is said.
+func observation(
+  id: MigrationID = MigrationID(domain: domain(), startedUnixMilliseconds: 0), vm: VMRef = vmRef(),
+  domain key: DomainKey = domain(), at: Double = 0, startedAt: Double = 0, phase: Phase = .precopy,
+  ending: Ending? = nil, sample: Sample = Sample(), facts: MigrationFacts = .ofHostA,
+  source: Bool? = nil, target: Bool? = nil
+) -> MigrationObservation {
+  MigrationObservation(
+    id: id, vm: vm, domain: key, takenAt: seconds(at), startedAt: seconds(startedAt), phase: phase,
+    ending: ending, sample: sample, facts: facts, guestOnSource: source, guestOnTarget: target)
+}
+
+extension MigrationFacts {
+  /// Eight GiB that leave `host-a`.
+  static let ofHostA: MigrationFacts = {
+    var facts = MigrationFacts()
+    facts.source = "host-a"
+    facts.target = "host-b"
+    facts.size = .gibibytes(8)
+    return facts
+  }()
+}
+
+extension FleetSnapshot {
+  /// The only migration, or the first.
+  var first: MigrationView? { groups.lazy.flatMap(\.views).first }
+}
