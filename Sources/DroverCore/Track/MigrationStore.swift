@@ -35,10 +35,7 @@ struct MigrationStore: Sendable {
     _ change: (inout MigrationView, inout MigrationWatch) -> Void
   ) {
     for group in groups.indices {
-      for offset in groups[group].views.indices
-      where isConcerned(groups[group].views[offset], watches[group][offset]) {
-        update(at: group, offset, change)
-      }
+      for offset in offsets(in: group, where: isConcerned) { update(at: group, offset, change) }
     }
   }
 
@@ -47,13 +44,11 @@ struct MigrationStore: Sendable {
     places[id].map { groups[$0.group].views[$0.offset].identity.vm.backend }
   }
 
-  /// Removes every migration that `isDue` says is; what it changes in a watch stays changed.
-  mutating func removeAll(where isDue: (MigrationView, inout MigrationWatch) -> Bool) {
+  /// Removes every migration that `isDue` says is.
+  mutating func removeAll(where isDue: (MigrationView, MigrationWatch) -> Bool) {
     for group in groups.indices {
-      for offset in groups[group].views.indices.reversed()
-      where isDue(groups[group].views[offset], &watches[group][offset]) {
-        remove(at: group, offset)
-      }
+      // From behind: what moves into a gap has been looked at.
+      for offset in offsets(in: group, where: isDue).reversed() { remove(at: group, offset) }
     }
   }
 
@@ -71,6 +66,13 @@ struct MigrationStore: Sendable {
     guard let oldest else { return false }
     remove(at: oldest.group, oldest.offset)
     return true
+  }
+
+  /// Looks at one group without copying anything in it.
+  private func offsets(in group: Int, where isMeant: (MigrationView, MigrationWatch) -> Bool) -> [Int] {
+    let views = groups[group].views
+    let watches = watches[group]
+    return views.indices.filter { isMeant(views[$0], watches[$0]) }
   }
 
   private mutating func update(

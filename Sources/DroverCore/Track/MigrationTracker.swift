@@ -22,9 +22,6 @@ public struct MigrationTracker: Sendable {
     }
   }
 
-  /// However alarming the end of a migration was, it does not stay for longer.
-  static let longestRetention = Duration.seconds(86_400)
-
   private var settings: Settings
   private let startedAt: Moment
   private var store = MigrationStore()
@@ -115,17 +112,12 @@ public struct MigrationTracker: Sendable {
         let evidence = arrivals.guestRuns(view.identity.domain, since: view.startedAt)
         watch.locate(in: &view, evidence: evidence, at: now)
       }
+      watch.runRetention(of: view, at: now)
       if view.verdict.kind != before { events.append(.verdictChanged(view, from: before)) }
     }
-    store.removeAll { view, watch in
-      guard let seen = watch.endSeenAt else { return false }
-      if !view.guest.isAlarming, watch.retentionBegan == nil { watch.retentionBegan = now }
-      if view.guest.isAlarming { watch.retentionBegan = nil }
-      let isDue = watch.retentionBegan.map { now - $0 >= settings.retention } ?? false
-      return isDue || now - seen >= Self.longestRetention + settings.retention
-    }
+    store.removeAll { _, watch in watch.isPastRetention(settings.retention, at: now) }
     if now - arrivalsSweptAt >= .seconds(60) {
-      self.arrivals.forget(before: now - Self.longestRetention)
+      self.arrivals.forget(before: now - MigrationWatch.longestWait)
       arrivalsSweptAt = now
     }
     return events

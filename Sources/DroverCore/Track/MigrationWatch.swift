@@ -1,5 +1,7 @@
 /// What is remembered of one migration to make the next view of it.
 struct MigrationWatch: Sendable {
+  /// For so long the retention waits for a guest that runs nowhere or twice.
+  static let longestWait = Duration.seconds(86_400)
   /// Longest stop of the bytes that is never an interruption.
   private static let shortestInterruption = Duration.seconds(2)
   /// The span over which throughput is measured.
@@ -8,13 +10,13 @@ struct MigrationWatch: Sendable {
   var samplingInterval: Duration
   /// Cause that an abort was announced with before it was sent.
   var announcedAbort: FailureCause?
-  /// Since when the retention runs; nil while the migration is open or its guest runs nowhere or twice.
-  var retentionBegan: Moment?
   /// When the end was first seen.
   var endSeenAt: Moment?
   /// Whether the start was counted, by this Drover or by the one that ran then.
   var isCountedAsStarted: Bool
 
+  /// Since when the retention runs; nil while the migration is open or its guest runs nowhere or twice.
+  private var retentionBegan: Moment?
   private var progress: ProgressWatch?
   private var rate = RateWindow(length: Self.rateSpan)
   private var passes = PassWatch()
@@ -62,6 +64,18 @@ struct MigrationWatch: Sendable {
       view, passes: passes, samplingInterval: samplingInterval, settings: settings, at: now)
   }
 
+  /// Begins the retention of an ended migration, or breaks it off while its guest runs nowhere or twice.
+  mutating func runRetention(of view: MigrationView, at now: Moment) {
+    retentionBegan = view.isOver && !view.guest.isAlarming ? retentionBegan ?? now : nil
+  }
+
+  /// Whether the migration has been shown for long enough after its end.
+  func isPastRetention(_ retention: Duration, at now: Moment) -> Bool {
+    guard let endSeenAt else { return false }
+    let isDue = retentionBegan.map { now - $0 >= retention } ?? false
+    return isDue || now - endSeenAt >= Self.longestWait + retention
+  }
+
   /// Computes the deadlines anew; for settings that changed, too.
   func setDeadlines(of view: inout MigrationView, budget: BudgetSettings) {
     let applies = view.phase.hasDeadlines
@@ -99,6 +113,7 @@ struct MigrationWatch: Sendable {
   ///
   /// Everything but the age of the sample is judged as of the sample, so between two of them only that can matter.
   func needsLook(at view: MigrationView, settings: VerdictSettings, at now: Moment) -> Bool {
+    if view.isOver { return awaitsLocation(of: view) || view.guest.isAlarming == (retentionBegan != nil) }
     if awaitsLocation(of: view) { return true }
     guard view.phase == .precopy, now - view.sampledAt > settings.longestSampleAge(samplingInterval) else {
       return false
