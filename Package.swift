@@ -87,7 +87,10 @@ let package = Package(
     .testTarget(
       name: "CurlClientTests", dependencies: ["CurlClient", "MicroHTTP"], swiftSettings: settings),
     .testTarget(
-      name: "QEMUBackendTests", dependencies: ["DroverCore", "QEMUBackend", "QEMURig"],
+      name: "QEMUBackendTests",
+      dependencies: [
+        "CLinux", "DroverCore", "QEMUBackend", "QEMURig", .product(name: "Logging", package: "swift-log"),
+      ],
       swiftSettings: settings),
     .testTarget(name: "QEMURigTests", dependencies: ["QEMURig"], swiftSettings: settings),
     .testTarget(

@@ -118,9 +118,10 @@ extension Sample {
     postcopyRequests = answer.memory?.postcopyRequests ?? last?.postcopyRequests
     if answer.status == "active" {
       expectedDowntime = answer.expectedDowntime
-      dirtyRate = answer.memory.flatMap { BytesPerSecond(dirtying: $0) }
+      dirtyRate = answer.memory.flatMap { BytesPerSecond(dirtying: $0, after: answer.totalTime) }
     }
-    if phase == .succeeded { downtime = answer.downtime }
+    // After a post-copy whose downtime was below 1 ms, QEMU 7.2 tells its whole clock instead.
+    if phase == .succeeded, let told = answer.downtime, told <= answer.totalTime ?? told { downtime = told }
     if !phase.isFinal { cpuThrottle = answer.throttlePercent.map { Double(min($0, 100)) / 100 } }
     downtimeLimit = parameters?.downtimeLimit ?? last?.downtimeLimit
     let cap = phase.isPostcopy ? parameters?.postcopyBandwidth : parameters?.bandwidth
@@ -138,10 +139,11 @@ extension StreamCounters {
 }
 
 extension BytesPerSecond {
-  /// Nil in the first pass: QEMU measures between two looks at the dirty bitmap, and says 0 before the second.
-  fileprivate init?(dirtying answer: StreamAnswer) {
+  /// Nil in the first pass, and for a 0 in the first second: QEMU measures between two looks at the dirty bitmap that
+  /// are a second apart, and says 0 before.
+  fileprivate init?(dirtying answer: StreamAnswer, after time: Duration?) {
     guard let passes = answer.iterations, passes >= 2, let pages = answer.dirtyPagesPerSecond,
-      let size = answer.pageSize
+      let size = answer.pageSize, pages > 0 || (time ?? .zero) > .seconds(1)
     else { return nil }
     let (rate, overflow) = pages.multipliedReportingOverflow(by: size)
     guard !overflow else { return nil }

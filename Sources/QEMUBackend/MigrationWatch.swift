@@ -199,7 +199,7 @@ struct MigrationWatch: Sendable {
       ending.cause = reason.cause
       ending.certainty = reason.certainty
     }
-    last.ending = ending
+    last.end(ending)
     notes.append(.tell(.migration(last)))
     ended = last
   }
@@ -278,8 +278,7 @@ struct MigrationWatch: Sendable {
       ending.certainty = .reported
       ending.cause = outcome == .succeeded ? nil : outcome == .aborted ? .userAbort : .unknown
     }
-    last.phase = ending.outcome.phase
-    last.ending = ending
+    last.end(ending)
     notes.append(.tell(.migration(last)))
     self.job = nil
   }
@@ -322,8 +321,7 @@ struct MigrationWatch: Sendable {
     if let reason = news.shutdownReason, ending.certainty == .inferred {
       ending.text += " (SHUTDOWN, \(reason))"
     }
-    last.phase = ending.outcome.phase
-    last.ending = ending
+    last.end(ending)
     return last
   }
 
@@ -359,5 +357,16 @@ struct MigrationWatch: Sendable {
           InboundObservation(
             vm: subject.vm, host: subject.vm.scope.name, domain: subject.domain, isActive: state.isActive,
             guestRuns: state.guestRuns))))
+  }
+}
+
+extension MigrationObservation {
+  /// What was true of the running copy only goes.
+  fileprivate mutating func end(_ ending: Ending) {
+    self.ending = ending
+    phase = ending.outcome.phase
+    sample.dirtyRate = nil
+    sample.expectedDowntime = nil
+    sample.cpuThrottle = nil
   }
 }

@@ -148,7 +148,9 @@ struct NameAnswer: Decodable {
 
 /// Answer to `query-uuid`.
 struct UUIDAnswer: Decodable {
-  let UUID: String
+  let uuid: String
+
+  private enum CodingKeys: String, CodingKey { case uuid = "UUID" }
 }
 
 /// Answer to `query-memory-size-summary`.

@@ -382,7 +382,7 @@ struct QMPSession: Sendable {
         subject.vm = VMRef(backend: settings.backend, scope: .host(settings.host), name: name)
       }
     case .uuid:
-      if let domain = DomainKey(uuid: try QMPReturn<UUIDAnswer>.value(of: bytes).UUID) {
+      if let domain = DomainKey(uuid: try QMPReturn<UUIDAnswer>.value(of: bytes).uuid) {
         subject.domain = domain
       }
     case .memory:

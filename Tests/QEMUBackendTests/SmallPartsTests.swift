@@ -1,0 +1,187 @@
+import DroverCore
+import Glibc
+import Testing
+
+@testable import QEMUBackend
+
+@Suite struct LineBufferTests {
+  /// Feeds the pieces and returns the lines, nil where one was too long.
+  private func lines(_ pieces: [String], limit: Int = 20) -> [String]? {
+    var buffer = LineBuffer(limit: limit)
+    var lines: [String] = []
+    for piece in pieces {
+      let bytes = Array(piece.utf8)
+      let isWhole = bytes.withUnsafeBytes {
+        buffer.take($0) {
+          lines.append(String(decoding: $0, as: UTF8.self))
+          return true
+        }
+      }
+      #expect(buffer.kept <= limit)
+      if !isWhole { return nil }
+    }
+    return lines
+  }
+
+  @Test("lines are put together from any pieces")
+  func pieces() {
+    #expect(lines(["a\r\nb\n\r\nc", "d\r", "\n"]) == ["a", "b", "cd"])
+    #expect(lines(["abc"]) == [])
+    #expect(lines(["12345678901234567890\n"]) == ["12345678901234567890"])
+  }
+
+  @Test("a line over the limit is refused, complete or not")
+  func limit() {
+    #expect(lines(["123456789012345678901\n"]) == nil)
+    #expect(lines(["1234567890", "1234567890", "1"]) == nil)
+  }
+}
+
+@Suite struct HealthBoardTests {
+  private let start = Moment(milliseconds: 10_000)
+
+  private func socket(_ change: (inout SocketHealth) -> Void) -> SocketHealth {
+    var health = SocketHealth()
+    change(&health)
+    return health
+  }
+
+  @Test("nothing is told before each socket's first attempt has ended")
+  func firstAttempt() {
+    var board = HealthBoard(backend: BackendName(rawValue: "qemu"))
+    let good = socket { $0.answered(at: start) }
+    #expect(board.due([good, SocketHealth()], scannedAt: start, at: start).isEmpty)
+    #expect(board.due([good, good], scannedAt: start, at: start).map(\.isUp) == [true])
+    // A guest that was just started changes nothing.
+    #expect(
+      board.due([good, SocketHealth()], scannedAt: start, at: start + .seconds(1)).map(\.isUp) == [true])
+  }
+
+  @Test("health is told once a second, and at once when it turns")
+  func pace() {
+    var board = HealthBoard(backend: BackendName(rawValue: "qemu"))
+    let good = socket { $0.answered(at: start) }
+    let bad = socket {
+      $0.answered(at: start)
+      $0.failed(.timeout)
+    }
+    #expect(board.due([good], scannedAt: start, at: start).count == 1)
+    #expect(board.due([good], scannedAt: start, at: start + .milliseconds(900)).isEmpty)
+    #expect(board.due([bad], scannedAt: start, at: start + .milliseconds(901)).map(\.isUp) == [false])
+    #expect(board.due([bad], scannedAt: start, at: start + .milliseconds(950)).isEmpty)
+    #expect(board.due([good], scannedAt: start, at: start + .milliseconds(951)).map(\.isUp) == [true])
+  }
+
+  @Test("each error is told once")
+  func errors() {
+    var board = HealthBoard(backend: BackendName(rawValue: "qemu"))
+    let bad = socket { $0.failed(.refused) }
+    board.failed(.refused)
+    board.failed(.socketOwned)
+    #expect(board.due([bad], scannedAt: start, at: start).map(\.errorKind) == ["refused", "socket_owned"])
+    #expect(board.due([bad], scannedAt: start, at: start + .seconds(1)).map(\.errorKind) == [nil])
+  }
+
+  @Test("the last success is the oldest of all sockets, and none where one has never answered")
+  func lastSuccess() {
+    var board = HealthBoard(backend: BackendName(rawValue: "qemu"))
+    func last(_ sockets: [SocketHealth]) -> Moment? {
+      board = HealthBoard(backend: BackendName(rawValue: "qemu"))
+      return board.due(sockets, scannedAt: start + .seconds(9), at: start + .seconds(10)).first?.lastSuccess
+    }
+    let old = socket {
+      $0.answered(at: start)
+      $0.failed(.timeout)
+    }
+    let new = socket { $0.answered(at: start + .seconds(5)) }
+    let stale = socket {
+      $0.answered(at: start - .seconds(5))
+      $0.stale()
+    }
+    #expect(last([old, new, stale]) == start)
+    #expect(last([new, stale]) == start + .seconds(5))
+    #expect(last([new, socket { $0.failed(.timeout) }]) == nil)
+    #expect(last([]) == start + .seconds(9))
+  }
+
+  @Test("the version is told where all sockets share one")
+  func version() {
+    let old = socket {
+      $0.version = "7.2.22"
+      $0.answered(at: start)
+    }
+    let new = socket {
+      $0.version = "9.1.0"
+      $0.answered(at: start)
+    }
+    var board = HealthBoard(backend: BackendName(rawValue: "qemu"))
+    #expect(board.due([old, old], scannedAt: start, at: start).first?.version == "7.2.22")
+    #expect(board.due([old, new], scannedAt: start, at: start + .seconds(1)).first?.version == "")
+  }
+}
+
+@Suite struct ConfigurationTests {
+  private func check(_ sockets: [String]) -> String? {
+    do throws(QEMUConfigurationError) {
+      try QEMUConfiguration(name: BackendName(rawValue: "q"), sockets: sockets, host: "h").validate()
+      return nil
+    } catch {
+      #expect(!error.reason.isEmpty && !error.remedy.isEmpty)
+      return error.shortDescription
+    }
+  }
+
+  @Test(
+    "sockets of libvirt and Proxmox are refused, as paths and as globs",
+    arguments: [
+      "/var/lib/libvirt/qemu/domain-1-x/monitor.sock", "/var/lib/libvirt/qemu/*/monitor.sock",
+      "/run/libvirt/qemu/x.sock", "/var/run/libvirt/*", "/run/qemu-server/100.qmp",
+      "/var/run/qemu-server/*.qmp",
+    ])
+  func owned(path: String) { #expect(check(["/run/a.qmp", path]) == "socket_owned") }
+
+  @Test("other paths are taken, what cannot work is refused")
+  func others() {
+    #expect(check(["/run/guests/*.qmp", "/run/qemu-server-2/a.qmp"]) == nil)
+    #expect(check([]) == "no_sockets")
+    #expect(check(["a.qmp"]) == "relative_path")
+    #expect(check(["/" + String(repeating: "a", count: 107)]) == "path_too_long")
+    #expect(check(["/" + String(repeating: "a", count: 106)]) == nil)
+  }
+
+  @Test("a symbolic link to another manager's directory is seen through")
+  func symbolicLink() throws {
+    let directory = TemporaryDirectory()
+    let owned = directory.path + "/owned"
+    try #require(mkdir(owned, 0o700) == 0)
+    try #require(symlink(owned, directory.path + "/link") == 0)
+    var configuration = QEMUConfiguration(
+      name: BackendName(rawValue: "q"), sockets: [directory.path + "/link/*.qmp"], host: "h")
+    configuration.owned = [(owned, "libvirt")]
+    #expect(throws: QEMUConfigurationError.self) { try configuration.validate() }
+  }
+
+  @Test("the fixed part of a pattern ends before its first wildcard")
+  func fixedDirectory() {
+    #expect(SocketPattern("/run/guests/*.qmp").fixedDirectory == "/run/guests")
+    #expect(SocketPattern("/run/*/a[1].qmp").fixedDirectory == "/run")
+    #expect(SocketPattern("/a.qmp").fixedDirectory == "/")
+  }
+
+  @Test("the descriptor lists only what can be told")
+  func descriptor() {
+    let backend = QEMUBackend(
+      configuration: QEMUConfiguration(
+        name: BackendName(rawValue: "q"), sockets: ["/run/a.qmp", "/run/*.qmp"], host: "host-a"),
+      clock: SystemClock(), log: .quiet)
+    #expect(backend.descriptor.type == "qemu")
+    #expect(backend.descriptor.endpoint == "/run/a.qmp,/run/*.qmp")
+    #expect(backend.descriptor.node == "host-a")
+    #expect(backend.descriptor.causes.contains(.userAbort))
+    #expect(backend.descriptor.causes.contains(.policyAbort))
+    #expect(
+      backend.descriptor.errorKinds == [
+        "connect", "refused", "permission", "timeout", "protocol", "closed", "line_too_long", "socket_owned",
+      ])
+  }
+}
