@@ -34,8 +34,6 @@ public final class CurlClient: Sendable {
     let outcome: Result<Response, CurlError> = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         mailbox.submit(Job(id: id, plan: plan, continuation: continuation))
-        // The handler may have run before there was anything to cancel.
-        if Task.isCancelled { mailbox.cancel(id) }
       }
     } onCancel: {
       mailbox.cancel(id)

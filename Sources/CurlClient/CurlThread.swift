@@ -76,13 +76,13 @@ enum CurlThread {
       }
     case .cancel(let id):
       // Absent when it ended in the meantime.
-      multi.remove(id: id)?.job.fail(.cancelled, "the task was cancelled")
+      multi.remove(id: id)?.job.fail(.cancelled)
     }
   }
 
   private static func end(_ mailbox: Mailbox, running: [Transfer]) {
     let (end, unstarted) = mailbox.drain()
-    for job in running.map(\.job) + unstarted { job.fail(end.code, end.message) }
+    for job in running.map(\.job) + unstarted { job.fail(end) }
     mailbox.close()
   }
 

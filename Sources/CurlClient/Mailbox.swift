@@ -14,8 +14,8 @@ struct Job: Sendable {
 
   func finish(_ outcome: Result<Response, CurlError>) { continuation.resume(returning: outcome) }
 
-  func fail(_ code: CurlError.Code, _ message: String) {
-    finish(.failure(CurlError(code, call: plan.call, message: message)))
+  func fail(_ end: Mailbox.End) {
+    finish(.failure(CurlError(end.code, call: plan.call, message: end.message)))
   }
 }
 
@@ -26,12 +26,13 @@ final class Mailbox: Sendable {
     case cancel(UInt64)
   }
 
-  /// Why no more is accepted.
+  /// Why a request gets no further.
   struct End: Sendable {
     let code: CurlError.Code
     let message: String
 
     static let shutDown = End(code: .shutDown, message: "the client was shut down")
+    static let cancelled = End(code: .cancelled, message: "the task was cancelled")
 
     init(code: CurlError.Code, message: String) {
       self.code = code
@@ -59,14 +60,17 @@ final class Mailbox: Sendable {
     }
   }
 
+  /// Hands over a request of the current task.
   func submit(_ job: Job) {
     let end = state.withLock { state -> End? in
       guard state.end == nil else { return state.end }
+      // Under the lock: a cancellation shows here, or its command comes after this one.
+      guard !Task.isCancelled else { return .cancelled }
       state.commands.append(.start(job))
       state.waker?.wake()
       return nil
     }
-    if let end { job.fail(end.code, end.message) }
+    if let end { job.fail(end) }
   }
 
   func cancel(_ id: UInt64) {

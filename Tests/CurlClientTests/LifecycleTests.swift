@@ -105,11 +105,11 @@ import Testing
     let client = CurlClient()
     let blocked = try await eventually { () -> UInt64? in
       // The thread names itself before it blocks signals.
-      try threads(named: "drover-curl").first.flatMap {
-        let status = try String(contentsOfFile: "/proc/self/task/\($0)/status", encoding: .utf8)
-        let mask = status.firstMatch(of: /SigBlk:\s*([0-9a-f]+)/).flatMap { UInt64($0.1, radix: 16) } ?? 0
-        return mask & (1 << UInt64(SIGPIPE - 1)) != 0 ? mask : nil
-      }
+      try threads(named: "drover-curl").lazy.compactMap {
+        // Other tests' threads may end meanwhile.
+        let status = (try? String(contentsOfFile: "/proc/self/task/\($0)/status", encoding: .utf8)) ?? ""
+        return status.firstMatch(of: /SigBlk:\s*([0-9a-f]+)/).flatMap { UInt64($0.1, radix: 16) }
+      }.first { $0 & (1 << UInt64(SIGPIPE - 1)) != 0 }
     }
     #expect(blocked & (1 << UInt64(SIGSEGV - 1)) == 0)
     await client.shutdown()
@@ -119,13 +119,16 @@ import Testing
   func noGrowth() async throws {
     await #expect(processExitsWith: .success) {
       let server = try TestServer { $0.answerAll() }
-      // Clients go with their last reference, without a call of shutdown. The first opens what the process keeps.
+      // What the process keeps for itself is opened once: by the first timer, and by the first client. Clients go
+      // with their last reference, without a call of shutdown.
+      try await Task.sleep(for: .milliseconds(1))
       try await use(CurlClient(), server, requests: 10)
       try await allGone(server)
       let before = try entries("/proc/self/fd").count
       try await use(CurlClient(), server, requests: 1000)
       try await allGone(server)
-      #expect(try entries("/proc/self/fd").count == before)
+      let after = try entries("/proc/self/fd").count
+      #expect(after <= before)
       server.stop()
     }
   }
