@@ -1,4 +1,5 @@
 internal import CCurl
+internal import Glibc
 
 /// Writes a plan into an easy handle that `CurlMulti` owns.
 struct CurlOptions {
@@ -21,6 +22,13 @@ struct CurlOptions {
     if plan.ignoresProxy { try set(CURLOPT_PROXY, "") }
     if plan.needsFreshConnection { try set(CURLOPT_FRESH_CONNECT, 1) }
     if plan.acceptsGzip { try set(CURLOPT_ACCEPT_ENCODING, "gzip") }
+    // libcurl leaves its sockets open in child processes, where they would outlive a cancelled transfer.
+    try check(
+      drover_curl_set_open_socket(easy) { _, _, address in
+        guard let address = address?.pointee else { return CURL_SOCKET_BAD }
+        return socket(
+          address.family, address.socktype | Int32(SOCK_CLOEXEC.rawValue), address.protocol)
+      }, CURLOPT_OPENSOCKETFUNCTION)
     try set(CURLOPT_CONNECTTIMEOUT_MS, plan.connectMilliseconds)
     try set(CURLOPT_TIMEOUT_MS, plan.totalMilliseconds)
     try set(CURLOPT_HTTPHEADER, headers)

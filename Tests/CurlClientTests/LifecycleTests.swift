@@ -1,7 +1,8 @@
-import CurlClient
 import Foundation
 import Glibc
 import Testing
+
+@testable import CurlClient
 
 @Suite struct LifecycleTests {
   @Test("cancelling the task closes the connection within 100 ms", .timeLimit(.minutes(2)))
@@ -84,19 +85,27 @@ import Testing
     }
   }
 
-  @Test("a client that cannot start says why at every request")
+  @Test("a multi handle that could not be woken is not used")
   func cannotStart() async throws {
     await #expect(processExitsWith: .success) {
       var limit = rlimit(rlim_cur: 3, rlim_max: 3)
       setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-      let client = CurlClient()
-      let request = Request(.get, try Endpoint(url: "http://127.0.0.1:1/"))
-      for _ in 0..<2 {
-        let error = await failure(client, request)
-        #expect(error?.code == .unusable)
-        #expect(error?.shortDescription == "other")
-      }
-      await client.shutdown()
+      let error = try #require(throws: CurlError.self) { try CurlMulti(idleConnections: 1) }
+      #expect(error.code == .unusable)
+      #expect(error.call == "curl_multi_wakeup")
+    }
+  }
+
+  @Test("the sockets are not passed on to child processes", arguments: TestServer.Place.allCases)
+  func closeOnExec(place: TestServer.Place) async throws {
+    let arrived = Mailbag()
+    try await withServer(place) { connection in
+      arrived.put(connection.request() ?? "")
+      let flags = connection.clientDescriptor().map { fcntl($0, F_GETFD) & FD_CLOEXEC }
+      connection.answer(flags.map { "\($0)" } ?? "not found")
+    } test: { server, client in
+      let response = await outcome(client, Request(.get, server.endpoint())).response
+      #expect(response.map { String(decoding: $0.body, as: UTF8.self) } == "\(FD_CLOEXEC)")
     }
   }
 

@@ -32,6 +32,7 @@ final class TestServer: Sendable {
     Thread.detachNewThread { [listener] in
       while true {
         let fd = accept(listener, nil, nil)
+        _ = fcntl(fd, F_SETFD, FD_CLOEXEC)
         guard fd >= 0 else { break }
         self.counts.withLock { $0.accepted += 1 }
         Thread.detachNewThread {
@@ -53,7 +54,7 @@ final class TestServer: Sendable {
 
   /// A port of its own where nothing listens yet.
   static func bindOnLoopback() throws -> (Int32, ServerAddress) {
-    let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var name = sockaddr_in()
     name.sin_family = sa_family_t(AF_INET)
     name.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
@@ -68,7 +69,7 @@ final class TestServer: Sendable {
   }
 
   static func listen(at path: String) throws -> Int32 {
-    let fd = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    let fd = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var name = sockaddr_un()
     name.sun_family = sa_family_t(AF_UNIX)
     withUnsafeMutableBytes(of: &name.sun_path) { $0.copyBytes(from: path.utf8) }
@@ -142,6 +143,23 @@ struct Connection {
   func pause(milliseconds: Int32) {
     var poll = pollfd(fd: fd, events: 0, revents: 0)
     _ = Glibc.poll(&poll, 1, milliseconds)
+  }
+
+  /// The client's end of this connection, if the client lives in this process and has no other.
+  func clientDescriptor() -> Int32? {
+    let own = Self.name(fd, getsockname)
+    return (3..<4096).first { Self.name($0, getpeername) == own }
+  }
+
+  private static func name(
+    _ fd: Int32, _ call: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
+  ) -> [UInt8]? {
+    var storage = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    let result = withUnsafeMutablePointer(to: &storage) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { call(fd, $0, &length) }
+    }
+    return result == 0 ? withUnsafeBytes(of: storage) { Array($0.prefix(Int(length))) } : nil
   }
 
   private func receive() -> [UInt8]? {
