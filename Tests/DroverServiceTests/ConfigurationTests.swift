@@ -339,10 +339,18 @@ struct ConfigurationErrorTests {
 
   @Test("a file with more values than anybody writes is refused")
   func manyValues() {
-    let text = "backends: [{qemu: {sockets: [\((0..<11_000).map { "/\($0)" }.joined(separator: ", "))]}}]"
+    let text = "backends: [{qemu: {sockets: [\((0..<11_000).map { "/\($0)" }.joined(separator: ", ")), []]}}]"
     let told = errors(text)
     #expect(told.count == 1)
     #expect(told.first?.contains("the file has more than 10000 values; shorten it") == true)
+  }
+
+  @Test("of very many errors the first hundred are told")
+  func manyErrors() {
+    let told = errors((0..<500).map { "k\($0): 1\n" }.joined())
+    #expect(told.count == 101)
+    #expect(told[99].hasPrefix("f:100:1: unknown key \"k99\""))
+    #expect(told.last == "f: 400 more errors; mend these first")
   }
 
   @Test("a value cannot forge a line of the error")

@@ -29,7 +29,7 @@ struct PrometheusDurationTests {
       ("1h30", "is no duration"),
       ("30m1h", "has its units out of order (largest first, each once)"),
       ("1s1s", "has its units out of order (largest first, each once)"), ("292471209y", "is too long"),
-      ("99999999999999999999s", "is too long"), ("٣s", "is no duration"),
+      ("292471208y300d", "is too long"), ("99999999999999999999s", "is too long"), ("٣s", "is no duration"),
     ])
   func bad(text: String, reason: String) throws {
     let error = #expect(throws: DurationError.self) { try PrometheusDuration.parse(text) }

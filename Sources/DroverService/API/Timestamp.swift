@@ -17,7 +17,7 @@ public struct Timestamp: Hashable, Comparable, Sendable, Codable, CustomStringCo
     self.init(unixMilliseconds: offset.unixMilliseconds(moment))
   }
 
-  /// Reads RFC 3339 in UTC, with or without a fraction; nil for anything else.
+  /// Reads RFC 3339 in UTC, with a fraction of up to nine digits or none; nil for anything else.
   public init?(_ text: String) {
     let bytes = Array(text.utf8)
     func number(_ range: Range<Int>) -> Int64? {
@@ -26,7 +26,7 @@ public struct Timestamp: Hashable, Comparable, Sendable, Codable, CustomStringCo
       }
       return bytes[range].reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
     }
-    guard (20...40).contains(bytes.count), bytes.last == UInt8(ascii: "Z"),
+    guard (20...30).contains(bytes.count), bytes.last == UInt8(ascii: "Z"),
       [bytes[4], bytes[7], bytes[10], bytes[13], bytes[16]].elementsEqual("--T::".utf8),
       let year = number(0..<4), let month = number(5..<7), let day = number(8..<10),
       let hour = number(11..<13),
@@ -35,12 +35,11 @@ public struct Timestamp: Hashable, Comparable, Sendable, Codable, CustomStringCo
     else { return nil }
     var milliseconds: Int64 = 0
     if bytes.count > 20 {
-      guard bytes[19] == UInt8(ascii: "."), bytes.count > 21,
-        number(20..<(bytes.count - 1)) != nil || bytes.count > 30
-      else { return nil }
-      let digits = (bytes[20..<(bytes.count - 1)] + [48, 48, 48]).prefix(3)
-      guard digits.allSatisfy({ (48...57).contains($0) }) else { return nil }
-      milliseconds = digits.reduce(0) { $0 * 10 + Int64($1 - 48) }
+      let digits = bytes.count - 21
+      guard bytes[19] == UInt8(ascii: "."), digits > 0, let fraction = number(20..<(20 + digits)) else {
+        return nil
+      }
+      milliseconds = (0..<digits).reduce(fraction * 1000) { value, _ in value / 10 }
     }
     let days = Self.days(year: year, month: month, day: day)
     self.init(unixMilliseconds: ((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + milliseconds)

@@ -17,6 +17,8 @@ public struct ConfigurationError: Error, Hashable, Sendable, CustomStringConvert
     public static let invalid = Code(rawValue: "invalid")
   }
 
+  private static let mostTold = 100
+
   /// The kind of failure.
   public let code: Code
   /// The file, or the flag that brought the value.
@@ -39,10 +41,13 @@ public struct ConfigurationError: Error, Hashable, Sendable, CustomStringConvert
 
   /// One line for each problem: `file:line:column: what is wrong; how to mend it`.
   public var description: String {
-    problems.map { problem in
+    let lines = problems.prefix(Self.mostTold).map { problem in
       let place = [problem.line, problem.column].compactMap { $0.map { ":\($0)" } }.joined()
       return "\(file)\(place): \(problem.text)"
-    }.joined(separator: "\n")
+    }
+    let rest = problems.count - lines.count
+    return (lines + (rest > 0 ? ["\(file): \(rest) more errors; mend these first"] : [])).joined(
+      separator: "\n")
   }
 }
 

@@ -48,16 +48,16 @@ public struct DroverLogHandler: LogHandler {
   ///
   /// - Parameters:
   ///   - label: Becomes `component`; left out where empty or `drover`.
-  ///   - output: Takes whole lines.
+  ///   - output: Takes whole lines; standard error where nil.
   ///   - clock: Milliseconds since 1970 (UTC).
   public init(
     label: String, format: LogFormat = .logfmt, level: LogLevel = .info,
-    output: any LogOutput = DescriptorLogOutput.standardError,
+    output: (any LogOutput)? = nil,
     clock: @escaping Clock = DroverLogHandler.wallClock
   ) {
     self.label = label
     self.format = format
-    self.output = output
+    self.output = output ?? DescriptorLogOutput.standardError(format)
     self.clock = clock
     logLevel = level.level
   }

@@ -12,18 +12,30 @@ public protocol LogOutput: Sendable {
 /// A reader that has stopped reading holds Drover up for at most `patience`, once; from then on lines are dropped until
 /// there is room again, and their number is told.
 public final class DescriptorLogOutput: LogOutput {
-  /// The process's standard error.
-  public static let standardError = DescriptorLogOutput(descriptor: STDERR_FILENO)
+  /// The process's standard error; one for all loggers of a format.
+  public static func standardError(_ format: LogFormat) -> DescriptorLogOutput {
+    switch format {
+    case .logfmt: logfmtError
+    case .json: jsonError
+    }
+  }
+
+  private static let logfmtError = DescriptorLogOutput(descriptor: STDERR_FILENO, format: .logfmt)
+  private static let jsonError = DescriptorLogOutput(descriptor: STDERR_FILENO, format: .json)
 
   private let descriptor: Int32
+  private let format: LogFormat
   private let patience: Int32
   private let dropped = Mutex(0)
 
   /// Writes to a descriptor that stays open for as long as this lives.
   ///
-  /// - Parameter patience: Longest wait for room, in milliseconds.
-  public init(descriptor: Int32, patience: Int32 = 200) {
+  /// - Parameters:
+  ///   - format: How the number of dropped lines is told.
+  ///   - patience: Longest wait for room, in milliseconds.
+  public init(descriptor: Int32, format: LogFormat, patience: Int32 = 200) {
     self.descriptor = descriptor
+    self.format = format
     self.patience = patience
   }
 
@@ -35,7 +47,7 @@ public final class DescriptorLogOutput: LogOutput {
         return
       }
       if dropped > 0 {
-        send(Array("level=warn msg=\"log lines dropped: nobody read them\" count=\(dropped)\n".utf8))
+        send(note(dropped))
         dropped = 0
         guard hasRoom(waiting: patience) else {
           dropped = 1
@@ -44,6 +56,15 @@ public final class DescriptorLogOutput: LogOutput {
       }
       send(line)
     }
+  }
+
+  private func note(_ dropped: Int) -> [UInt8] {
+    var line = LogLine(format)
+    line.add("time", Timestamp(unixMilliseconds: SystemTimepiece.read(.realtime)).description)
+    line.add("level", LogLevel.warn.rawValue)
+    line.add("msg", "log lines dropped: nobody read them")
+    line.add("count", "\(dropped)")
+    return line.finished()
   }
 
   /// Whether a line may be written without blocking: a pipe that polls as writable takes PIPE_BUF bytes.
