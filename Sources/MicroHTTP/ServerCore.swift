@@ -76,14 +76,14 @@ final class ServerCore: Sendable {
   ///
   /// - Returns: false when the server stops; the connection is not suspended then.
   func suspend(_ connection: ConnectionID, for job: DeferredJob) -> Bool {
-    let isAccepted = state.withLock { state in
+    state.withLock { state in
       guard !state.isStopping else { return false }
       MHD_suspend_connection(OpaquePointer(bitPattern: connection))
       state.suspended[ObjectIdentifier(job.reply)] = (job.reply, connection)
+      // A job that nobody takes any more, because the server is about to stop, is answered by `stop`.
+      jobs.yield(job)
       return true
     }
-    if isAccepted, case .terminated = jobs.yield(job) { resume(job.reply, with: .stopping) }
-    return isAccepted
   }
 
   /// Answers a suspended connection; one that was answered before, because the server stops, is left alone.

@@ -93,21 +93,21 @@ struct LimitTests {
     limits.requestTimeout = .milliseconds(400)
     limits.idleTimeout = .seconds(60)
     try await withServer(Self.router(), limits: limits) { server in
+      let began = ContinuousClock.now
       let client = try await server.client()
-      let elapsed = try await blocking {
-        let began = ContinuousClock.now
+      let isClosed = try await blocking {
         client.send(start)
         var byte: UInt8 = 0
         // One byte each 20 ms, so that the connection is never silent.
-        while ContinuousClock.now - began < .seconds(10) {
-          if client.send("x") == 0 { break }
+        while ContinuousClock.now - began < .seconds(15) {
+          if client.send("x") == 0 { return true }
           usleep(20_000)
-          if recv(client.descriptor, &byte, 1, Int32(MSG_DONTWAIT)) == 0 { break }
+          if recv(client.descriptor, &byte, 1, Int32(MSG_DONTWAIT)) == 0 { return true }
         }
-        return ContinuousClock.now - began
+        return false
       }
-      #expect(elapsed > .milliseconds(300))
-      #expect(elapsed < .seconds(5))
+      #expect(isClosed)
+      #expect(ContinuousClock.now - began > .milliseconds(400))
       try await eventually("the log says it") { server.log.lines.contains { $0.contains("too slow") } }
     }
   }
@@ -133,29 +133,26 @@ struct LimitTests {
     limits.requestTimeout = .zero
     limits.responseTimeout = .zero
     try await withServer(Self.router(), limits: limits) { server in
+      let began = ContinuousClock.now
       let client = try await server.client()
-      let (elapsed, rest) = try await blocking {
-        let began = ContinuousClock.now
-        let rest = client.rest()
-        return (ContinuousClock.now - began, rest)
-      }
+      let rest = try await blocking { client.rest() }
+      let elapsed = ContinuousClock.now - began
       #expect(rest.isEmpty)
       #expect(elapsed > .milliseconds(900))
-      #expect(elapsed < .seconds(8))
+      #expect(elapsed < .seconds(15))
     }
   }
 
   @Test("a handler may take longer than any timeout of the client")
   func slowHandler() async throws {
     var limits = Limits()
-    limits.requestTimeout = .milliseconds(100)
-    limits.responseTimeout = .milliseconds(100)
+    limits.requestTimeout = .seconds(1)
     limits.idleTimeout = .seconds(1)
     let gate = Gate()
     try await withServer(Self.router(gate), limits: limits) { server in
       async let answer = server.get("/wait")
       try await eventually("the handler waits") { gate.waiting == 1 }
-      try await Task.sleep(for: .milliseconds(1200))
+      try await Task.sleep(for: .milliseconds(1500))
       gate.open()
       #expect(try await answer.text == "waited")
     }
@@ -186,16 +183,25 @@ struct LimitTests {
     var limits = Limits()
     limits.connections = 4
     try await withServer(Self.router(), limits: limits) { server in
-      let held = try await blocking {
-        try (0..<8).map { _ in
-          let client = try RawClient(server.address)
-          var timeout = timeval(tv_sec: 0, tv_usec: 300_000)
-          setsockopt(
-            client.descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
-          return (client, client.get("/now")?.status)
+      let open = Counter()
+      let most = Box(0)
+      try await withThrowingTaskGroup { group in
+        for _ in 0..<8 {
+          group.addTask {
+            try await blocking {
+              let client = try RawClient(server.address)
+              #expect(client.get("/now")?.status == 200)
+              open.add()
+              // Held long enough for the others to be served too, if they were.
+              usleep(200_000)
+              most.value = max(most.value, open.value)
+              open.add(-1)
+            }
+          }
         }
+        try await group.waitForAll()
       }
-      #expect(held.filter { $0.1 == 200 }.count <= 4)
+      #expect(most.value <= 4)
     }
   }
 

@@ -11,9 +11,9 @@ func blocking<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async thr
   }
 }
 
-/// Waits until a condition holds; fails after ten seconds.
+/// Waits until a condition holds; fails after a minute.
 func eventually(_ what: Comment, _ condition: @Sendable () -> Bool) async throws {
-  let deadline = ContinuousClock.now + .seconds(10)
+  let deadline = ContinuousClock.now + .seconds(60)
   while !condition() {
     guard ContinuousClock.now < deadline else {
       Issue.record("never: \(what)")
@@ -217,7 +217,7 @@ struct TestServer: Sendable {
 
   /// Asks until there is an answer other than 503.
   func waitUntilServed(_ target: String) async throws {
-    let deadline = ContinuousClock.now + .seconds(10)
+    let deadline = ContinuousClock.now + .seconds(60)
     while try await get(target).status == 503 {
       guard ContinuousClock.now < deadline else {
         Issue.record("\(target) was not served again")
