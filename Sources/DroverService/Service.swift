@@ -37,6 +37,7 @@ public final class Service: Sendable {
   private let server: HTTPServer
   private let supervisor: BackendSupervisor
   private let reloader: Reloader
+  private let renderer: ScrapeRenderer
 
   /// Reads the configuration, binds every address and prepares every back end; nothing is watched yet.
   public convenience init(_ options: ServiceOptions, log: Logger) throws {
@@ -60,8 +61,9 @@ public final class Service: Sendable {
       source: source, monitor: monitor, supervisor: supervisor, clock: clock, log: log)
     try reloader.begin(with: configuration)
 
+    renderer = ScrapeRenderer()
     let routes = Routes(
-      monitor: monitor, renderer: ScrapeRenderer(), clock: clock, build: options.build, reloader: reloader)
+      monitor: monitor, renderer: renderer, clock: clock, build: options.build, reloader: reloader)
     server = try Self.bind(options, router: routes.router(telemetryPath: options.telemetryPath), log: log)
     addresses = server.boundAddresses
   }
@@ -95,6 +97,12 @@ public final class Service: Sendable {
       group.addTask { await self.supervisor.run() }
       group.addTask { await self.monitor.keepTicking() }
       group.addTask { try await self.server.run() }
+      group.addTask { await self.keepTrimming() }
     }
+  }
+
+  /// Lets go of renderings that nobody asks for any more, also when nobody asks at all.
+  private func keepTrimming() async {
+    while (try? await Task.sleep(for: .seconds(60))) != nil { renderer.trim(now: clock.now()) }
   }
 }

@@ -26,7 +26,7 @@ public final class FleetMonitor: Sendable {
   /// Takes other figures into use.
   public func apply(_ settings: MigrationTracker.Settings, budgets: [BackendName: BudgetSettings]) {
     let now = clock.now()
-    tracker.withLock { $0.apply(settings, budgets: budgets, at: now) }
+    log(tracker.withLock { $0.apply(settings, budgets: budgets, at: now) })
   }
 
   /// Takes one message of a back end.
