@@ -1,3 +1,4 @@
+internal import Dispatch
 internal import DroverCore
 internal import Exposition
 internal import Glibc
@@ -35,6 +36,7 @@ final class Reloader: Sendable {
   private let clock: any Timepiece
   private let log: Logger
   private let inForce = Mutex(InForce())
+  private let queue = DispatchQueue(label: "drover.reload")
 
   init(
     source: ConfigurationSource?, monitor: FleetMonitor, supervisor: BackendSupervisor, clock: any Timepiece,
@@ -59,19 +61,23 @@ final class Reloader: Sendable {
   }
 
   /// Reads the configuration again; one with a fault changes nothing.
-  ///
-  /// The lock is held throughout: two reloads at once come one after the other.
-  func reload() -> ReloadResult {
-    inForce.withLock { inForce in
-      do {
-        try change(&inForce, to: try source?.load() ?? inForce.configuration)
-        log.info("configuration re-read", metadata: ["back_ends": "\(inForce.configuration.backends.count)"])
-        return .done
-      } catch {
-        inForce.state.isValid = false
-        log.error("configuration refused, the old one stays in force", metadata: ["error": "\(error)"])
-        return .failed("\(error)")
-      }
+  func reload() async -> ReloadResult {
+    await withCheckedContinuation { continuation in
+      // Reading a file may block; and two reloads at once come one after the other.
+      queue.async { continuation.resume(returning: self.reloadNow()) }
+    }
+  }
+
+  private func reloadNow() -> ReloadResult {
+    do {
+      let configuration = try source?.load()
+      try inForce.withLock { try change(&$0, to: configuration ?? $0.configuration) }
+      log.info("configuration re-read")
+      return .done
+    } catch {
+      inForce.withLock { $0.state.isValid = false }
+      log.error("configuration refused, the old one stays in force", metadata: ["error": "\(error)"])
+      return .failed("\(error)")
     }
   }
 

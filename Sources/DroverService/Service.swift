@@ -84,7 +84,7 @@ public final class Service: Sendable {
   }
 
   /// Re-reads the configuration; a bad file keeps the old one in force, and is logged.
-  public func reload() async { _ = reloader.reload() }
+  public func reload() async { _ = await reloader.reload() }
 
   /// What `GET /api/v1/migrations` answers now.
   public func migrations() -> MigrationList {

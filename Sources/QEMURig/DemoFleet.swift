@@ -210,7 +210,7 @@ private struct DemoPart: Sendable {
     // 64 MiB at 8 MiB/s, and a quarter of it again: about ten seconds.
     DemoPart(
       name: "web-1", uuid: "6f1c2a52-0c3d-4a7e-9d5b-1d2f6b0a7e01", course: .converges,
-      memoryMebibytes: 128, workingSet: 64, rate: DirtyRate(atLeastMebibytesPerSecond: 1.5),
+      memoryMebibytes: 256, workingSet: 64, rate: DirtyRate(atLeastMebibytesPerSecond: 1.5),
       bandwidth: 8 << 20),
     // Each pass takes four seconds, in which the guest dirties all of its working set again.
     DemoPart(
@@ -220,7 +220,7 @@ private struct DemoPart: Sendable {
     // Eight seconds of copying, with the cut in the midst of it.
     DemoPart(
       name: "cache-1", uuid: "6f1c2a52-0c3d-4a7e-9d5b-1d2f6b0a7e03", course: .stalls,
-      memoryMebibytes: 96, workingSet: 32, rate: DirtyRate(atLeastMebibytesPerSecond: 0.7),
+      memoryMebibytes: 256, workingSet: 32, rate: DirtyRate(atLeastMebibytesPerSecond: 0.7),
       bandwidth: 4 << 20),
   ]
 }

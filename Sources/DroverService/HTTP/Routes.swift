@@ -12,7 +12,7 @@ struct Routes: Sendable {
 
   func router(telemetryPath: String) -> Router {
     var router = Router()
-    if telemetryPath != "/" { router.on(.get, "/", .immediate { _ in page(telemetryPath: telemetryPath) }) }
+    if telemetryPath != "/" { router.on(.get, "/", .immediate { page($0, telemetryPath: telemetryPath) }) }
     router.on(.get, telemetryPath, .immediate { scrape($0) })
     // A busy server is alive: a probe must not be told to come again later.
     router.on(.get, "/-/healthy", isLimited: false, .immediate { _ in .text("drover is healthy\n") })
@@ -42,10 +42,10 @@ struct Routes: Sendable {
     return Response(headers: headers, body: .segments(scrape.slices))
   }
 
-  private func page(telemetryPath: String) -> Response {
+  private func page(_ request: Request, telemetryPath: String) -> Response {
     let body = StatusPage.render(
       snapshot: monitor.snapshot(), epochOffset: clock.epochOffset(), now: clock.now(), build: build,
-      telemetryPath: telemetryPath)
+      telemetryPath: telemetryPath, refreshes: !request.queryValues("refresh").contains("off"))
     var headers = Headers()
     for field in StatusPage.headers { headers[field.name] = field.value }
     return Response(headers: headers, body: .bytes(body))
@@ -65,7 +65,7 @@ struct Routes: Sendable {
         status: 403,
         detail: "only root and drover's own user may have the configuration re-read, over the control socket")
     }
-    switch reloader.reload() {
+    switch await reloader.reload() {
     case .done: return .text("configuration re-read\n")
     case .failed(let reason): return .problem(status: 422, detail: reason)
     }
