@@ -109,18 +109,17 @@ import Testing
     }
   }
 
-  @Test("the client's thread blocks SIGPIPE")
+  @Test("the client's thread blocks SIGPIPE and no fault")
   func sigpipe() async throws {
     let client = CurlClient()
-    let blocked = try await eventually { () -> UInt64? in
-      // The thread names itself before it blocks signals.
+    func isSet(_ signal: Int32, _ mask: UInt64) -> Bool { mask & (1 << UInt64(signal - 1)) != 0 }
+    // glibc blocks every signal while a thread starts and while it ends, which other tests' clients do meanwhile.
+    _ = try await eventually {
       try threads(named: "drover-curl").lazy.compactMap {
-        // Other tests' threads may end meanwhile.
         let status = (try? String(contentsOfFile: "/proc/self/task/\($0)/status", encoding: .utf8)) ?? ""
         return status.firstMatch(of: /SigBlk:\s*([0-9a-f]+)/).flatMap { UInt64($0.1, radix: 16) }
-      }.first { $0 & (1 << UInt64(SIGPIPE - 1)) != 0 }
+      }.first { isSet(SIGPIPE, $0) && !isSet(SIGSEGV, $0) }
     }
-    #expect(blocked & (1 << UInt64(SIGSEGV - 1)) == 0)
     await client.shutdown()
   }
 
