@@ -9,7 +9,7 @@ struct QMPSubject: Hashable, Sendable {
 }
 
 /// One look at a QEMU: the answers to `query-migrate` and to what was asked with it.
-struct QMPLook {
+struct QMPLook: Sendable {
   var answer: MigrateAnswer
   var runState: String?
   var takenAt: Moment
@@ -24,18 +24,18 @@ struct MigrationWatch: Sendable {
     case log(Logger.Level, String)
   }
 
-  private struct Job {
+  private struct Job: Sendable {
     var last: MigrationObservation
     /// Moment of the answer less its `total-time`: stays the same for one job.
     var origin: Moment?
     var totalTime: Duration?
   }
 
-  private var job: Job?
+  @Apart private var job: Job?
   /// The last migration, while QEMU still shows it: its guest may be started again.
-  private var ended: MigrationObservation?
+  @Apart private var ended: MigrationObservation?
   /// The last answer that spoke of no running job; nil before the first.
-  private var rest: MigrateAnswer?
+  @Apart private var rest: MigrateAnswer?
   private var inbound: InboundState?
   private var news = News()
   private var unknownStatus: String?
@@ -46,7 +46,7 @@ struct MigrationWatch: Sendable {
   }
 
   /// What events have said since the last answer to `query-migrate`.
-  private struct News {
+  private struct News: Sendable {
     /// A job began then.
     var began: Moment?
     /// The final status of the job before it.

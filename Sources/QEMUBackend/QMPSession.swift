@@ -1,40 +1,6 @@
 internal import DroverCore
 internal import Logging
 
-/// Kinds of errors of a socket: a closed list, safe as a label.
-enum QMPErrorKind: String, CaseIterable, Sendable {
-  case connect, refused, permission, timeout, `protocol`, closed
-  case lineTooLong = "line_too_long"
-  case socketOwned = "socket_owned"
-}
-
-/// Why a connection ended, or did not come about.
-enum QMPClosing: Error, Equatable {
-  /// Nothing listens on the socket.
-  case refused
-  /// There is no such file.
-  case missing
-  case permission
-  /// The other side ended it.
-  case ended
-  case lineTooLong
-  case failed(String)
-}
-
-/// What the sessions of one back end have in common.
-struct QMPSettings: Sendable {
-  var backend: BackendName
-  var host: String
-  var events: Bool
-  var activeInterval: Duration
-  var idleInterval: Duration
-  var requestDeadline: Duration
-  var retry: RetrySchedule
-
-  /// Events ask for a poll at once, but no more often than this.
-  var eventInterval: Duration { .milliseconds(50) }
-}
-
 /// One QMP socket: what was heard in, what to do out; no I/O and no clock.
 struct QMPSession: Sendable {
   enum Input {
@@ -83,12 +49,6 @@ struct QMPSession: Sendable {
     var id: UInt32
   }
 
-  /// An idle answer as it came, to be compared with the next one without reading either.
-  fileprivate struct IdleAnswer {
-    var bytes: [UInt8]
-    var idAt: Int
-  }
-
   let path: String
   /// A path that was configured as such, and must be there.
   let isLiteral: Bool
@@ -115,7 +75,7 @@ struct QMPSession: Sendable {
   private var pollBegan: Moment
   private var parametersAt: Moment?
   private var switchoverAt: Moment?
-  private var look: QMPLook?
+  @Apart private var look: QMPLook?
   private var announcement = MigrationWatch.Announcement()
 
   /// How the socket does, for the back end's health.
@@ -485,30 +445,4 @@ extension QMPSubject {
   }
 }
 
-/// Ids have one width, so that two answers of the same content have one length.
-private func identifier(_ number: UInt32) -> String {
-  let digits = String(number, radix: 16)
-  return "drover-" + String(repeating: "0", count: 8 - digits.count) + digits
-}
-
 private func seconds(_ duration: Duration) -> String { "\(duration.inSeconds) s" }
-
-extension QMPSession.IdleAnswer {
-  init?(_ bytes: [UInt8], id: UInt32) {
-    let name = Array(identifier(id).utf8)
-    guard bytes.count >= name.count else { return nil }
-    guard
-      let at = (0...bytes.count - name.count).last(where: { bytes[$0..<$0 + name.count].elementsEqual(name) })
-    else { return nil }
-    self.init(bytes: bytes, idAt: at)
-  }
-
-  /// Whether the line is this one, but for its id.
-  func equals(_ line: [UInt8], id: UInt32) -> Bool {
-    let name = Array(identifier(id).utf8)
-    let end = idAt + name.count
-    return line.count == bytes.count && line[..<idAt] == bytes[..<idAt]
-      && line[idAt..<end].elementsEqual(name)
-      && line[end...] == bytes[end...]
-  }
-}

@@ -122,7 +122,7 @@ final class FakeQMPServer: Sendable {
         guard send(events, to: peer) else { return }
       }
       rest += text
-      let lines = rest.split(separator: "\n", omittingEmptySubsequences: false)
+      let lines = rest.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
       rest = String(lines.last ?? "")
       for line in lines.dropLast() {
         let parts = line.split(separator: "\"")
