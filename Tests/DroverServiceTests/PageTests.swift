@@ -65,7 +65,7 @@ struct PageTests {
     for fragment in [
       "<h3>rack1/db <span class=\"tag warn\">not converging</span></h3>",
       "<b>precopy</b> for 2m · rack1 → rack2 · <span class=\"dim\">data 0s old</span>",
-      "<p class=\"why\">dirties 41.8 MiB/s of 42.0 MiB/s sent; best remaining 62.0 MiB not improved over 3 passes</p>",
+      "<p class=\"why\">dirties 41.8 MiB/s of 42.0 MiB/s sent; 3 passes in a row began with no less than 62.0 MiB to send</p>",
       "<div><dt>Progress</dt><dd><progress class=\"\" max=\"1000\" value=\"625\" aria-label=\"Progress\">62%</progress>"
         + "<b>62%</b> <span>3.0 GiB of 8.0 GiB remaining</span></dd></div>",
       "<div><dt>Completion budget</dt><dd><progress class=\"\" max=\"1000\" value=\"19\" aria-label=\"Completion budget\">"

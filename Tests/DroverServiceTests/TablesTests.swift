@@ -40,7 +40,7 @@ struct TablesTests {
         3 running · 1 in trouble · 2 ended · 17:00:00 UTC
         VM                STATE           PROGRESS               DEADLINE              REMAINING        RATE    DIRTIED
         rack1/db-primary  not converging  ██████████░░░░░░  62%  progress 2m 27s left    3.0 GiB  42.0 MiB/s  5.0 MiB/s
-          dirties 41.8 MiB/s of 42.0 MiB/s sent; best remaining 62.0 MiB not improved over 3 passes
+          dirties 41.8 MiB/s of 42.0 MiB/s sent; 3 passes in a row began with no less than 62.0 MiB to send
         rack1/web         converging      ██████████░░░░░░  62%  progress 2m 27s left    3.0 GiB  42.0 MiB/s  5.0 MiB/s
         shop/cache        postcopy        ██████████░░░░░░  62%                          3.0 GiB  42.0 MiB/s  5.0 MiB/s
         rack1/lost        failed                                 ended 12s ago
@@ -57,7 +57,7 @@ struct TablesTests {
         3 running, 1 in trouble, 2 ended, 17:00:00 UTC
         VM                STATE           PROGRESS           DEADLINE
         rack1/db-primary  not converging  [######....]  62%  progress 2m 27s left
-          dirties 41.8 MiB/s of 42.0 MiB/s sent...ng 62.0 MiB not improved over 3 passes
+          dirties 41.8 MiB/s of 42.0 MiB/s sent...gan with no less than 62.0 MiB to send
         rack1/web         converging      [######....]  62%  progress 2m 27s left
         shop/cache        postcopy        [######....]  62%
         rack1/lost        failed                             ended 12s ago
@@ -125,7 +125,7 @@ struct TablesTests {
 
         Verdict
           verdict  not converging
-          because  dirties 41.8 MiB/s of 42.0 MiB/s sent; best remaining 62.0 MiB not improved over 3 passes
+          because  dirties 41.8 MiB/s of 42.0 MiB/s sent; 3 passes in a row began with no less than 62.0 MiB to send
 
         Budgets
           completion  ▎░░░░░░░░░░░░░░░ 2m 5s of 1h 46m, 1h 44m left (18:44:35 UTC), enforced by nobody

@@ -53,7 +53,7 @@ struct WordsTests {
       (.notInPrecopy, "verdicts are given in pre-copy only"),
       (
         .sampleTooOld(limit: .seconds(10)),
-        "the source has not answered for 34s (limit 10s)"
+        "the source has not answered for more than 10s"
       ),
       (.firstPass, "first pass: the dirty rate is measured at its end"),
       (.tooFewSamples, "too few samples yet"),
@@ -69,7 +69,7 @@ struct WordsTests {
         .passesDoNotShrink(
           passes: 3, best: .mebibytes(62), dirty: BytesPerSecond(43_830_477),
           transfer: BytesPerSecond(44_040_192)),
-        "dirties 41.8 MiB/s of 42.0 MiB/s sent; best remaining 62.0 MiB not improved over 3 passes"
+        "dirties 41.8 MiB/s of 42.0 MiB/s sent; 3 passes in a row began with no less than 62.0 MiB to send"
       ),
       (
         .trend(remaining: .gibibytes(3), dirty: BytesPerSecond(5 << 20), transfer: BytesPerSecond(42 << 20)),

@@ -65,8 +65,8 @@ public enum Words {
       "no bytes sent for \(duration(sent.inSeconds)), remaining has not fallen for \(duration(drop.inSeconds))"
         + (remaining.map { "; \(size($0.count)) remaining" } ?? "")
     case .passesDoNotShrink(let passes, let best, let dirty, let transfer):
-      "dirties \(rate(dirty.value)) of \(rate(transfer.value)) sent; best remaining \(size(best.count)) "
-        + "not improved over \(passes) \(passes == 1 ? "pass" : "passes")"
+      "dirties \(rate(dirty.value)) of \(rate(transfer.value)) sent; \(passes) passes in a row "
+        + "began with no less than \(size(best.count)) to send"
     case .trend(let remaining, let dirty, let transfer):
       "\(size(remaining.count)) remaining; dirties \(rate(dirty.value)) of \(rate(transfer.value)) sent"
     }
