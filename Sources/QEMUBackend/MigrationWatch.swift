@@ -39,6 +39,8 @@ struct MigrationWatch: Sendable {
   private var inbound: InboundState?
   private var news = News()
   private var unknownStatus: String?
+  /// The run state as told last; it is not asked for at every look.
+  private var runState: String?
 
   private struct InboundState: Equatable {
     var isActive: Bool
@@ -59,6 +61,8 @@ struct MigrationWatch: Sendable {
   var phase: Phase? { job?.last.phase }
   /// Whether something moves, in or out.
   var isBusy: Bool { job != nil || inbound?.isActive == true }
+  /// Whether the guest is in this QEMU: not before it has arrived, nor after it has left.
+  var hasGuest: Bool { runState != "inmigrate" && runState != "postmigrate" }
   /// Bandwidth and downtime limits as asked last; set by the owner.
   var parameters: ParametersAnswer?
   /// Capacity of the disks that are copied; set by the owner.
@@ -98,6 +102,7 @@ struct MigrationWatch: Sendable {
 
   mutating func take(_ look: QMPLook, of subject: QMPSubject, after heard: Announcement) -> [Note] {
     var notes: [Note] = []
+    runState = look.runState ?? runState
     if let status = look.answer.status, status != unknownStatus,
       case .unknown = SourceStatus(status, runState: nil)
     {
@@ -122,10 +127,10 @@ struct MigrationWatch: Sendable {
   }
 
   /// The process is gone, as far as its socket tells.
-  mutating func processGone(_ subject: QMPSubject?, at now: Moment) -> [Note] {
+  mutating func processGone(_ subject: QMPSubject, at now: Moment) -> [Note] {
     var notes: [Note] = []
     if let job { notes.append(.tell(.migration(Self.lost(job, news, at: now)))) }
-    if inbound != nil, let subject {
+    if inbound != nil {
       tellInbound(InboundState(isActive: false, guestRuns: false), subject, into: &notes)
     }
     self = MigrationWatch()

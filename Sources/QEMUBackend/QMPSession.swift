@@ -193,11 +193,8 @@ struct QMPSession: Sendable {
 
   private mutating func gone(_ closing: QMPClosing, _ now: Moment, _ out: inout [Action]) {
     isReopening = false
-    add(watch.processGone(told == nil ? nil : subject, at: now), &out)
-    if let told {
-      out.append(.tell(.vmGone(told.key)))
-      self.told = nil
-    }
+    add(watch.processGone(subject, at: now), &out)
+    takeVMAway(&out)
     idle = nil
     blockers = nil
     if isLiteral {
@@ -382,9 +379,12 @@ struct QMPSession: Sendable {
   private mutating func conclude(_ now: Moment, _ out: inout [Action]) {
     guard let look else { return }
     self.look = nil
-    tellVM(&out)
     let hadJob = watch.phase != nil
-    add(watch.take(look, of: subject, after: announcement), &out)
+    let notes = watch.take(look, of: subject, after: announcement)
+    // A VM is told before its migration, whose failures are counted by VM, and taken away after it.
+    if watch.hasGuest { tellVM(&out) }
+    add(notes, &out)
+    if !watch.hasGuest { takeVMAway(&out) }
     if watch.isBusy { idle = nil }
     // A manager may quit the source right after: what is asked seldom is not seen.
     switchoverAt = watch.phase == .switchover ? switchoverAt ?? now : nil
@@ -424,6 +424,12 @@ struct QMPSession: Sendable {
     guard observation != told else { return }
     told = observation
     out.append(.tell(.vm(observation)))
+  }
+
+  private mutating func takeVMAway(_ out: inout [Action]) {
+    guard let told else { return }
+    out.append(.tell(.vmGone(told.key)))
+    self.told = nil
   }
 
   private func add(_ notes: [MigrationWatch.Note], _ out: inout [Action]) {

@@ -111,6 +111,20 @@ struct GuestLocationTests {
     #expect(location == .target)
   }
 
+  @Test("A guest that its source starts again behind the migration runs twice")
+  mutating func startedAgain() {
+    source(false, target: true, at: 12, ended: .succeeded)
+    source(false, target: true, at: 13, ended: .succeeded)
+    look(from: 14, to: 20)
+    #expect(location == .target)
+    source(true, target: true, at: 21, ended: .succeeded)
+    look(from: 22, to: 30)
+    #expect(location == .both)
+    source(false, target: true, at: 31, ended: .succeeded)
+    #expect(location == .target)
+    #expect(tracker.snapshot().totals.succeeded.map(\.count).reduce(0, +) == 1)
+  }
+
   @Test("What was open at the end is resolved by the destination")
   mutating func resolvedLater() {
     source(false, at: 12, ended: .succeeded)

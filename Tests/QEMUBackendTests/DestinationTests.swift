@@ -18,6 +18,28 @@ import Testing
     #expect(driver.inbound.first?.host == "host-a")
   }
 
+  @Test("a VM is in the inventory where its guest is: not before it has arrived, nor after it has left")
+  func inventory() {
+    var destination = SessionDriver.connected(migrate: Trace.listening, runState: "inmigrate")
+    destination.migrate(Trace.arriving, "inmigrate")
+    destination.advance(2_000)
+    #expect(destination.vms.isEmpty)
+    destination.migrate(Trace.arrived, "running")
+    destination.event("RESUME")
+    destination.advance(2_000)
+    #expect(destination.vms.count == 1)
+
+    var source = SessionDriver.connected(migrate: Trace.firstPass, runState: "running")
+    #expect(source.vms.count == 1)
+    source.migrate(Trace.completed, "postmigrate")
+    source.event("STOP")
+    source.advance(2_000)
+    #expect(source.gone.count == 1)
+
+    let left = SessionDriver.connected(migrate: Trace.completed, runState: "postmigrate")
+    #expect(left.vms.isEmpty)
+  }
+
   @Test("a destination in post-copy runs the guest while the stream still comes")
   func postcopy() {
     var driver = SessionDriver.connected(migrate: Trace.arriving, runState: "inmigrate")

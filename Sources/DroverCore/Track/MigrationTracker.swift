@@ -178,10 +178,11 @@ public struct MigrationTracker: Sendable {
     var change: (before: MigrationView, after: MigrationView)?
     var hasStarted = false
     store.update(id) { view, watch in
-      // An end is final. An answer that was overtaken by a later one says nothing new, unless it tells the end, which
-      // is told once only.
+      // An end is final, but for where the guest is. An answer that was overtaken by a later one says nothing new,
+      // unless it tells the end, which is told once only.
       let isNews = observation.ending != nil || observation.takenAt >= view.sampledAt
-      guard !view.isOver, isNews else { return }
+      guard !view.isOver else { return watch.relocate(observation, in: &view, at: now) }
+      guard isNews else { return }
       let before = view
       let evidence = arrivals.guestRuns(view.identity.domain, since: view.startedAt)
       let interruption = watch.apply(

@@ -106,6 +106,15 @@ struct MigrationWatch: Sendable {
     view.guest = now - since > tolerance ? location : .unknown
   }
 
+  /// Takes the source's own word, after the end, that its guest was started or stopped behind the migration.
+  mutating func relocate(_ observation: MigrationObservation, in view: inout MigrationView, at now: Moment) {
+    guard let onSource = observation.guestOnSource, onSource != guestOnSource else { return }
+    guestOnSource = onSource
+    // What was settled is so no longer.
+    view.guest = .unknown
+    locate(in: &view, evidence: observation.guestOnTarget, at: now)
+  }
+
   /// Whether time alone may change where the guest is shown.
   func awaitsLocation(of view: MigrationView) -> Bool { alarmingSince != nil && !view.guest.isAlarming }
 
