@@ -74,7 +74,9 @@ extension MigrationView {
     facts = observation.facts
     // An end is told by its observation; until that is taken in, the migration is open.
     phase = observation.ending == nil ? observation.phase : .preparing
-    phaseEnteredAt = observation.takenAt
+    // A copy that is seen first in pre-copy has been in it since its start, as near as anybody can tell.
+    let isEarly = observation.phase == .preparing || observation.phase == .precopy
+    phaseEnteredAt = isEarly ? observation.startedAt : observation.takenAt
     startedAt = observation.startedAt
     sampledAt = observation.takenAt
   }
