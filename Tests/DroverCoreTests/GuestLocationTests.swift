@@ -149,8 +149,11 @@ struct GuestLocationTests {
     // And to one that is watched.
     target(false, active: true, at: 3011, host: "host-c")
     target(true, active: false, at: 3012)
-    target(true, active: true, at: 3013, host: "host-c")
-    source(false, at: 3013, startedAt: 3000, id: 2)
+    look(from: 3012, to: 3020)
+    #expect(location == .source)
+    #expect(tracker.snapshot().nodes.filter { $0.inbound > 0 }.map(\.node) == ["host-c"])
+    target(true, active: true, at: 3021, host: "host-c")
+    source(false, at: 3021, startedAt: 3000, id: 2)
     #expect(location == .target)
     #expect(tracker.snapshot().nodes.filter { $0.inbound > 0 }.map(\.node) == ["host-c"])
   }

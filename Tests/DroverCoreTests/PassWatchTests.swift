@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import DroverCore
@@ -92,6 +93,16 @@ struct PassWatchTests {
     }
   }
 
+  @Test("Nor one whose memory is rich in zero pages and shrinks slowly", arguments: [0, 0.03], [0.1, 0.6])
+  func zeroRich(noise: Double, phase: Double) {
+    let simulator = simulator(
+      workingSet: 16e9, wanted: 0.95, bandwidth: 0.1e9, noise: noise, density: 0.3, firstPassDensity: 0.1,
+      phase: phase)
+    let run = simulator.run(for: 600)
+    #expect(run.end != nil)
+    #expect(verdicts(run).allSatisfy { $0.kind != .notConverging })
+  }
+
   @Test("A guest that calms down is no longer said not to converge, after the next pass")
   func calmsDown() throws {
     var simulator = simulator(workingSet: 4e9, wanted: 3)
@@ -142,7 +153,7 @@ struct PassWatchTests {
 
   @Test("While auto-converge still slows the guest down nothing is said; when it has ended in vain, it is")
   func autoConverge() {
-    var simulator = simulator(workingSet: 4e9, wanted: 4)
+    var simulator = simulator(workingSet: 4e9, wanted: 9)
     simulator.autoConverge = true
     let ending = simulator.run(for: 900)
     #expect(ending.end != nil)
@@ -180,6 +191,54 @@ struct PassWatchTests {
         at: seconds(Double(n) * 10))
       #expect(watch.fruitless == 0)
     }
+  }
+
+  /// How often passes were fruitless after each of some that begin with so much and dirty at such a ratio.
+  private func fruitless(_ passes: [(start: Double, ratio: Double)]) -> [Int] {
+    var watch = PassWatch()
+    var sent = 0.0
+    return passes.enumerated().map { n, pass in
+      watch.observe(
+        StreamCounters(transferred: Bytes(UInt64(sent)), remaining: Bytes(UInt64(pass.start * 1e9))),
+        iteration: UInt64(n + 1), dirty: BytesPerSecond(UInt64(pass.ratio * 1e9)), transfer: 1_000_000_000,
+        throttle: 0, threshold: 0.9, at: seconds(Double(n) * 10))
+      sent += pass.start * 1e9
+      return watch.fruitless
+    }
+  }
+
+  @Test("Passes above and below the ratio by turns, that come to nothing, are fruitless")
+  func byTurns() {
+    let passes = (0..<12).map { $0 % 2 == 0 ? (start: 1.0, ratio: 1.6) : (start: 0.62, ratio: 0.62) }
+    #expect((fruitless(passes).last ?? 0) >= 6)
+  }
+
+  @Test("What a guest did long ago does not count against it: a long way down from a new height is progress")
+  func forgets() {
+    var passes = [(start: 8.0, ratio: 0.0)]
+    passes += Array(repeating: (start: 0.1, ratio: 0.95), count: 3)
+    passes += Array(repeating: (start: 5.0, ratio: 1.0), count: 4)
+    for n in 1...14 { passes.append((start: 5 * pow(0.92, Double(n)), ratio: 0.92)) }
+    let counts = fruitless(passes)
+    #expect(counts[7] >= 3)
+    #expect(counts.suffix(4).allSatisfy { $0 < 3 })
+  }
+
+  @Test(
+    "Zero pages cost nothing on the wire: a pass began with no less than was seen to remain",
+    arguments: [2, 5])
+  func zeroPages(iteration: UInt64) {
+    var watch = PassWatch()
+    let samples: [(iteration: UInt64, remaining: UInt64, sent: UInt64)] = [
+      (1, 600, 11), (iteration, 450, 50),
+    ]
+    for (n, told) in samples.enumerated() {
+      watch.observe(
+        StreamCounters(transferred: Bytes(told.sent), remaining: Bytes(told.remaining)),
+        iteration: told.iteration, dirty: 100, transfer: 100, throttle: 0, threshold: 0.9,
+        at: seconds(Double(n)))
+    }
+    #expect(watch.best == 450)
   }
 
   @Test("Absurd counters do not trap")

@@ -28,7 +28,7 @@ struct PassWatch: Sendable {
 
   /// Dirty rate over transfer rate, smoothed: a guest that works in bursts is above and below 1 by turns.
   private var ratio: Double?
-  /// What the last fruitless look did not improve on.
+  /// The highest best since the last clear improvement: an improvement on it has to be clear, too.
   private var unbeaten: Bytes?
   private var recentBest: Bytes?
   private var olderBest: Bytes?
@@ -38,7 +38,7 @@ struct PassWatch: Sendable {
   private var last: Point?
   /// The smallest remaining since then.
   private var lowest: Bytes = 0
-  /// Bytes of memory that a byte sent stands for: zero pages and compressed ones cost next to nothing.
+  /// Bytes of memory that a byte sent stands for: zero pages and compressed ones cost next to nothing on the wire.
   private var memoryPerByte = 1.0
 
   /// Smallest amount that one of the last passes, after the first, has begun with.
@@ -86,10 +86,11 @@ struct PassWatch: Sendable {
     if isSlowedDown || ratio < threshold || Self.isSmaller(start, than: unbeaten, by: Self.clearPart) {
       fruitless = 0
       unbeaten = start
-    } else if !Self.isSmaller(start, than: before, by: Self.tolerance) {
-      fruitless += 1
-      unbeaten = before
+      return
     }
+    if !Self.isSmaller(start, than: before, by: Self.tolerance) { fruitless += 1 }
+    // When the best of long ago is forgotten, what came after it is what has to be beaten.
+    if let before { unbeaten = unbeaten.map { max($0, before) } ?? before }
   }
 
   private static func isSmaller(_ start: Bytes, than reference: Bytes?, by part: Double) -> Bool {
@@ -107,10 +108,9 @@ struct PassWatch: Sendable {
     // Between two samples the old pass sent its rest and the new one sent the remainder, so that is added back.
     let sent = Double((to.sent - from.sent).count) * memoryPerByte
     let passes = to.iteration - from.iteration
-    let remaining = Double(to.remaining.count)
-    let dirtied = max(0, remaining + sent - Double(from.remaining.count)) / Double(passes)
-    let start = max(dirtied, passes == 1 ? remaining : Double(lowest.count))
-    return start < 1e19 ? Bytes(UInt64(start)) : Bytes(.max)
+    let dirtied = max(0, Double(to.remaining.count) + sent - Double(from.remaining.count)) / Double(passes)
+    let seen = passes == 1 ? to.remaining : lowest
+    return max(dirtied < 1e19 ? Bytes(UInt64(dirtied)) : Bytes(.max), seen)
   }
 
   private mutating func remember(_ start: Bytes) {
