@@ -98,12 +98,31 @@ final class Reloader: Sendable {
   private func makeBackend(_ backend: Configuration.Backend) throws -> any MigrationBackend {
     switch backend {
     case .qemu(let qemu):
-      let configuration = QEMUConfiguration(
-        name: qemu.name, sockets: qemu.sockets, host: qemu.host.isEmpty ? Self.hostName : qemu.host,
-        events: qemu.events, budget: qemu.timeouts)
+      let configuration = QEMUConfiguration(qemu)
       try configuration.validate()
       return QEMUBackend(configuration: configuration, clock: clock, log: log)
     }
+  }
+}
+
+extension Configuration {
+  /// Refuses what is well written but can never be watched, such as a socket that belongs to libvirt.
+  ///
+  /// - Throws: the first such fault, with its remedy.
+  public func check() throws {
+    for backend in backends {
+      switch backend {
+      case .qemu(let qemu): try QEMUConfiguration(qemu).validate()
+      }
+    }
+  }
+}
+
+extension QEMUConfiguration {
+  fileprivate init(_ qemu: Configuration.QEMU) {
+    self.init(
+      name: qemu.name, sockets: qemu.sockets, host: qemu.host.isEmpty ? Self.hostName : qemu.host,
+      events: qemu.events, budget: qemu.timeouts)
   }
 
   private static let hostName: String = {

@@ -81,7 +81,9 @@ struct Routes: Sendable {
     case .found(let view):
       return json(request, MigrationItem(view, epochOffset: clock.epochOffset(), now: clock.now()))
     case .none:
-      return .problem(status: 404, detail: "no migration is called \(typed); /api/v1/migrations lists them")
+      return .problem(
+        status: 404, detail: "no migration is called \(typed); drover list shows them, and /api/v1/migrations"
+      )
     case .ambiguous(let candidates):
       let ids = candidates.map(\.lookupID).joined(separator: ", ")
       return .problem(status: 409, detail: "\(typed) can be several migrations: \(ids); name one by its id")
@@ -95,7 +97,8 @@ struct Routes: Sendable {
     }
     do {
       return Response(
-        headers: ["Content-Type": type, "Cache-Control": "no-store"], body: .bytes(try APICoding.encode(value)))
+        headers: ["Content-Type": type, "Cache-Control": "no-store"],
+        body: .bytes(try APICoding.encode(value)))
     } catch {
       return .problem(status: 500, detail: "the answer could not be encoded: \(error)")
     }
