@@ -9,18 +9,20 @@ struct CheckConfig: ParsableCommand {
   @Argument(help: "The file.", completion: .file())
   var file: String
 
-  @Option(help: "Form of the answer: table or json.")
+  @Option(help: ArgumentHelp("Form of the answer; table means YAML here.", valueName: "form"))
   var output = OutputFormat.table
 
   func run() throws {
     let effective: EffectiveConfiguration
     do {
-      effective = EffectiveConfiguration(try Configuration.load(file: file))
+      let configuration = try Configuration.load(file: file)
+      try configuration.check()
+      effective = EffectiveConfiguration(configuration)
     } catch {
-      throw Failure("\(error)")
+      throw Failure("\(file) is not good:\n\(error)")
     }
     switch output {
-    case .table: write(Array("\(file) is good. In force would be:\n\n\(effective)\n".utf8))
+    case .table: try write("\(file) is good. In force would be:\n\n\(effective)")
     case .json: try printJSON(effective)
     }
   }

@@ -3,18 +3,15 @@ import CurlClient
 import DroverService
 import FoundationEssentials
 import Glibc
-
-enum OutputFormat: String, CaseIterable, ExpressibleByArgument {
-  case table, json
-}
+import Synchronization
 
 /// What every command that asks a running server takes.
 struct ClientOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       """
-      The server: http://host:10950 or unix:///run/drover/control.sock. Default: the control socket if there is one, \
-      else http://localhost:10950.
+      The server: http://host:10950 or unix:///run/drover/control.sock. Default: the control socket where one \
+      answers, else http://localhost:10950.
       """, valueName: "url"))
   var server: String?
 
@@ -24,31 +21,41 @@ struct ClientOptions: ParsableArguments {
   var tokenFile: String?
 
   func makeClient(environment: Environment = .current) throws -> DroverClient {
-    let text: String
-    if let server {
-      text = server
-    } else if let path = ControlSocket.defaultPath(environment: environment.variables, isRoot: environment.isRoot), access(path, W_OK) == 0 {
-      text = "unix://\(path)"
-    } else {
-      text = "http://localhost:10950"
-    }
-    return DroverClient(address: try ServerAddress(parsing: text), token: try tokenFile.map(Self.token))
+    DroverClient(addresses: try addresses(environment), token: try tokenFile.map(Self.token))
+  }
+
+  private func addresses(_ environment: Environment) throws -> [ServerAddress] {
+    if let server { return [try ServerAddress(parsing: server)] }
+    let local = try ServerAddress(parsing: "http://localhost:10950")
+    guard
+      let path = ControlSocket.defaultPath(environment: environment.variables, isRoot: environment.isRoot),
+      access(path, F_OK) == 0
+    else { return [local] }
+    return [try ServerAddress(parsing: "unix://\(path)"), local]
   }
 
   private static func token(in file: String) throws -> BearerToken {
-    do {
-      return BearerToken(String(try String(contentsOfFile: file, encoding: .utf8).filter { !$0.isWhitespace }))
-    } catch {
-      throw Failure("the token file \(file) cannot be read: \(error)")
+    guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
+      let cause = access(file, R_OK) == 0 ? "it is no UTF-8 text" : String(cString: strerror(errno))
+      throw Failure("the token file \(file) cannot be read: \(cause)")
     }
+    // Editors end a file with a line end.
+    let end = text.lastIndex { !$0.isWhitespace }.map(text.index(after:)) ?? text.startIndex
+    return BearerToken(String(text[..<end]))
   }
 }
 
 /// Asks a running server.
-struct DroverClient: Sendable {
-  let address: ServerAddress
-  let token: BearerToken?
+final class DroverClient: Sendable {
+  /// Where one may be, until the first that answers; from then on that one.
+  private let addresses: Mutex<[ServerAddress]>
+  private let token: BearerToken?
   private let http = CurlClient()
+
+  init(addresses: [ServerAddress], token: BearerToken?) {
+    self.addresses = Mutex(addresses)
+    self.token = token
+  }
 
   func migrations() async throws -> MigrationList { try await get("/api/v1/migrations") }
 
@@ -63,17 +70,10 @@ struct DroverClient: Sendable {
   }
 
   private func get<Answer: Decodable>(_ path: String) async throws -> Answer {
-    let response: Response
-    do {
-      var request = Request(.get, Endpoint(address, path: path), headers: ["Accept": "application/json"])
-      request.bearerToken = token
-      response = try await http.send(request)
-    } catch {
-      throw Failure("\(error)\nIs drover serving there? Start it with `drover serve`, or name it with --server.")
-    }
+    let (address, response) = try await response(to: path)
     guard response.status == 200 else {
       let problem = try? APICoding.decode(Problem.self, from: response.body)
-      throw Failure(problem?.detail ?? "\(address) answered with status \(response.status)")
+      throw Failure(problem?.detail ?? "\(address) answered with status \(response.status): is it drover?")
     }
     do {
       return try APICoding.decode(Answer.self, from: response.body)
@@ -82,31 +82,28 @@ struct DroverClient: Sendable {
     }
   }
 
+  private func response(to path: String) async throws -> (ServerAddress, Response) {
+    var failures: [String] = []
+    for address in addresses.withLock(\.self) {
+      do throws(CurlError) {
+        var request = Request(.get, Endpoint(address, path: path), headers: ["Accept": "application/json"])
+        request.bearerToken = token
+        request.totalDeadline = .seconds(10)
+        let response = try await http.send(request)
+        addresses.withLock { $0 = [address] }
+        return (address, response)
+      } catch {
+        guard error.code != .cancelled else { throw error }
+        failures.append("\(error)")
+      }
+    }
+    throw Failure(
+      failures.joined(separator: "\n")
+        + "\nIs drover serving there? Start it with `drover serve`, or say where it is with --server.")
+  }
+
   /// RFC 9457.
   private struct Problem: Decodable {
     var detail: String
-  }
-}
-
-/// An error whose text is all there is to say; the exit code is 1.
-struct Failure: Error, CustomStringConvertible {
-  let description: String
-  init(_ description: String) { self.description = description }
-}
-
-func printJSON(_ value: some Encodable) throws {
-  var bytes = try APICoding.encode(value)
-  bytes.append(UInt8(ascii: "\n"))
-  write(bytes)
-}
-
-/// Writes to standard output at once, without a buffer.
-func write(_ bytes: [UInt8]) {
-  var rest = bytes[...]
-  while !rest.isEmpty {
-    let count = rest.withUnsafeBytes { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
-    if count < 0, errno == EINTR { continue }
-    guard count > 0 else { return }
-    rest = rest.dropFirst(count)
   }
 }

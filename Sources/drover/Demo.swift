@@ -26,8 +26,11 @@ struct Demo: AsyncParsableCommand {
   @OptionGroup(title: "Log")
   var logging: DemoLogOptions
 
+  func validate() throws { _ = try limit }
+
   func run() async throws {
-    let limit = try duration.map(Self.parse)
+    let limit = try limit
+    let signals = Signals()
     let log = logging.makeLogger()
     let news = DemoNews()
     let service = Mutex<Service?>(nil)
@@ -50,40 +53,45 @@ struct Demo: AsyncParsableCommand {
       configuration: try .parse(settings.yaml, file: "demo"), log: log)
     service.withLock { $0 = running }
 
-    let screen = DemoScreen(service: running, settings: settings, news: news, telemetryPath: web.telemetryPath)
-    screen.begin()
-    try await runUntilSignal {
-      await withThrowingTaskGroup(of: Void.self) { group in
+    let screen = DemoScreen(service: running, news: news, telemetryPath: web.telemetryPath)
+    try await signals.run {
+      try await withThrowingTaskGroup { group in
         group.addTask { await fleet.run() }
         group.addTask { try await running.run() }
-        group.addTask { await screen.keepDrawing() }
+        group.addTask { try await screen.run() }
         if let limit { group.addTask { try await Task.sleep(for: limit) } }
-        _ = try? await group.next()
-        group.cancelAll()
+        defer { group.cancelAll() }
+        try await group.next()
       }
     }
-    screen.end()
+    try? write("drover demo has ended, and its guests with it\n")
   }
 
-  private static func parse(_ text: String) throws -> Duration {
-    do {
-      return try PrometheusDuration.parse(text)
-    } catch {
-      throw ValidationError("--duration \(text): \(error)")
+  private var limit: Duration? {
+    get throws {
+      guard let duration else { return nil }
+      do {
+        return try PrometheusDuration.parse(duration)
+      } catch {
+        throw ValidationError("--duration \(duration): \(error)")
+      }
     }
   }
 }
 
 /// Logging that stays out of the way of a live table.
 struct DemoLogOptions: ParsableArguments {
-  @Option(name: .customLong("log.level"), help: "Least level that is logged; on a terminal error, else warn.")
+  @Option(
+    name: .customLong("log.level"),
+    help: ArgumentHelp(
+      "Least level that is logged. Default: error on a terminal, else warn.", valueName: "level"))
   var level: LogLevel?
 
-  @Option(name: .customLong("log.format"), help: "Form of a line: logfmt, json.")
+  @Option(name: .customLong("log.format"), help: ArgumentHelp("Form of a line.", valueName: "format"))
   var format = LogFormat.logfmt
 
   func makeLogger() -> Logger {
-    let level = level ?? (Terminal.isTerminal ? .error : .warn)
+    let level = level ?? (Terminal.canDraw ? .error : .warn)
     let format = format
     return Logger(label: "drover") { DroverLogHandler(label: $0, format: format, level: level) }
   }
@@ -102,68 +110,73 @@ private struct DemoSettings {
     """
   }
 
-  var words: String {
+  static let words = """
+    Shortened for the demo: 120 s for each GiB instead of 800 s (256 MiB: 30 s),
+    20 s without progress instead of 150 s, stalled after 5 s instead of 10 s,
+    ended ones shown for 1 m instead of 15 m.
     """
-    Shortened for the demo: 120 s for each GiB instead of 800 s (256 MiB: 30 s), 20 s without progress instead of
-    150 s, stalled after 5 s instead of 10 s, ended ones shown for 1 m instead of 15 m.
-    """
-  }
 }
 
 /// What happened lately.
 private final class DemoNews: Sendable {
+  /// Each event once, for one reader.
+  let stream: AsyncStream<DemoEvent>
+
   private let events = Mutex<[DemoEvent]>([])
+  private let continuation: AsyncStream<DemoEvent>.Continuation
+
+  init() { (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(100)) }
 
   func add(_ event: DemoEvent) {
-    events.withLock { events in
-      events.append(event)
-      if events.count > 5 { events.removeFirst() }
-    }
-    if !Terminal.isTerminal { write(Array("\(event)\n".utf8)) }
+    events.withLock { $0 = $0.suffix(4) + [event] }
+    continuation.yield(event)
   }
 
-  var lines: [String] { events.withLock { $0.map(\.description) } }
+  /// The last ones, oldest first.
+  func last(_ count: Int) -> [DemoEvent] { events.withLock { $0.suffix(count) } }
 }
 
 /// What the demo shows: a live table on a terminal, elsewhere a line for each thing that happens.
 private struct DemoScreen: Sendable {
   let service: Service
-  let settings: DemoSettings
   let news: DemoNews
   let telemetryPath: String
 
-  private var head: String {
-    let lines = service.addresses.compactMap { address in
+  /// Shows until cancelled, or until nobody can see it any more.
+  func run() async throws {
+    guard Terminal.canDraw else {
+      try write("\(title)\n\(DemoSettings.words)\n\n")
+      for await event in news.stream { try write("\(event)\n") }
+      return
+    }
+    try LiveScreen.begin()
+    defer { LiveScreen.end() }
+    while true {
+      try LiveScreen.draw(frame(height: Terminal.height ?? 24))
+      try await Task.sleep(for: .milliseconds(500))
+    }
+  }
+
+  private func frame(height: Int) -> String {
+    let isTall = height >= 32
+    let head = isTall ? "\(title)\n\(DemoSettings.words)\n\n" : "\(title)\n"
+    let foot = "\n" + news.last(isTall ? 5 : 3).map { "  \($0)\n" }.joined()
+    let used = (head + foot).utf8.count { $0 == UInt8(ascii: "\n") }
+    return head
+      + MigrationTables(.standardOutput).live(service.migrations().items, height: max(4, height - used))
+      + foot
+  }
+
+  private var title: String {
+    let lines = service.addresses.map { address in
       switch address {
       case .tcp(let host, let port):
-        "  page     http://\(Self.reachable(host)):\(port)/\n  metrics  http://\(Self.reachable(host)):\(port)\(telemetryPath)"
-      case .unix(let path): "  socket   unix://\(path)   (drover list, drover show, drover watch)"
+        let base = "http://\(Self.reachable(host)):\(port)"
+        return "  page     \(base)/\n  metrics  \(base)\(telemetryPath)\n"
+      case .unix(let path): return "  socket   unix://\(path)   (drover list, show, watch)\n"
       }
     }
-    return "drover demo: real QEMU guests migrating on this machine; Ctrl-C ends it\n\n"
-      + lines.joined(separator: "\n") + "\n\n\(settings.words)\n\n"
-  }
-
-  func begin() {
-    if Terminal.isTerminal { LiveScreen.clear() }
-    write(Array(head.utf8))
-  }
-
-  func keepDrawing() async {
-    while !Task.isCancelled {
-      if Terminal.isTerminal { draw() }
-      try? await Task.sleep(for: .milliseconds(500))
-    }
-  }
-
-  func end() { write(Array("drover demo has ended, and its guests with it\n".utf8)) }
-
-  private func draw() {
-    let items = service.migrations().items
-    let foot = news.lines.map { "  \($0)\n" }.joined()
-    let used = (head + foot).split(separator: "\n", omittingEmptySubsequences: false).count
-    let height = Terminal.height.map { max(4, $0 - used - 1) }
-    LiveScreen.draw(head + MigrationTables(.standardOutput).live(items, height: height) + "\n" + foot)
+    return "drover demo: real QEMU guests migrating on this machine; Ctrl-C ends it\n\n" + lines.joined()
   }
 
   /// An address that a browser on this machine can open.

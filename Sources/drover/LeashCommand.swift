@@ -4,7 +4,8 @@ import QEMURig
 /// Becomes another program that ends together with the process that started it.
 struct LeashCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "leash", abstract: "Run a command that the kernel ends with its parent.", shouldDisplay: false)
+    commandName: "leash", abstract: "Run a command that the kernel ends with its parent.",
+    shouldDisplay: false)
 
   @Argument(help: "The parent's process id.")
   var parent: Int32

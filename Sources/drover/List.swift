@@ -7,13 +7,13 @@ struct List: AsyncParsableCommand {
 
   @OptionGroup var client: ClientOptions
 
-  @Option(help: "Form of the answer: table or json.")
+  @Option(help: ArgumentHelp("Form of the answer.", valueName: "form"))
   var output = OutputFormat.table
 
   func run() async throws {
     let list = try await client.makeClient().migrations()
     switch output {
-    case .table: write(Array(MigrationTables(.standardOutput).list(list.items).utf8))
+    case .table: try write(MigrationTables(.standardOutput).list(list.items))
     case .json: try printJSON(list)
     }
   }

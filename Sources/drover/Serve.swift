@@ -8,21 +8,14 @@ struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Watch back ends and serve what they do.",
     discussion: """
-      Back ends come from the configuration file and from flags, together. With neither, drover serves its own
+      Back ends come from the configuration file and from flags, together. With neither, drover serves its own \
       health only.
 
       SIGHUP and POST /-/reload (control socket) re-read the file; SIGTERM and SIGINT end the service.
       """)
 
-  @Option(name: .customLong("config.file"), help: "Configuration file (YAML).", completion: .file())
-  var configurationFile: String?
-
-  @Option(
-    name: .customLong("qemu.socket"),
-    help: ArgumentHelp(
-      "A QMP socket, or a quoted glob of them; may be repeated. Each is a back end of its own.", valueName: "path"),
-    completion: .file())
-  var qemuSockets: [String] = []
+  @OptionGroup(title: "What to watch")
+  var source: SourceOptions
 
   @OptionGroup(title: "Web")
   var web: WebOptions
@@ -31,18 +24,37 @@ struct Serve: AsyncParsableCommand {
   var logging: LogOptions
 
   func run() async throws {
+    let signals = Signals(isReloading: true)
     let log = logging.makeLogger()
     var options = try web.serviceOptions(environment: .current)
-    options.configurationFile = configurationFile
-    options.qemuSockets = qemuSockets
+    options.configurationFile = source.configurationFile
+    options.qemuSockets = source.qemuSockets
 
     let service = try Service(options, log: log)
-    log.info("drover serves", metadata: [
-      "version": "\(Drover.build.version)", "addresses": "\(service.addresses.map(\.description).joined(separator: " "))",
-    ])
-    try await runUntilSignal(reload: { await service.reload() }) { try await service.run() }
+    log.info(
+      "drover serves",
+      metadata: [
+        "version": "\(Drover.build.version)",
+        "addresses": "\(service.addresses.map(\.description).joined(separator: " "))",
+      ])
+    try await signals.run(reload: { await service.reload() }) { try await service.run() }
     log.info("drover has ended")
   }
+}
+
+struct SourceOptions: ParsableArguments {
+  @Option(
+    name: .customLong("config.file"), help: ArgumentHelp("Configuration file (YAML).", valueName: "path"),
+    completion: .file())
+  var configurationFile: String?
+
+  @Option(
+    name: .customLong("qemu.socket"),
+    help: ArgumentHelp(
+      "A QMP socket, or a quoted glob of them; may be repeated. Each is a back end of its own.",
+      valueName: "path"),
+    completion: .file())
+  var qemuSockets: [String] = []
 }
 
 /// Where and how to serve; shared by `serve` and `demo`.
@@ -50,11 +62,14 @@ struct WebOptions: ParsableArguments {
   @Option(
     name: .customLong("web.listen-address"),
     help: ArgumentHelp(
-      "Where to serve: :10950, 127.0.0.1:10950, [::1]:10950; port 0 takes a free one. May be repeated.",
-      valueName: "address"))
+      """
+      Where to serve: :10950, 127.0.0.1:10950, [::1]:10950, unix:/path; port 0 takes a free one. May be repeated. \
+      Default: :10950 (serve), 127.0.0.1:10950 (demo).
+      """, valueName: "address"))
   var listenAddresses: [String] = []
 
-  @Option(name: .customLong("web.telemetry-path"), help: ArgumentHelp("Path of the metrics.", valueName: "path"))
+  @Option(
+    name: .customLong("web.telemetry-path"), help: ArgumentHelp("Path of the metrics.", valueName: "path"))
   var telemetryPath = "/metrics"
 
   @Option(
@@ -74,7 +89,9 @@ struct WebOptions: ParsableArguments {
 
   func validate() throws {
     guard telemetryPath.hasPrefix("/"), !telemetryPath.hasPrefix("/-/"), !telemetryPath.hasPrefix("/api/"),
-      telemetryPath.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "{") })
+      telemetryPath.utf8.allSatisfy({
+        $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "{")
+      })
     else {
       throw ValidationError("--web.telemetry-path \(telemetryPath): give a path such as /metrics")
     }
@@ -89,7 +106,9 @@ struct WebOptions: ParsableArguments {
     options.listeners = try addresses.map { Listener(try ListenAddress($0)) }
     if let controlSocket {
       options.listeners.append(Listener(.unix(path: controlSocket), createsDirectory: true))
-    } else if let path = ControlSocket.defaultPath(environment: environment.variables, isRoot: environment.isRoot) {
+    } else if let path = ControlSocket.defaultPath(
+      environment: environment.variables, isRoot: environment.isRoot)
+    {
       options.optionalListeners = [Listener(.unix(path: path), createsDirectory: true)]
     }
     options.telemetryPath = telemetryPath
@@ -99,19 +118,16 @@ struct WebOptions: ParsableArguments {
 }
 
 struct LogOptions: ParsableArguments {
-  @Option(name: .customLong("log.level"), help: "Least level that is logged: \(names(LogLevel.self)).")
+  @Option(
+    name: .customLong("log.level"), help: ArgumentHelp("Least level that is logged.", valueName: "level"))
   var level = LogLevel.info
 
-  @Option(name: .customLong("log.format"), help: "Form of a line: \(names(LogFormat.self)).")
+  @Option(name: .customLong("log.format"), help: ArgumentHelp("Form of a line.", valueName: "format"))
   var format = LogFormat.logfmt
 
   func makeLogger() -> Logger {
     let (level, format) = (level, format)
     return Logger(label: "drover") { DroverLogHandler(label: $0, format: format, level: level) }
-  }
-
-  private static func names<T: CaseIterable & RawRepresentable<String>>(_: T.Type) -> String {
-    T.allCases.map(\.rawValue).joined(separator: ", ")
   }
 }
 

@@ -10,13 +10,13 @@ struct Show: AsyncParsableCommand {
 
   @OptionGroup var client: ClientOptions
 
-  @Option(help: "Form of the answer: table or json.")
+  @Option(help: ArgumentHelp("Form of the answer.", valueName: "form"))
   var output = OutputFormat.table
 
   func run() async throws {
     let item = try await client.makeClient().migration(id)
     switch output {
-    case .table: write(Array(MigrationTables(.standardOutput).show(item).utf8))
+    case .table: try write(MigrationTables(.standardOutput).show(item))
     case .json: try printJSON(item)
     }
   }

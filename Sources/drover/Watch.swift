@@ -5,8 +5,8 @@ struct Watch: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Follow migrations as they go on.",
     discussion: """
-      On a terminal the table is drawn anew; elsewhere, and as JSON, one line or document comes for each look. With \
-      an id it ends when that migration does: 0 when it succeeded, 1 when it did not.
+      On a terminal the table is drawn anew at each look; elsewhere one table, or one JSON document a line, follows \
+      the other. With an id it ends when that migration does: 0 when it succeeded, 1 when it did not.
       """)
 
   @Argument(help: "One migration: its id, or host/vm (namespace/vm); all where none is given.")
@@ -14,44 +14,55 @@ struct Watch: AsyncParsableCommand {
 
   @OptionGroup var client: ClientOptions
 
-  @Option(help: "Form of the answer: table or json (one document a line).")
+  @Option(help: ArgumentHelp("Form of the answer; JSON is one document a line.", valueName: "form"))
   var output = OutputFormat.table
 
   @Option(help: ArgumentHelp("Seconds between two looks.", valueName: "seconds"))
   var interval = 1.0
 
   func validate() throws {
-    guard interval >= 0.1, interval <= 3600 else { throw ValidationError("--interval \(interval): give 0.1 to 3600") }
+    guard interval >= 0.1, interval <= 3600 else {
+      throw ValidationError("--interval \(interval): give 0.1 to 3600")
+    }
   }
 
   func run() async throws {
+    let signals = Signals()
     let client = try client.makeClient()
-    try await runUntilSignal {
-      // An id that a name stands for now must go on standing for the same migration.
-      var id = id
-      while true {
-        let items: [MigrationItem]
-        if let name = id {
-          let item = try await client.migration(name)
-          id = item.id
-          items = [item]
-        } else {
-          items = try await client.migrations().items
+    try await signals.run {
+      // What goes wrong at the first look is said on the screen that stays.
+      var items = try await look(client, id)
+      // A name that stands for one migration now must go on standing for the same.
+      let id = id == nil ? nil : items.first?.id
+      let isLive = output == .table && Terminal.canDraw
+      if isLive { try LiveScreen.begin() }
+      defer {
+        if isLive {
+          LiveScreen.end()
+          try? write(MigrationTables(.standardOutput).live(items))
         }
+      }
+      while true {
         try draw(items)
-        if let ending = items.first?.ending, id != nil {
+        if id != nil, let ending = items.first?.ending {
           guard ending.outcome == "succeeded" else { throw ExitCode.failure }
           return
         }
         try await Task.sleep(for: .seconds(interval))
+        items = try await look(client, id)
       }
     }
+  }
+
+  private func look(_ client: DroverClient, _ id: String?) async throws -> [MigrationItem] {
+    if let id { return [try await client.migration(id)] }
+    return try await client.migrations().items
   }
 
   private func draw(_ items: [MigrationItem]) throws {
     switch output {
     case .json: try printJSON(MigrationList(items))
-    case .table: LiveScreen.draw(MigrationTables(.standardOutput).live(items, height: Terminal.height))
+    case .table: try LiveScreen.draw(MigrationTables(.standardOutput).live(items, height: Terminal.height))
     }
   }
 }
