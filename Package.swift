@@ -97,22 +97,21 @@ let package = Package(
       name: "DroverServiceTests",
       dependencies: ["DroverCore", "DroverService", "Exposition", "MicroHTTP", "CurlClient"],
       swiftSettings: settings),
-    // Real QEMUs, watched by the real back end and tracker.
-    .testTarget(
-      name: "ScenarioTests",
+    // Watches real QEMUs with the real back end and tracker; for the two suites below.
+    .target(
+      name: "ScenarioSupport",
       dependencies: [
         "DroverCore", "DroverService", "QEMUBackend", "QEMURig",
         .product(name: "Logging", package: "swift-log"),
       ],
-      swiftSettings: settings),
+      path: "Tests/ScenarioSupport", swiftSettings: settings),
+    .testTarget(
+      name: "ScenarioTests",
+      dependencies: ["DroverCore", "QEMUBackend", "QEMURig", "ScenarioSupport"], swiftSettings: settings),
     // The same, for what needs root; `make lab`.
     .testTarget(
       name: "LabTests",
-      dependencies: [
-        "DroverCore", "DroverService", "QEMUBackend", "QEMURig",
-        .product(name: "Logging", package: "swift-log"),
-      ],
-      swiftSettings: settings),
+      dependencies: ["DroverCore", "QEMUBackend", "QEMURig", "ScenarioSupport"], swiftSettings: settings),
     // The executable from outside: its commands, its signals, a real Prometheus.
     .testTarget(
       name: "EndToEndTests", dependencies: ["drover", "CurlClient", "DroverService", "MicroHTTP", "QEMURig"],

@@ -9,10 +9,12 @@ public struct GuestSpec: Hashable, Sendable {
   public var uuid: String?
   /// The guest's memory in MiB.
   public var memoryMebibytes: Int
+  /// The size of a disk, empty at the start, in MiB; nil for a guest without one.
+  public var diskMebibytes: Int?
   /// What runs in it.
   public var software: DirtierGuest
 
-  /// A guest; its working set must be at least 2 MiB smaller than its memory.
+  /// A guest without a disk; its working set must be at least 2 MiB smaller than its memory.
   public init(name: String?, uuid: String? = nil, memoryMebibytes: Int, software: DirtierGuest) {
     self.name = name
     self.uuid = uuid
@@ -77,6 +79,7 @@ public final class QEMUProcess: Sendable {
     let files = ProcessFiles(directory: directory, label: label)
     let qemu = try environment.executablePath()
     try spec.software.writeFloppy(to: files.floppy)
+    if let size = spec.diskMebibytes { try Descriptor(creating: files.disk).truncate(to: size << 20) }
     let child = try await ChildProcess.start(
       [qemu] + arguments(spec, files, incoming: incoming), leash: environment.leash,
       standardError: files.errors)
@@ -110,6 +113,7 @@ public final class QEMUProcess: Sendable {
       "-qmp", "unix:\(quoted(files.monitor)),server=on,wait=off",
       "-qmp", "unix:\(quoted(files.control)),server=on,wait=off",
     ]
+    if spec.diskMebibytes != nil { words += ["-drive", "if=virtio,format=raw,file=\(quoted(files.disk))"] }
     return incoming ? words + ["-incoming", "defer"] : words
   }
 
@@ -142,6 +146,7 @@ private struct ProcessFiles: Sendable {
   var control: String { stem + ".ctl" }
   var serial: String { stem + ".com" }
   var floppy: String { stem + ".img" }
+  var disk: String { stem + ".disk" }
   var errors: String { stem + ".err" }
 
   var errorTail: String {
@@ -151,6 +156,6 @@ private struct ProcessFiles: Sendable {
   }
 
   func remove() {
-    for path in [monitor, control, serial, floppy, errors] { unlink(path) }
+    for path in [monitor, control, serial, floppy, disk, errors] { unlink(path) }
   }
 }

@@ -1,0 +1,142 @@
+import DroverCore
+import DroverService
+import Logging
+import QEMUBackend
+import Synchronization
+
+/// Watches real QEMUs the way the daemon does, and remembers everything that was said on the way.
+final class Watcher: Sendable {
+  /// All that has been seen, in order.
+  struct Record: Sendable {
+    fileprivate var tracker: MigrationTracker
+    /// What the back end told.
+    fileprivate(set) var messages: [BackendMessage] = []
+    /// What the tracker told.
+    fileprivate(set) var events: [LifecycleEvent] = []
+    /// Each view that a migration ever had, in order, all migrations mixed.
+    fileprivate(set) var views: [MigrationView] = []
+    /// What is shown now.
+    fileprivate(set) var snapshot: FleetSnapshot
+    /// The moment of the last message or look.
+    fileprivate(set) var now: Moment
+  }
+
+  private struct State {
+    var record: Record
+    var waiting: [Int: AsyncStream<Void>.Continuation] = [:]
+    var lastWaiting = 0
+  }
+
+  /// How often silence is looked at.
+  private static let tickInterval = Duration.milliseconds(250)
+
+  let clock: any Timepiece
+  private let backend: QEMUBackend
+  private let state: Mutex<State>
+
+  private init(_ configuration: QEMUConfiguration, _ settings: MigrationTracker.Settings) {
+    let clock = SystemTimepiece()
+    let now = clock.now()
+    self.clock = clock
+    backend = QEMUBackend(
+      configuration: configuration, clock: clock, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    var tracker = MigrationTracker(settings: settings, startedAt: now)
+    tracker.register(backend.descriptor)
+    let snapshot = tracker.snapshot()
+    state = Mutex(State(record: Record(tracker: tracker, snapshot: snapshot, now: now)))
+  }
+
+  /// Lends `body` a watcher that is at work; everything has ended on return.
+  static func with<R: Sendable>(
+    _ configuration: QEMUConfiguration, settings: MigrationTracker.Settings = MigrationTracker.Settings(),
+    _ body: (Watcher) async throws -> R
+  ) async throws -> R {
+    try configuration.validate()
+    let watcher = Watcher(configuration, settings)
+    return try await withThrowingTaskGroup(of: Void.self) { group in
+      defer { group.cancelAll() }
+      group.addTask { await watcher.backend.run { watcher.receive($0) } }
+      group.addTask {
+        while !Task.isCancelled {
+          watcher.tick()
+          try? await Task.sleep(for: tickInterval)
+        }
+      }
+      return try await body(watcher)
+    }
+  }
+
+  // MARK: What was seen
+
+  /// Everything so far.
+  var record: Record { state.withLock { $0.record } }
+
+  /// Waits until `find` finds something in the record.
+  ///
+  /// - Throws: ``NotSeen`` with what was seen instead.
+  @discardableResult
+  func until<T: Sendable>(
+    _ what: String, within limit: Duration = .seconds(90), _ find: @Sendable (Record) -> T?
+  ) async throws -> T {
+    let end = ContinuousClock.now + limit
+    let (changes, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    let key = state.withLock { state in
+      state.lastWaiting += 1
+      state.waiting[state.lastWaiting] = continuation
+      return state.lastWaiting
+    }
+    defer { state.withLock { _ = $0.waiting.removeValue(forKey: key) } }
+    if let found = find(record) { return found }
+    for await _ in changes {
+      if let found = find(record) { return found }
+      // Looks at silence come for ever, so the end is noticed.
+      if ContinuousClock.now >= end { break }
+    }
+    try Task.checkCancellation()
+    throw NotSeen(what: what, record: record)
+  }
+
+  /// Says, before an abort is sent, who asked for it.
+  func announceAbort(of id: MigrationID, cause: FailureCause) {
+    state.withLock { $0.record.tracker.announceAbort(of: id, cause: cause) }
+  }
+
+  // MARK: What is told
+
+  private func receive(_ message: BackendMessage) {
+    change { record, now in
+      record.messages.append(message)
+      return record.tracker.receive(message, at: now)
+    }
+  }
+
+  private func tick() {
+    change { record, now in record.tracker.tick(at: now) }
+  }
+
+  private func change(_ body: (inout Record, Moment) -> [LifecycleEvent]) {
+    let waiting = state.withLock { state in
+      state.record.now = clock.now()
+      state.record.events += body(&state.record, state.record.now)
+      state.record.snapshot = state.record.tracker.snapshot()
+      for view in state.record.snapshot.migrations where state.record.last(view.identity.id) != view {
+        state.record.views.append(view)
+      }
+      return Array(state.waiting.values)
+    }
+    for continuation in waiting { continuation.yield() }
+  }
+}
+
+/// Something did not happen in time.
+struct NotSeen: Error, CustomStringConvertible {
+  let what: String
+  let record: Watcher.Record
+
+  var description: String {
+    let last = record.views.suffix(3).map { "\n  \($0)" }.joined()
+    return "not seen: \(what); phases: \(record.views.map(\.phase).withoutRepeats.map(\.rawValue)); "
+      + "verdicts: \(record.views.map(\.verdict.kind).withoutRepeats.map(\.rawValue)); "
+      + "back end: \(record.backend.map { "\($0)" } ?? "none"); last views: \(last)"
+  }
+}
