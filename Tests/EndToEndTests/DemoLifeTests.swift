@@ -10,8 +10,8 @@ extension EndToEnd {
       return (demo, qemus)
     }
 
-    private func rigs(_ demo: RunningDemo) throws -> [String] {
-      try FileManager.default.contentsOfDirectory(atPath: demo.directory.path).filter {
+    private func rigs(_ directory: TemporaryDirectory) throws -> [String] {
+      try FileManager.default.contentsOfDirectory(atPath: directory.path).filter {
         $0.hasPrefix("drover-rig-")
       }
     }
@@ -36,7 +36,7 @@ extension EndToEnd {
       print("drover demo ended \(took) after signal \(signal)")
       #expect(took < .seconds(1))
       #expect(demo.qemus.isEmpty)
-      #expect(try rigs(demo).isEmpty)
+      #expect(try rigs(demo.directory).isEmpty)
       #expect(!FileManager.default.fileExists(atPath: "\(demo.directory.path)/control.sock"))
       #expect(demo.program.output.hasSuffix("drover demo has ended, and its guests with it\n"))
       #expect(demo.program.errors.isEmpty)
@@ -60,7 +60,9 @@ extension EndToEnd {
         ], executable: "/bin/bash", in: directory)
       #expect(shell.errors.isEmpty)
       #expect(shell.output.hasSuffix("\n141\n"))
-      #expect(Processes.with(argument: directory.path + "/drover-rig-").isEmpty)
+      #expect(Processes.with(argument: "\(directory.path)/drover-rig-").isEmpty)
+      #expect(try rigs(directory).isEmpty)
+      #expect(!FileManager.default.fileExists(atPath: "\(directory.path)/run/control.sock"))
     }
 
     @Test("draws itself on a terminal's second screen and gives it back", arguments: [(80, 24), (120, 40)])
@@ -87,10 +89,7 @@ extension EndToEnd {
       let run = try await Program.run(["demo"], in: directory, variables: ["PATH": directory.path])
       #expect(run.ending == .exited(1))
       #expect(run.errors.contains("sudo apt-get install qemu-system-x86"))
-      #expect(
-        try FileManager.default.contentsOfDirectory(atPath: directory.path).allSatisfy {
-          !$0.hasPrefix("drover-rig")
-        })
+      #expect(try rigs(directory).isEmpty)
     }
 
     @Test("says which address somebody else has, and leaves nothing behind")
@@ -101,10 +100,7 @@ extension EndToEnd {
         ["demo", "--web.listen-address", other.web.hostAndPort], in: directory)
       #expect(run.ending == .exited(1))
       #expect(run.errors.contains("Address already in use"))
-      #expect(
-        try FileManager.default.contentsOfDirectory(atPath: directory.path).allSatisfy {
-          !$0.hasPrefix("drover-rig")
-        })
+      #expect(try rigs(directory).isEmpty)
     }
   }
 }

@@ -138,6 +138,23 @@ extension EndToEnd {
       #expect(try await program.end(within: .seconds(5)) == .exited(0))
     }
 
+    @Test("is watched beyond its terminal where nohup says so")
+    func nohup() async throws {
+      let program = try Program(
+        [Program.drover, "watch", "--interval", "0.1", "--server", demo.web.url],
+        executable: "/usr/bin/nohup",
+        in: demo.directory)
+      try await eventually("a table") { program.output.contains("UTC") }
+      program.signal(SIGHUP)
+      let before = program.output.count
+      try await eventually("another table") {
+        try program.mustRun()
+        return program.output.count > before + 200
+      }
+      program.signal(SIGTERM)
+      #expect(try await program.end() == .exited(0))
+    }
+
     @Test("tells three stories: one succeeds, one cannot converge and is aborted, one stalls and goes on")
     func stories() async throws {
       let patience = Duration.seconds(150)

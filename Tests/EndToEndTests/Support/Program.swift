@@ -87,6 +87,11 @@ final class Program: Sendable {
     }
   }
 
+  /// Ends a wait where it has ended.
+  func mustRun() throws {
+    if let ending = look() { throw HasEnded(description: "it has ended, \(ending): \(errors)") }
+  }
+
   /// Waits for its end.
   func end(within limit: Duration = .seconds(30)) async throws -> Ending {
     do {

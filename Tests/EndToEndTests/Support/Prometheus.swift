@@ -30,8 +30,9 @@ final class Prometheus: Sendable {
       ], executable: try Tool.path("prometheus", package: "prometheus"), in: directory)
     web = try Web("http://127.0.0.1:\(port)")
     let (web, program) = (web, program)
-    try await eventually("Prometheus is ready: \(program.errors)") {
-      try await web.get("/-/ready").status == 200
+    try await eventually("Prometheus is ready") {
+      try program.mustRun()
+      return try await web.get("/-/ready").status == 200
     }
   }
 

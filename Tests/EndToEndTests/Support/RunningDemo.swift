@@ -21,7 +21,8 @@ struct RunningDemo: Sendable {
     let program = try Program(
       ["demo", "--web.listen-address", "127.0.0.1:0", "--control.socket", socket], in: directory)
     let page = try await eventually("the address of the page") {
-      program.output.firstMatch(of: /\ page +(http:\/\/127\.0\.0\.1:[0-9]+)\/\n/).map { String($0.1) }
+      try program.mustRun()
+      return program.output.firstMatch(of: /\ page +(http:\/\/127\.0\.0\.1:[0-9]+)\/\n/).map { String($0.1) }
     }
     #expect(program.output.contains("metrics  \(page)/metrics\n"))
     #expect(program.output.contains("socket   unix://\(socket) "))

@@ -21,7 +21,7 @@ struct Serving {
     control = try Web("unix://\(directory.path)/control.sock")
     let (program, web) = (program, web)
     try await eventually("an answer of drover serve", every: .milliseconds(1)) {
-      if let ending = program.look() { throw Missed(description: "it \(ending): \(program.errors)") }
+      try program.mustRun()
       return try await web.get("/-/healthy").status == 200 ? true : nil
     }
   }

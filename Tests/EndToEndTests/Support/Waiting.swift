@@ -3,6 +3,11 @@ struct Missed: Error, CustomStringConvertible {
   let description: String
 }
 
+/// A process that has ended, so that no wait for it makes sense.
+struct HasEnded: Error, CustomStringConvertible {
+  let description: String
+}
+
 /// Waits until `look` finds something; the error says what was waited for, and what went wrong last.
 @discardableResult
 func eventually<Found>(
@@ -14,6 +19,8 @@ func eventually<Found>(
   while true {
     do {
       if let found = try await look() { return found }
+    } catch let error as HasEnded {
+      throw error
     } catch {
       trouble = ": \(error)"
     }
