@@ -216,8 +216,8 @@ struct MigrationWatch: Sendable {
       onSource != ended.guestOnSource
     else { return }
     ended.guestOnSource = onSource
-    ended.takenAt = look.takenAt
-    notes.append(.tell(.migration(ended)))
+    notes.append(
+      .tell(.guestMoved(GuestMove(backend: ended.vm.backend, id: ended.id, isOnSource: onSource))))
     self.ended = ended
   }
 

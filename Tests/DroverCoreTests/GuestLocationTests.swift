@@ -28,6 +28,12 @@ struct GuestLocationTests {
       at: seconds(at))
   }
 
+  private mutating func move(onSource: Bool, at: Double) {
+    let id = MigrationID(domain: domain(1), startedUnixMilliseconds: 0)
+    let move = GuestMove(backend: vmRef().backend, id: id, isOnSource: onSource)
+    _ = tracker.receive(.guestMoved(move), at: seconds(at))
+  }
+
   private mutating func look(from: Double, to: Double) {
     for at in stride(from: from, through: to, by: 1) { _ = tracker.tick(at: seconds(at)) }
   }
@@ -111,17 +117,20 @@ struct GuestLocationTests {
     #expect(location == .target)
   }
 
-  @Test("A guest that its source starts again behind the migration runs twice")
+  @Test("A guest that its source starts again behind the migration runs twice, and the end is not counted again")
   mutating func startedAgain() {
     source(false, target: true, at: 12, ended: .succeeded)
-    source(false, target: true, at: 13, ended: .succeeded)
     look(from: 14, to: 20)
     #expect(location == .target)
-    source(true, target: true, at: 21, ended: .succeeded)
+    move(onSource: true, at: 21)
     look(from: 22, to: 30)
     #expect(location == .both)
-    source(false, target: true, at: 31, ended: .succeeded)
+    move(onSource: false, at: 31)
     #expect(location == .target)
+    look(from: 32, to: 2000)
+    #expect(tracker.snapshot().trackedCount == 0)
+    move(onSource: true, at: 2001)
+    #expect(tracker.snapshot().trackedCount == 0)
     #expect(tracker.snapshot().totals.succeeded.map(\.count).reduce(0, +) == 1)
   }
 

@@ -4,6 +4,8 @@ public enum BackendMessage: Sendable {
   case migration(MigrationObservation)
   /// A VM that arrives, as the destination sees it.
   case inbound(InboundObservation)
+  /// The source's word, after the end of a migration, that its guest was started or stopped behind it.
+  case guestMoved(GuestMove)
   /// A VM that was found, or whose facts changed.
   case vm(VMObservation)
   /// A VM that is no longer there.
@@ -59,6 +61,23 @@ public struct MigrationObservation: Sendable {
     self.samplingInterval = samplingInterval
     self.guestOnSource = guestOnSource
     self.guestOnTarget = guestOnTarget
+  }
+}
+
+/// A guest that was started or stopped at the source of a migration that is over.
+public struct GuestMove: Hashable, Sendable {
+  /// The back end that tells it.
+  public var backend: BackendName
+  /// The migration.
+  public var id: MigrationID
+  /// Whether the source runs the guest now, or holds it paused.
+  public var isOnSource: Bool
+
+  /// Describes a move.
+  public init(backend: BackendName, id: MigrationID, isOnSource: Bool) {
+    self.backend = backend
+    self.id = id
+    self.isOnSource = isOnSource
   }
 }
 

@@ -92,6 +92,9 @@ public struct MigrationTracker: Sendable {
     case .migration(let observation):
       return observe(observation, budget: backends[index].descriptor.budget, at: now)
     case .inbound(let observation): take(observation, at: now)
+    case .guestMoved(let move):
+      // Only where the migration is still shown: nothing that is said after an end may count it again.
+      store.update(move.id) { view, watch in watch.relocate(move, in: &view, at: now) }
     case .vm(let observation): inventory.insert(observation)
     case .vmGone(let key): inventory.remove(key)
     case .health(let health): backends[index].take(health)
@@ -178,11 +181,10 @@ public struct MigrationTracker: Sendable {
     var change: (before: MigrationView, after: MigrationView)?
     var hasStarted = false
     store.update(id) { view, watch in
-      // An end is final, but for where the guest is. An answer that was overtaken by a later one says nothing new,
-      // unless it tells the end, which is told once only.
+      // An end is final. An answer that was overtaken by a later one says nothing new, unless it tells the end, which
+      // is told once only.
       let isNews = observation.ending != nil || observation.takenAt >= view.sampledAt
-      guard !view.isOver else { return watch.relocate(observation, in: &view, at: now) }
-      guard isNews else { return }
+      guard !view.isOver, isNews else { return }
       let before = view
       let evidence = arrivals.guestRuns(view.identity.domain, since: view.startedAt)
       let interruption = watch.apply(
@@ -263,6 +265,7 @@ extension BackendMessage {
     switch self {
     case .migration(let observation): observation.vm.backend
     case .inbound(let observation): observation.vm.backend
+    case .guestMoved(let move): move.backend
     case .vm(let observation): observation.key.backend
     case .vmGone(let key): key.backend
     case .health(let health): health.backend
