@@ -50,20 +50,32 @@ public struct QEMUConfiguration: Sendable {
         remedy: "name at least one QMP socket, or a glob such as /run/guests/*.qmp")
     }
     for path in sockets {
-      guard path.hasPrefix("/") else {
-        throw QEMUConfigurationError(
-          .relativePath, path: path, reason: "the path is not absolute", remedy: "write it from / on")
-      }
-      guard SocketPattern(path).isGlob || path.utf8.count <= UnixSocket.longestPath else {
-        throw QEMUConfigurationError(
-          .pathTooLong, path: path,
-          reason: "a Unix socket's path has at most \(UnixSocket.longestPath) bytes",
-          remedy: "let QEMU listen on a shorter path")
-      }
-      if let owner = SocketOwner.of(SocketPattern(path).fixedDirectory, in: owned) {
-        throw .owned(by: owner, path: path)
-      }
+      if let error = Self.refusal(ofSocket: path, owned: owned) { throw error }
     }
+  }
+
+  /// Why this path or glob can never be watched; nil where nothing speaks against it.
+  public static func refusal(ofSocket path: String) -> QEMUConfigurationError? {
+    refusal(ofSocket: path, owned: SocketOwner.places)
+  }
+
+  static func refusal(ofSocket path: String, owned: [SocketOwner.Place]) -> QEMUConfigurationError? {
+    guard path.hasPrefix("/") else {
+      return QEMUConfigurationError(
+        .relativePath, path: path, reason: "the path is not absolute", remedy: "write it from / on")
+    }
+    let pattern = SocketPattern(path)
+    guard pattern.isGlob || path.utf8.count <= UnixSocket.longestPath else {
+      return QEMUConfigurationError(
+        .pathTooLong, path: path,
+        reason: "a Unix socket's path has at most \(UnixSocket.longestPath) bytes",
+        remedy: "let QEMU listen on a shorter path")
+    }
+    // The file itself may be a symbolic link to another manager's socket, not only its directory.
+    let owner =
+      SocketOwner.of(pattern.fixedDirectory, in: owned)
+      ?? (pattern.isGlob ? nil : SocketOwner.ofSocket(path, in: owned))
+    return owner.map { .owned(by: $0, path: path) }
   }
 }
 

@@ -161,6 +161,29 @@ import Testing
     #expect(throws: QEMUConfigurationError.self) { try configuration.validate() }
   }
 
+  @Test("a symbolic link to another manager's socket is seen through")
+  func symbolicLinkToFile() throws {
+    let directory = TemporaryDirectory()
+    let owned = directory.path + "/owned"
+    try #require(mkdir(owned, 0o700) == 0)
+    let descriptor = open(owned + "/monitor.sock", O_CREAT | O_WRONLY, 0o600)
+    try #require(descriptor >= 0)
+    close(descriptor)
+    try #require(symlink(owned + "/monitor.sock", directory.path + "/a.qmp") == 0)
+    let refusal = QEMUConfiguration.refusal(
+      ofSocket: directory.path + "/a.qmp", owned: [(owned, "libvirt")])
+    #expect(refusal?.code == .socketOwned)
+    #expect(
+      QEMUConfiguration.refusal(ofSocket: directory.path + "/b.qmp", owned: [(owned, "libvirt")]) == nil)
+  }
+
+  @Test("one path is judged as in a whole configuration")
+  func refusal() {
+    #expect(QEMUConfiguration.refusal(ofSocket: "a.qmp")?.code == .relativePath)
+    #expect(QEMUConfiguration.refusal(ofSocket: "/run/libvirt/*")?.code == .socketOwned)
+    #expect(QEMUConfiguration.refusal(ofSocket: "/run/guests/*.qmp") == nil)
+  }
+
   @Test("the fixed part of a pattern ends before its first wildcard")
   func fixedDirectory() {
     #expect(SocketPattern("/run/guests/*.qmp").fixedDirectory == "/run/guests")
