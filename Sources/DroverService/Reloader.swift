@@ -56,9 +56,7 @@ final class Reloader: Sendable {
   var vms: VMSelection { inForce.withLock(\.configuration.vms) }
 
   /// Puts the first configuration into force.
-  func begin(with configuration: Configuration) throws {
-    try inForce.withLock { try change(&$0, to: configuration) }
-  }
+  func begin(with configuration: Configuration) { change(to: configuration) }
 
   /// Reads the configuration again; one with a fault changes nothing.
   func reload() async -> ReloadResult {
@@ -70,8 +68,7 @@ final class Reloader: Sendable {
 
   private func reloadNow() -> ReloadResult {
     do {
-      let configuration = try source?.load()
-      try inForce.withLock { try change(&$0, to: configuration ?? $0.configuration) }
+      if let configuration = try source?.load() { change(to: configuration) }
       log.info("configuration re-read")
       return .done
     } catch {
@@ -81,39 +78,23 @@ final class Reloader: Sendable {
     }
   }
 
-  private func change(_ inForce: inout InForce, to configuration: Configuration) throws {
-    let old = inForce.configuration.backends
-    let fresh = try configuration.backends.filter { backend in !old.contains { $0.watchesAlike(backend) } }
-      .map(makeBackend)
+  /// Called by one at a time: at the start, then from the queue only. A scrape reads the state meanwhile, so the lock
+  /// is held for the exchange alone.
+  private func change(to configuration: Configuration) {
+    let old = inForce.withLock(\.configuration.backends)
+    let fresh = configuration.backends.filter { backend in !old.contains { $0.watchesAlike(backend) } }
     for backend in old where !configuration.backends.contains(where: { $0.watchesAlike(backend) }) {
-      supervisor.stop(backend.name)
+      supervisor.stop(backend.name, keepingTotals: fresh.contains { $0.name == backend.name })
     }
-    fresh.forEach(supervisor.start)
+    for backend in fresh { supervisor.start(makeBackend(backend)) }
     monitor.apply(configuration.tracker, budgets: configuration.budgets)
-    inForce.configuration = configuration
-    inForce.state = ConfigurationState(isValid: true, loadedAt: clock.now())
+    let state = ConfigurationState(isValid: true, loadedAt: clock.now())
+    inForce.withLock { $0 = InForce(configuration: configuration, state: state) }
   }
 
-  /// The one place that knows every kind of back end.
-  private func makeBackend(_ backend: Configuration.Backend) throws -> any MigrationBackend {
+  private func makeBackend(_ backend: Configuration.Backend) -> any MigrationBackend {
     switch backend {
-    case .qemu(let qemu):
-      let configuration = QEMUConfiguration(qemu)
-      try configuration.validate()
-      return QEMUBackend(configuration: configuration, clock: clock, log: log)
-    }
-  }
-}
-
-extension Configuration {
-  /// Refuses what is well written but can never be watched, such as a socket that belongs to libvirt.
-  ///
-  /// - Throws: the first such fault, with its remedy.
-  public func check() throws {
-    for backend in backends {
-      switch backend {
-      case .qemu(let qemu): try QEMUConfiguration(qemu).validate()
-      }
+    case .qemu(let qemu): QEMUBackend(configuration: QEMUConfiguration(qemu), clock: clock, log: log)
     }
   }
 }

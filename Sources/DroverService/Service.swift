@@ -59,7 +59,7 @@ public final class Service: Sendable {
     supervisor = BackendSupervisor(monitor: monitor)
     reloader = Reloader(
       source: source, monitor: monitor, supervisor: supervisor, clock: clock, log: log)
-    try reloader.begin(with: configuration)
+    reloader.begin(with: configuration)
 
     renderer = ScrapeRenderer()
     let routes = Routes(

@@ -16,7 +16,6 @@ struct CheckConfig: ParsableCommand {
     let effective: EffectiveConfiguration
     do {
       let configuration = try Configuration.load(file: file)
-      try configuration.check()
       effective = EffectiveConfiguration(configuration)
     } catch {
       throw Failure("\(file) is not good:\n\(error)")

@@ -107,3 +107,11 @@ final class DroverClient: Sendable {
     var detail: String
   }
 }
+
+/// Says on standard error which back ends are down: an empty list then does not mean that nothing migrates.
+func warn(of backends: [BackendItem]) {
+  for warning in backends.compactMap(\.warning) {
+    let line = Array("warning: \(warning)\n".utf8)
+    _ = line.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+  }
+}

@@ -40,8 +40,8 @@ struct Demo: AsyncParsableCommand {
       fleet = try DemoFleet(
         environment: RigEnvironment(leash: .thisExecutable()),
         willCancel: { guest in
-          guard let service = service.withLock({ $0 }) else { return }
-          service.monitor.announceAbort(ofRunning: guest.name, cause: .policyAbort)
+          guard let service = service.withLock({ $0 }), let domain = DomainKey(uuid: guest.uuid) else { return }
+          service.monitor.announceAbort(ofRunning: domain, cause: .policyAbort)
         },
         report: { news.add($0) })
     } catch {

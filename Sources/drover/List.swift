@@ -13,7 +13,9 @@ struct List: AsyncParsableCommand {
   func run() async throws {
     let list = try await client.makeClient().migrations()
     switch output {
-    case .table: try write(MigrationTables(.standardOutput).list(list.items))
+    case .table:
+      try write(MigrationTables(.standardOutput).list(list.items))
+      warn(of: list.backends)
     case .json: try printJSON(list)
     }
   }

@@ -105,7 +105,7 @@ struct WebOptions: ParsableArguments {
     let addresses = listenAddresses.isEmpty ? [defaultAddress] : listenAddresses
     options.listeners = try addresses.map { Listener(try ListenAddress($0)) }
     if let controlSocket {
-      options.listeners.append(Listener(.unix(path: controlSocket), createsDirectory: true))
+      options.listeners.append(Listener(try ListenAddress("unix:\(controlSocket)"), createsDirectory: true))
     } else if let path = ControlSocket.defaultPath(
       environment: environment.variables, isRoot: environment.isRoot)
     {

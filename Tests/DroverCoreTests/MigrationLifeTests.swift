@@ -107,7 +107,7 @@ struct MigrationLifeTests {
     tracker.take(sight(at: 12, phase: .postcopy, sent: 20), at: 12)
     var view = try #require(tracker.snapshot().first)
     #expect(view.completion == nil && view.completionDeadline == nil)
-    #expect(view.progressTimeout == nil && view.progressDeadline == nil)
+    #expect(view.progressBudget == nil && view.progressDeadline == nil)
     #expect(view.verdict.kind == .unknown)
     tracker.take(sight(at: 13, phase: .postcopyPaused, sent: 20), at: 13)
     tracker.take(sight(at: 72, phase: .postcopyPaused, sent: 20), at: 72)

@@ -53,7 +53,7 @@ struct MigrationRetentionTests {
     #expect(names(events) == ["unknown>stalled"])
     let view = try #require(tracker.snapshot().first)
     #expect(view.completionDeadline == seconds(10 + 80))
-    #expect(view.progressTimeout == nil && view.progressDeadline == nil)
+    #expect(view.progressBudget == nil && view.progressDeadline == nil)
     #expect(tracker.look(at: 18) == [])
   }
 

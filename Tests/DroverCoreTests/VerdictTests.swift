@@ -31,9 +31,11 @@ struct VerdictTests {
     return watch
   }
 
-  private func judge(_ view: MigrationView, fruitless: Int = 0, at: Double = 100) -> Verdict {
+  private func judge(
+    _ view: MigrationView, fruitless: Int = 0, disks: DiskWatch = DiskWatch(), at: Double = 100
+  ) -> Verdict {
     .judge(
-      view, passes: passes(fruitless: fruitless), samplingInterval: .milliseconds(500),
+      view, passes: passes(fruitless: fruitless), disks: disks, samplingInterval: .milliseconds(500),
       settings: VerdictSettings(), at: seconds(at))
   }
 

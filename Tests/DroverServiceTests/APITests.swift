@@ -50,7 +50,7 @@ struct APITests {
       sampleView { view in
         view.sample = Sample()
         view.completion = nil
-        view.progressTimeout = nil
+        view.progressBudget = nil
         view.progress = nil
         view.transferRate = nil
         view.facts.size = nil
@@ -79,7 +79,20 @@ struct APITests {
     ]
     let list = MigrationList(sampleSnapshot(views), epochOffset: sampleOffset, now: noon)
     #expect(list.items.map(\.id) == ["z", "b", "c"])
-    #expect(try json(MigrationList([])) == #"{"items":[]}"#)
+    #expect(try json(MigrationList([])) == #"{"backends":[],"items":[]}"#)
+  }
+
+  @Test("a back end that is down is a warning, with the age of what it saw last")
+  func backends() {
+    func item(isUp: Bool, last: Timestamp?) -> BackendItem {
+      BackendItem(
+        name: "rack1", type: "qemu", isUp: isUp, lastSuccessAt: last, asOf: Timestamp(noon, sampleOffset))
+    }
+    #expect(item(isUp: true, last: nil).warning == nil)
+    #expect(item(isUp: false, last: nil).warning == "back end rack1 is down: it has not answered yet")
+    #expect(
+      item(isUp: false, last: Timestamp(noon - .seconds(34), sampleOffset)).warning
+        == "back end rack1 is down: the oldest answer is from 34s ago")
   }
 
   @Test("a migration whose sample lies in the future is 0 s old")

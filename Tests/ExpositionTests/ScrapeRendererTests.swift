@@ -108,11 +108,8 @@ struct ScrapeRendererTests {
   func clockStep() {
     let renderer = ScrapeRenderer()
     var later = context()
-    let first = renderer.render(fleet, parts: [.migrations], in: later)
-    later.epochOffset = EpochOffset(milliseconds: later.epochOffset.milliseconds + 99)
-    let second = renderer.render(fleet, parts: [.migrations], in: later)
-    #expect(first.bytes == second.bytes)
-    later.epochOffset = EpochOffset(milliseconds: later.epochOffset.milliseconds + 3_599_901)
+    _ = renderer.render(fleet, parts: [.migrations], in: later)
+    later.epochOffset = EpochOffset(milliseconds: later.epochOffset.milliseconds + 3_600_000)
     let third = renderer.render(fleet, parts: [.migrations], in: later).text
     #expect(
       !third.contains(

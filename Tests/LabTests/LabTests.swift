@@ -36,7 +36,7 @@ struct LabTests {
       let record = watcher.record
       let postcopy = record.trail(of: view.identity.id).filter { $0.phase == .postcopy }
       #expect(postcopy.allSatisfy { $0.completionDeadline == nil && $0.progressDeadline == nil })
-      #expect(postcopy.allSatisfy { $0.completion == nil && $0.progressTimeout == nil })
+      #expect(postcopy.allSatisfy { $0.completion == nil && $0.progressBudget == nil })
       let requests = postcopy.compactMap(\.sample.postcopyRequests)
       #expect(requests == requests.sorted())
       let all = try #require(answer["ram"]?["postcopy-requests"]?.int)

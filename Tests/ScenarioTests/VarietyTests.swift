@@ -21,7 +21,7 @@ extension Scenarios {
           #expect(budget.timeout == .seconds(200))
           #expect(budget.setBy == .config && budget.enforcedBy == .none && budget.action == .none)
           #expect(view.completionDeadline == view.startedAt + .seconds(200))
-          #expect(view.progressTimeout == .seconds(150))
+          #expect(view.progressBudget?.timeout == .seconds(150))
           #expect(view.progressDeadline == view.progress.map { $0.lastDrop + .seconds(150) })
           #expect(view.sample.bandwidthLimit?.value == 3 << 20)
           #expect(view.sample.downtimeLimit == .milliseconds(70))

@@ -8,6 +8,27 @@ public struct ProgressClocks: Hashable, Sendable {
   public internal(set) var lastBest: Moment
   /// The smallest remaining ever seen.
   public internal(set) var best: Bytes?
+  /// How much earlier than `lastDrop` the remaining bytes may have fallen: the gap between two samples, where it is
+  /// longer than a second.
+  public internal(set) var dropUncertainty = Duration.zero
+}
+
+/// How long a migration may go without a fall of its remaining bytes.
+public struct ProgressBudget: Hashable, Sendable {
+  /// The time-out; never 0.
+  public var timeout: Duration
+  /// Who set it.
+  public var setBy: TimeoutOrigin
+  /// Who ends the migration then.
+  public var enforcedBy: Enforcer
+
+  /// The budget of a back end that enforces nothing by itself; nil for a time-out of 0, which means none.
+  public init?(timeout: Duration) {
+    guard timeout > .zero else { return nil }
+    self.timeout = timeout
+    setBy = .config
+    enforcedBy = .none
+  }
 }
 
 /// Times in which bytes stopped and moved again.
@@ -28,12 +49,14 @@ struct ProgressWatch: Sendable {
   private var awaitedSince: Moment?
   /// The last sample that showed no byte more than the one before; nil while bytes flow.
   private var lastStill: Moment?
+  private var lastMoment: Moment
 
   init(sent: Bytes, remaining: Bytes?, at moment: Moment) {
     clocks = ProgressClocks(lastSent: moment, lastDrop: moment, lastBest: moment, best: remaining)
     self.sent = sent
     self.remaining = remaining
     awaitedSince = moment
+    lastMoment = moment
   }
 
   /// Takes one more sample; `tolerance` is the longest stop that is no interruption.
@@ -63,13 +86,17 @@ struct ProgressWatch: Sendable {
     self.sent = sent
 
     if let remaining {
-      if let previous = self.remaining, remaining < previous { clocks.lastDrop = moment }
+      if let previous = self.remaining, remaining < previous {
+        clocks.lastDrop = moment
+        clocks.dropUncertainty = moment - lastMoment > .seconds(1) ? moment - lastMoment : .zero
+      }
       if clocks.best.map({ remaining < $0 }) ?? true {
         clocks.best = remaining
         clocks.lastBest = moment
       }
       self.remaining = remaining
     }
+    lastMoment = moment
     return ended
   }
 

@@ -27,12 +27,12 @@ struct Arrivals: Sendable {
     return (before?.arrival, arrival)
   }
 
-  /// Whether the target of a migration of `domain` runs the guest; nil where no target says so.
+  /// What the target of a migration of `domain` says; nil where no target says anything.
   ///
   /// An arrival that was over before the migration started belongs to an earlier one: its host is the source now.
-  func guestRuns(_ domain: DomainKey, since startedAt: Moment) -> Bool? {
+  func arrival(of domain: DomainKey, since startedAt: Moment) -> InboundObservation? {
     guard domain.isShared, let entry = entries[domain] else { return nil }
-    return entry.arrival.isActive || entry.changedAt >= startedAt ? entry.arrival.guestRuns : nil
+    return entry.arrival.isActive || entry.changedAt >= startedAt ? entry.arrival : nil
   }
 
   mutating func remove(_ backend: BackendName) {

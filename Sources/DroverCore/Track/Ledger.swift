@@ -32,8 +32,8 @@ struct Ledger: Sendable {
     case .failed, .aborted: bump(ending.cause ?? .unknown, backend, view.facts.origin, by: 1)
     }
     let index = histograms(of: backend, ending.outcome)
-    let duration = ending.duration ?? (ending.endedAt - view.startedAt)
-    totals.outcomes[index].duration.observe(duration.inSeconds)
+    // A migration whose start and end were first seen together has no known length.
+    if let duration = view.duration { totals.outcomes[index].duration.observe(duration.inSeconds) }
     if let downtime = view.sample.downtime { totals.outcomes[index].downtime.observe(downtime.inSeconds) }
     if let sent = view.sample.transferred { totals.outcomes[index].sentBytes.observe(Double(sent.count)) }
   }

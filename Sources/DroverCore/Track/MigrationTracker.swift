@@ -24,6 +24,8 @@ public struct MigrationTracker: Sendable {
 
   private var settings: Settings
   private let startedAt: Moment
+  /// Since when each back end is listened to: what happened before is not counted.
+  private var registeredAt: [BackendName: Moment] = [:]
   private var store = MigrationStore()
   private var ledger = Ledger()
   private var inventory = Inventory()
@@ -41,20 +43,26 @@ public struct MigrationTracker: Sendable {
 
   // MARK: Back ends
 
-  /// Adds a back end: its counters exist at 0 from now on.
-  public mutating func register(_ descriptor: BackendDescriptor) {
+  /// Adds a back end: its counters exist from now on, at 0 or where ``unregister(_:keepingTotals:)`` kept them.
+  ///
+  /// - Parameter now: What it tells of an earlier time counts nothing; nil for the start of the tracker.
+  public mutating func register(_ descriptor: BackendDescriptor, at now: Moment? = nil) {
     guard !backends.contains(where: { $0.descriptor.name == descriptor.name }) else { return }
     backends.append(BackendView(descriptor))
+    registeredAt[descriptor.name] = now ?? startedAt
     backends.sort { $0.descriptor.name < $1.descriptor.name }
     ledger.prepare(descriptor)
     if let node = descriptor.node { inventory.prepareNode(node, of: descriptor.name) }
   }
 
   /// Forgets a back end and everything it told.
-  public mutating func unregister(_ backend: BackendName) {
+  ///
+  /// - Parameter keepingTotals: For one that comes back in another form at once: its counters go on.
+  public mutating func unregister(_ backend: BackendName, keepingTotals: Bool = false) {
     backends.removeAll { $0.descriptor.name == backend }
+    registeredAt[backend] = nil
     store.removeAll { view, _ in view.identity.vm.backend == backend }
-    ledger.remove(backend)
+    if !keepingTotals { ledger.remove(backend) }
     inventory.remove(backend)
     arrivals.remove(backend)
     dropped.remove(backend)
@@ -112,8 +120,8 @@ public struct MigrationTracker: Sendable {
       let before = view.verdict.kind
       watch.judge(&view, settings: settings.verdict, at: now)
       if watch.awaitsLocation(of: view) {
-        let evidence = arrivals.guestRuns(view.identity.domain, since: view.startedAt)
-        watch.locate(in: &view, evidence: evidence, at: now)
+        let arrival = arrivals.arrival(of: view.identity.domain, since: view.startedAt)
+        watch.locate(in: &view, evidence: arrival?.guestRuns, at: now)
       }
       watch.runRetention(of: view, at: now)
       if view.verdict.kind != before { events.append(.verdictChanged(view, from: before)) }
@@ -158,13 +166,14 @@ public struct MigrationTracker: Sendable {
       guard owner == backend else { return [] }
     } else {
       // What had started before Drover did was counted then, by the Drover that ran then.
-      let startedEarlier = observation.startedAt < startedAt && !observation.phase.precedesStart
+      let since = registeredAt[backend] ?? startedAt
+      let startedEarlier = observation.startedAt < since && !observation.phase.precedesStart
       var view = MigrationView(first: observation)
       var watch = MigrationWatch(
         samplingInterval: observation.samplingInterval, isCountedAsStarted: startedEarlier)
-      if let ending = observation.ending, ending.endedAt < startedAt {
+      if let ending = observation.ending, ending.endedAt < since {
         _ = watch.apply(
-          observation, to: &view, budget: budget, verdict: settings.verdict, evidence: nil, at: now)
+          observation, to: &view, budget: budget, verdict: settings.verdict, arrival: nil, at: now)
         return [.foundEnded(view)]
       }
       guard !dropped.isOver(id), makeRoom() else {
@@ -186,9 +195,9 @@ public struct MigrationTracker: Sendable {
       let isNews = observation.ending != nil || observation.takenAt >= view.sampledAt
       guard !view.isOver, isNews else { return }
       let before = view
-      let evidence = arrivals.guestRuns(view.identity.domain, since: view.startedAt)
+      let arrival = arrivals.arrival(of: view.identity.domain, since: view.startedAt)
       let interruption = watch.apply(
-        observation, to: &view, budget: budget, verdict: settings.verdict, evidence: evidence, at: now)
+        observation, to: &view, budget: budget, verdict: settings.verdict, arrival: arrival, at: now)
       if let interruption { events.append(.interrupted(view, length: interruption)) }
       if view.phase.provesStart, !watch.isCountedAsStarted {
         watch.isCountedAsStarted = true
@@ -253,8 +262,8 @@ public struct MigrationTracker: Sendable {
     else { return }
     let arrivals = arrivals
     store.update(where: { view, _ in view.identity.domain == after.domain }) { view, watch in
-      let evidence = arrivals.guestRuns(after.domain, since: view.startedAt)
-      watch.locate(in: &view, evidence: evidence, at: now)
+      let arrival = arrivals.arrival(of: after.domain, since: view.startedAt)
+      watch.locate(in: &view, evidence: arrival?.guestRuns, at: now)
     }
   }
 }

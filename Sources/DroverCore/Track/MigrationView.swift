@@ -28,8 +28,6 @@ public struct MigrationView: Sendable, Equatable {
   public internal(set) var phase: Phase
   /// When that phase was entered.
   public internal(set) var phaseEnteredAt: Moment
-  /// When the migration was first known to exist, where the source tells that apart from its start.
-  public internal(set) var createdAt: Moment?
   /// Start of the job.
   public internal(set) var startedAt: Moment
   /// How it ended; nil while it has not.
@@ -48,8 +46,8 @@ public struct MigrationView: Sendable, Equatable {
   public internal(set) var completion: CompletionBudget?
   /// When the completion budget is used up; nil where no deadline applies in this phase.
   public internal(set) var completionDeadline: Moment?
-  /// Longest time without a fall of the remaining bytes; nil where there is none.
-  public internal(set) var progressTimeout: Duration?
+  /// How long the remaining bytes may not fall; nil where there is no such limit, or none applies in this phase.
+  public internal(set) var progressBudget: ProgressBudget?
   /// When that time is over; nil where no deadline applies in this phase.
   public internal(set) var progressDeadline: Moment?
   /// Whether it will end by itself, and why that is thought.
@@ -59,6 +57,13 @@ public struct MigrationView: Sendable, Equatable {
 
   /// Whether the migration is over.
   public var isOver: Bool { ending != nil }
+
+  /// From start to end; nil while it runs, and where the start was not seen.
+  public var duration: Duration? {
+    guard let ending else { return nil }
+    if let duration = ending.duration { return duration }
+    return ending.endedAt > startedAt ? ending.endedAt - startedAt : nil
+  }
 
   /// Part of the size that needs no more sending, 0 to 1; nil where size or remaining are not known.
   public var progressRatio: Double? {

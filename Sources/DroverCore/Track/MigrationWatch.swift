@@ -20,6 +20,7 @@ struct MigrationWatch: Sendable {
   private var progress: ProgressWatch?
   private var rate = RateWindow(length: Self.rateSpan)
   private var passes = PassWatch()
+  private var disks = DiskWatch()
   private var guestOnSource: Bool?
   private var guestOnTarget: Bool?
   /// Since when both ends together say that the guest runs nowhere or twice.
@@ -36,16 +37,17 @@ struct MigrationWatch: Sendable {
   /// Brings `view` up to date with what its source says; returns an interruption that is over.
   mutating func apply(
     _ observation: MigrationObservation, to view: inout MigrationView, budget: BudgetSettings,
-    verdict: VerdictSettings, evidence: Bool?, at now: Moment
+    verdict: VerdictSettings, arrival: InboundObservation?, at now: Moment
   ) -> Duration? {
     samplingInterval = observation.samplingInterval
     view.facts = observation.facts.completed(by: view.facts)
+    if view.facts.target.isEmpty, let arrival { view.facts.target = arrival.host }
     view.sampledAt = max(view.sampledAt, observation.takenAt)
     guestOnSource = observation.guestOnSource
     guestOnTarget = observation.guestOnTarget
-    locate(in: &view, evidence: evidence, at: now)
+    locate(in: &view, evidence: arrival?.guestRuns, at: now)
     if let ending = observation.ending {
-      return end(&view, ending: ending, last: observation.sample, at: now)
+      return end(&view, ending: ending.corrected(by: arrival), last: observation.sample, at: now)
     }
     if observation.phase != view.phase {
       view.phase = observation.phase
@@ -61,7 +63,7 @@ struct MigrationWatch: Sendable {
   func judge(_ view: inout MigrationView, settings: VerdictSettings, at now: Moment) {
     guard !view.isOver else { return }
     view.verdict = .judge(
-      view, passes: passes, samplingInterval: samplingInterval, settings: settings, at: now)
+      view, passes: passes, disks: disks, samplingInterval: samplingInterval, settings: settings, at: now)
   }
 
   /// Begins the retention of an ended migration, or breaks it off while its guest runs nowhere or twice.
@@ -81,9 +83,9 @@ struct MigrationWatch: Sendable {
     let applies = view.phase.hasDeadlines
     view.completion = applies ? CompletionBudget(perGiB: budget.completionPerGiB, size: view.facts.size) : nil
     view.completionDeadline = view.completion.map { view.startedAt + $0.timeout }
-    view.progressTimeout = applies && budget.progress > .zero ? budget.progress : nil
-    view.progressDeadline = view.progressTimeout.flatMap { timeout in
-      view.progress.map { $0.lastDrop + timeout }
+    view.progressBudget = applies ? ProgressBudget(timeout: budget.progress) : nil
+    view.progressDeadline = view.progressBudget.flatMap { budget in
+      view.progress.map { $0.lastDrop - $0.dropUncertainty + budget.timeout }
     }
   }
 
@@ -150,6 +152,7 @@ struct MigrationWatch: Sendable {
 
     // The rate that a source reports stays as it was when the bytes stop.
     if let clocks = view.progress, moment - clocks.lastSent > tolerance { view.sample.dirtyRate = nil }
+    if let disk = sample.disk { disks.observe(disk, memory: sample.memory) }
     if let memory = sample.memory, let iteration = sample.iterations {
       passes.observe(
         memory, iteration: iteration, dirty: view.sample.dirtyRate, transfer: view.transferRate,
@@ -200,10 +203,20 @@ struct MigrationWatch: Sendable {
     view.progress = nil
     view.completion = nil
     view.completionDeadline = nil
-    view.progressTimeout = nil
+    view.progressBudget = nil
     view.progressDeadline = nil
     view.verdict = Verdict()
     endSeenAt = now
     return interruption
+  }
+}
+
+extension Ending {
+  /// A source that went away right after the switchover cannot tell how it ended; its target can.
+  fileprivate func corrected(by arrival: InboundObservation?) -> Ending {
+    guard cause == .sourceLost, certainty == .inferred, arrival?.guestRuns == true else { return self }
+    return Ending(
+      outcome: .succeeded, certainty: .inferred, text: "the source went away; the guest runs at the target",
+      endedAt: endedAt, duration: duration)
   }
 }

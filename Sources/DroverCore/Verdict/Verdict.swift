@@ -33,6 +33,8 @@ public enum Evidence: Hashable, Sendable {
   ///
   /// `passes` in a row did not improve on `best`; the rates are those at the start of the last.
   case passesDoNotShrink(passes: Int, best: Bytes, dirty: BytesPerSecond, transfer: BytesPerSecond)
+  /// Of the disks, `sent` bytes have gone over since their remaining bytes were last at their best, without improving it.
+  case diskDoesNotShrink(best: Bytes, sent: Bytes, transfer: BytesPerSecond)
   /// The remaining bytes fall by the difference of the two rates.
   case trend(remaining: Bytes, dirty: BytesPerSecond, transfer: BytesPerSecond)
 }

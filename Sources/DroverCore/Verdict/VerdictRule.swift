@@ -29,7 +29,7 @@ extension Verdict {
   /// Stillness is measured up to the sample that shows it, never up to now: a source that does not answer says nothing
   /// about its bytes.
   static func judge(
-    _ view: MigrationView, passes: PassWatch, samplingInterval: Duration, settings: VerdictSettings,
+    _ view: MigrationView, passes: PassWatch, disks: DiskWatch, samplingInterval: Duration, settings: VerdictSettings,
     at now: Moment
   ) -> Verdict {
     guard view.phase == .precopy, let clocks = view.progress else { return Verdict() }
@@ -46,6 +46,10 @@ extension Verdict {
 
     guard let transfer = view.transferRate, let remaining = view.sample.remaining else {
       return Verdict(.unknown, .tooFewSamples)
+    }
+    if disks.isFruitless(passes: settings.passes), let best = disks.best {
+      return Verdict(
+        .notConverging, .diskDoesNotShrink(best: best, sent: disks.sentSinceBest, transfer: transfer))
     }
     if let iterations = view.sample.iterations, iterations < 2 { return Verdict(.unknown, .firstPass) }
 

@@ -12,7 +12,7 @@ extension MigrationItem {
       phase: view.phase.rawValue, verdict: view.verdict.kind.rawValue,
       evidence: Words.evidence(view.verdict.evidence), source: view.facts.source, target: view.facts.target,
       origin: view.facts.origin.rawValue, guestRunsOn: view.guest.rawValue, asOf: time(now),
-      createdAt: view.createdAt.map(time), startedAt: time(view.startedAt),
+      startedAt: time(view.startedAt),
       phaseEnteredAt: time(view.phaseEnteredAt), sampledAt: time(view.sampledAt),
       sampleAgeSeconds: max(0, (now - view.sampledAt).inSeconds),
       expectedEndAt: view.verdict.expectedEnd.map(time), progressRatio: view.progressRatio,
@@ -29,11 +29,10 @@ extension MigrationItem {
           timeout: budget.timeout, deadline: view.completionDeadline, now: now, epochOffset: epochOffset,
           setBy: budget.setBy, enforcedBy: budget.enforcedBy, action: budget.action)
       },
-      progress: view.progressTimeout.map { timeout in
+      progress: view.progressBudget.map { budget in
         Budget(
-          timeout: timeout, deadline: view.progressDeadline, now: now, epochOffset: epochOffset,
-          setBy: view.completion?.setBy ?? .config, enforcedBy: view.completion?.enforcedBy ?? .none,
-          action: nil)
+          timeout: budget.timeout, deadline: view.progressDeadline, now: now, epochOffset: epochOffset,
+          setBy: budget.setBy, enforcedBy: budget.enforcedBy, action: nil)
       },
       interruptions: Pauses(count: view.interruptions.count, seconds: view.interruptions.total.inSeconds),
       ending: view.ending.map { ending in
@@ -41,7 +40,7 @@ extension MigrationItem {
           outcome: ending.outcome.rawValue, cause: ending.cause?.rawValue,
           certainty: ending.certainty.rawValue,
           text: ending.text, endedAt: time(ending.endedAt),
-          durationSeconds: (ending.duration ?? max(.zero, ending.endedAt - view.startedAt)).inSeconds)
+          durationSeconds: view.duration?.inSeconds)
       })
   }
 }
@@ -62,7 +61,14 @@ extension MigrationItem.Budget {
 extension MigrationList {
   /// Shows every migration of a snapshot.
   public init(_ snapshot: FleetSnapshot, epochOffset: EpochOffset, now: Moment) {
-    self.init(snapshot.migrations.map { MigrationItem($0, epochOffset: epochOffset, now: now) })
+    self.init(
+      snapshot.migrations.map { MigrationItem($0, epochOffset: epochOffset, now: now) },
+      backends: snapshot.backends.map { backend in
+        BackendItem(
+          name: backend.descriptor.name.rawValue, type: backend.descriptor.type, isUp: backend.isUp,
+          lastSuccessAt: backend.lastSuccess.map { Timestamp($0, epochOffset) },
+          asOf: Timestamp(now, epochOffset))
+      })
   }
 }
 

@@ -32,8 +32,6 @@ public struct MigrationItem: Codable, Hashable, Sendable {
 
   /// When this was written, by the clock that all other times are of.
   public var asOf: Timestamp
-  /// When it was created, where that is known apart from its start.
-  public var createdAt: Timestamp?
   /// When it started.
   public var startedAt: Timestamp
   /// When the phase was entered.
@@ -117,8 +115,8 @@ public struct MigrationItem: Codable, Hashable, Sendable {
     public var text: String
     /// When it ended.
     public var endedAt: Timestamp
-    /// How long it took.
-    public var durationSeconds: Double
+    /// How long it took; absent where its start was not seen.
+    public var durationSeconds: Double?
   }
 }
 
@@ -126,10 +124,34 @@ public struct MigrationItem: Codable, Hashable, Sendable {
 public struct MigrationList: Codable, Hashable, Sendable {
   /// Migrations, oldest start first; by id where they started together.
   public var items: [MigrationItem]
+  /// Back ends, by name: what one that is down sees is old, or missing.
+  public var backends: [BackendItem]
 
   /// Sorts migrations into a list.
-  public init(_ items: [MigrationItem]) {
+  public init(_ items: [MigrationItem], backends: [BackendItem] = []) {
     self.items = items.sorted { ($0.startedAt, $0.id) < ($1.startedAt, $1.id) }
+    self.backends = backends
+  }
+}
+
+/// How a back end does.
+public struct BackendItem: Codable, Hashable, Sendable {
+  /// The configured name.
+  public var name: String
+  /// `qemu`, `libvirt` or `kubevirt`.
+  public var type: String
+  /// Whether everything that it watches answered at the last attempt; false before the first.
+  public var isUp: Bool
+  /// The oldest last good answer of everything that it watches; absent before the first.
+  public var lastSuccessAt: Timestamp?
+  /// The server's time.
+  public var asOf: Timestamp
+
+  /// A sentence about a back end that is down; nil where all is well.
+  public var warning: String? {
+    guard !isUp else { return nil }
+    let age = lastSuccessAt.map { "the oldest answer is from \(Words.relative(-asOf.seconds(since: $0)))" }
+    return "back end \(name) is down: \(age ?? "it has not answered yet")"
   }
 }
 

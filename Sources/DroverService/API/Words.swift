@@ -67,6 +67,8 @@ public enum Words {
     case .passesDoNotShrink(let passes, let best, let dirty, let transfer):
       "dirties \(rate(dirty.value)) of \(rate(transfer.value)) sent; \(passes) passes in a row "
         + "began with no less than \(size(best.count)) to send"
+    case .diskDoesNotShrink(let best, let sent, let transfer):
+      "disks: \(size(sent.count)) sent at \(rate(transfer.value)) since \(size(best.count)) remained, and never less"
     case .trend(let remaining, let dirty, let transfer):
       "\(size(remaining.count)) remaining; dirties \(rate(dirty.value)) of \(rate(transfer.value)) sent"
     }

@@ -1,6 +1,7 @@
 public import DroverCore
 public import Exposition
 internal import Glibc
+internal import QEMUBackend
 internal import Yams
 
 /// What the operator has set; everything has a default, and no back end at all is valid.
@@ -111,6 +112,9 @@ extension Configuration {
           "\(quoted(path)) is named twice, and a monitor takes one client; name it in the file or in one flag"
         )
       }
+      if let refusal = QEMUConfiguration.refusal(ofSocket: path) {
+        throw ConfigurationError(.invalid, file: "--qemu.socket", "\(refusal)")
+      }
       var names = BackendNames(taken: result.backends.map(\.name.rawValue))
       result.backends.append(
         .qemu(QEMU(name: names.next(after: "qemu"), sockets: [path], timeouts: timeouts)))
@@ -119,9 +123,15 @@ extension Configuration {
   }
 
   private static func contents(of file: String) throws(ConfigurationError) -> [UInt8] {
-    let descriptor = open(file, O_RDONLY | O_CLOEXEC)
+    // Not to wait for a writer where somebody has put a pipe in the file's place.
+    let descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw unreadable(file, errno) }
     defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw unreadable(file, errno) }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw ConfigurationError(.unreadable, file: file, "not a regular file; give the path of a YAML file")
+    }
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 64 << 10)
     while bytes.count <= largestFile {
@@ -139,7 +149,6 @@ extension Configuration {
       switch code {
       case ENOENT: "create it, or give the right path with --config.file"
       case EACCES, EPERM: "let the user that Drover runs as read it"
-      case EISDIR: "give a file, not a directory"
       default: "give a readable file with --config.file"
       }
     return ConfigurationError(

@@ -1,5 +1,6 @@
 internal import DroverCore
 internal import Exposition
+internal import QEMUBackend
 internal import Yams
 
 /// The keys of a configuration, their ranges and defaults.
@@ -128,6 +129,10 @@ extension ConfigurationReader {
         return nil
       }
       lines[path] = line
+      if let refusal = QEMUConfiguration.refusal(ofSocket: path) {
+        complain(at: entry, "qemu.sockets: \(refusal)")
+        return nil
+      }
       return path
     }
   }

@@ -37,18 +37,13 @@ public enum PrometheusDuration {
     return .milliseconds(total)
   }
 
-  /// Writes a duration in the shortest form that `parse` reads back; below 0 is written as `0s`.
+  /// Writes a duration in its largest unit that leaves no rest, as `parse` reads it; below 0 is written as `0s`.
+  ///
+  /// 800 s stay `800s`: that is how people know them.
   public static func format(_ duration: Duration) -> String {
-    var rest = max(0, duration.milliseconds)
-    guard rest > 0 else { return "0s" }
-    var text = ""
-    for unit in units {
-      let isLong = unit.milliseconds >= 86_400_000
-      guard rest >= unit.milliseconds, !isLong || rest % unit.milliseconds == 0 else { continue }
-      text += "\(rest / unit.milliseconds)\(unit.name)"
-      rest %= unit.milliseconds
-    }
-    return text
+    let milliseconds = max(0, duration.milliseconds)
+    guard milliseconds > 0, let unit = units.first(where: { milliseconds % $0.milliseconds == 0 }) else { return "0s" }
+    return "\(milliseconds / unit.milliseconds)\(unit.name)"
   }
 
   private static func isDigit(_ byte: UInt8) -> Bool {

@@ -22,10 +22,10 @@ public final class BackendSupervisor: Sendable {
     requests.yield(run)
   }
 
-  /// Stops a back end and forgets what it told.
-  public func stop(_ backend: BackendName) {
+  /// Stops a back end and forgets what it told, but for its counters where another takes its place.
+  public func stop(_ backend: BackendName, keepingTotals: Bool = false) {
     runs.withLock { $0.removeValue(forKey: backend) }?.stop()
-    monitor.unregister(backend)
+    monitor.unregister(backend, keepingTotals: keepingTotals)
   }
 
   /// Runs until cancelled; then every back end has ended.

@@ -18,10 +18,15 @@ public final class FleetMonitor: Sendable {
   }
 
   /// Adds a back end: its counters exist from now on.
-  public func register(_ descriptor: BackendDescriptor) { tracker.withLock { $0.register(descriptor) } }
+  public func register(_ descriptor: BackendDescriptor) {
+    let now = clock.now()
+    tracker.withLock { $0.register(descriptor, at: now) }
+  }
 
-  /// Forgets a back end and everything it told.
-  public func unregister(_ backend: BackendName) { tracker.withLock { $0.unregister(backend) } }
+  /// Forgets a back end and everything it told, but for its counters where it comes back at once.
+  public func unregister(_ backend: BackendName, keepingTotals: Bool) {
+    tracker.withLock { $0.unregister(backend, keepingTotals: keepingTotals) }
+  }
 
   /// Takes other figures into use.
   public func apply(_ settings: MigrationTracker.Settings, budgets: [BackendName: BudgetSettings]) {
@@ -40,10 +45,10 @@ public final class FleetMonitor: Sendable {
     tracker.withLock { $0.announceAbort(of: id, cause: cause) }
   }
 
-  /// The same for every open migration of a VM, by its name.
-  public func announceAbort(ofRunning vm: String, cause: FailureCause) {
+  /// The same for every open migration of a domain.
+  public func announceAbort(ofRunning domain: DomainKey, cause: FailureCause) {
     tracker.withLock { tracker in
-      for view in tracker.snapshot().migrations where !view.isOver && view.identity.vm.name == vm {
+      for view in tracker.snapshot().migrations where !view.isOver && view.identity.domain == domain {
         tracker.announceAbort(of: view.identity.id, cause: cause)
       }
     }

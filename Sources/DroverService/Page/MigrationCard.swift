@@ -20,8 +20,8 @@ enum MigrationCard {
     return """
       <article class="over \(item.tone.rawValue)" aria-label="\(item.scope)/\(item.vm)">
       <h3>\(item.scope)/\(item.vm) \(tag(item))</h3>
-      <p class="where">ended \(Words.relative(-item.seconds(since: ending.endedAt))) at \(ending.endedAt.time) UTC, took \
-      \(Words.duration(ending.durationSeconds))\(way(item))</p>
+      <p class="where">ended \(Words.relative(-item.seconds(since: ending.endedAt))) at \(ending.endedAt.time) UTC\
+      \(ending.durationSeconds.map { ", took \(Words.duration($0))" as HTML } ?? "")\(way(item))</p>
       \(why(item))\
       <p class="facts">\(facts(item))</p>
       <p class="id"><a href="./api/v1/migrations/\(item.id)">\(item.id)</a></p>

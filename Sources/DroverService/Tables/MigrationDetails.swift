@@ -96,7 +96,7 @@ extension MigrationTables {
       + facts([
         ("cause", ending.cause.map { "\(Words.plain($0)) (\(ending.certainty))" }), ("said", ending.text),
         ("ended", "\(ending.endedAt), \(Words.relative(-item.seconds(since: ending.endedAt)))"),
-        ("took", Words.duration(ending.durationSeconds)),
+        ("took", ending.durationSeconds.map { Words.duration($0) }),
       ])
   }
 

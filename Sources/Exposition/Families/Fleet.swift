@@ -4,19 +4,21 @@ internal import DroverCore
 struct Fleet: Sendable {
   let snapshot: FleetSnapshot
   let context: RenderContext
-  /// One entry for each name: the snapshot lists VMs that share one worst first.
+  /// The VMs of which something is shown.
   let vms: [VMView]
 
   init(_ snapshot: FleetSnapshot, in context: RenderContext) {
     self.snapshot = snapshot
     self.context = context
-    guard context.vms != .none else {
-      vms = []
-      return
-    }
-    var names: Set<VMRef> = []
-    vms = snapshot.vms.filter { vm in
-      (context.vms == .all || vm.isBlocked || vm.consecutiveFailures > 0) && names.insert(vm.vm).inserted
+    vms = snapshot.vms.filter { context.vms == .all || $0.isBlocked || $0.consecutiveFailures > 0 }
+  }
+
+  /// Whether the setting `metrics.vms` lets it be shown what speaks against migrating a VM.
+  func showsMigratability(of vm: VMView) -> Bool {
+    switch context.vms {
+    case .all: true
+    case .blocked: vm.isBlocked
+    case .none: false
     }
   }
 }

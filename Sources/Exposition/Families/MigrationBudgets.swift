@@ -18,11 +18,10 @@ extension MigrationFamilies {
       "drover_migration_progress_timeout_seconds", unit: .seconds, labels: ["set_by", "enforced_by"],
       "Time allowed without a fall of the remaining bytes, who set it, and who enforces it."
     ) { view, sink in
-      guard let timeout = view.progressTimeout else { return }
-      // QEMU knows no such time-out: it can only come from the configuration, and nobody enforces it.
-      sink.label("set_by", TimeoutOrigin.config.rawValue)
-      sink.label("enforced_by", Enforcer.none.rawValue)
-      sink.sample(timeout)
+      guard let budget = view.progressBudget else { return }
+      sink.label("set_by", budget.setBy.rawValue)
+      sink.label("enforced_by", budget.enforcedBy.rawValue)
+      sink.sample(budget.timeout)
     },
     .gauge(
       "drover_migration_completion_deadline_timestamp_seconds", unit: .seconds,
@@ -30,7 +29,7 @@ extension MigrationFamilies {
     ) { $0.completionDeadline },
     .gauge(
       "drover_migration_progress_deadline_timestamp_seconds", unit: .seconds,
-      "When the time without a fall of the remaining bytes is used up; moves with each fall."
+      "When, at the earliest, the time without a fall of the remaining bytes is used up; moves with each fall."
     ) { $0.progressDeadline },
     .gauge(
       "drover_migration_deadline_uncertainty_seconds", unit: .seconds, labels: ["deadline"],
@@ -42,7 +41,7 @@ extension MigrationFamilies {
       }
       if view.progressDeadline != nil {
         sink.label("deadline", "progress")
-        sink.sample(.zero)
+        sink.sample(view.progress?.dropUncertainty ?? .zero)
       }
     },
   ]

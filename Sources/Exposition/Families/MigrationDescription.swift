@@ -39,10 +39,6 @@ extension MigrationFamilies {
   /// When things happened to a migration.
   static let times: [Family<MigrationView>] = [
     .gauge(
-      "drover_migration_created_timestamp_seconds", unit: .seconds, by: [], stays: true,
-      "When the migration was first known to exist, where that is told apart from its start."
-    ) { $0.createdAt },
-    .gauge(
       "drover_migration_start_timestamp_seconds", unit: .seconds, stays: true,
       "When the migration started (QEMU total-time, counted back)."
     ) { $0.startedAt },

@@ -7,16 +7,16 @@ extension FleetFamilies {
       "drover_vm_migratable", by: .qemu(since: "6.0"),
       "Whether nothing speaks against migrating the VM; absent where that is not told (QEMU blocked-reasons)."
     ) { fleet, vm, sink in
-      guard let blockers = vm.blockers, fleet.context.vms == .all || vm.isBlocked else { return }
+      guard let blockers = vm.blockers, fleet.showsMigratability(of: vm) else { return }
       sink.labels(vm.vm)
       sink.sample(blockers.isEmpty)
     },
     each(
       "drover_vm_not_migratable", labels: ["reason"], by: .qemu(since: "6.0"),
       "Why the VM cannot be migrated, 1 for each reason (QEMU blocked-reasons)."
-    ) { _, vm, sink in
-      // In the order of the closed list, so that a reason told twice is one series.
-      for reason in NotMigratableReason.allCases where vm.blockers?.contains(reason) == true {
+    ) { fleet, vm, sink in
+      guard fleet.showsMigratability(of: vm) else { return }
+      for reason in vm.blockers ?? [] {
         sink.labels(vm.vm)
         sink.label("reason", reason.rawValue)
         sink.sample(.one)

@@ -25,18 +25,10 @@ struct KeptRenderings: Sendable {
   private var lastAsked: [ContentCoding: Moment] = [:]
   private var offset: EpochOffset?
 
-  /// A clock step smaller than this does not change moments that were rendered already: reading two clocks gives a
-  /// slightly different offset each time, and an unchanged fleet is to make an unchanged scrape.
-  static let offsetTolerance: Int64 = 100
-
-  /// The offset that all moments are shown with; a step of the clock makes everything be rendered again.
-  mutating func settle(_ new: EpochOffset) -> EpochOffset {
-    if let offset, (new.milliseconds &- offset.milliseconds).magnitude < UInt64(Self.offsetTolerance) {
-      return offset
-    }
+  /// A step of the wall clock changes every moment: what was rendered before shows another time.
+  mutating func settle(_ new: EpochOffset) {
+    if offset != new { groups = [:] }
     offset = new
-    groups = [:]
-    return new
   }
 
   /// Drops what is kept in a coding that nobody has asked for since.

@@ -5,7 +5,8 @@ internal import Synchronization
 /// Turns snapshots into scrapes, and keeps what was rendered until it changes.
 ///
 /// A scrape is a list of slices of kept blocks: for an unchanged fleet nothing is rendered or compressed but the
-/// few families of the exporter itself. Any number of scrapes may overlap.
+/// few families of the exporter itself. Any number of scrapes may
+/// be sent at once; they are rendered one after the other.
 public final class ScrapeRenderer: Sendable {
   private let state = Mutex(KeptRenderings())
   private let keepUnused: Duration
@@ -23,9 +24,10 @@ public final class ScrapeRenderer: Sendable {
   ) -> RenderedScrape {
     state.withLock { state in
       state.drop(unusedSince: context.now - keepUnused)
+      state.settle(context.epochOffset)
       let job = ScrapeJob(
         snapshot: snapshot, parts: parts, mediaType: agreed.mediaType, context: context,
-        offset: state.settle(context.epochOffset))
+        offset: context.epochOffset)
       if agreed.allowsGzip, let scrape = try? job.compressed(keeping: &state) { return scrape }
       return job.plain(keeping: &state)
     }

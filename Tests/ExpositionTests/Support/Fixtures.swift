@@ -59,7 +59,7 @@ func running(_ name: String = "web-1", at now: Double = 100) -> MigrationView {
     view.interruptions = Interruptions(count: 1, total: .milliseconds(2750))
     view.completion = CompletionBudget(perGiB: .seconds(800), size: .gibibytes(8))
     view.completionDeadline = at(6400)
-    view.progressTimeout = .seconds(150)
+    view.progressBudget = ProgressBudget(timeout: .seconds(150))
     view.progressDeadline = at(now + 149)
     view.verdict = Verdict(.converging, .firstPass, expectedEnd: at(now + 42.5))
     view.guest = .source

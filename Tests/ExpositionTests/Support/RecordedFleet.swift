@@ -15,7 +15,6 @@ func recordedFleet() -> FleetSnapshot {
     vm("flaky", blockers: [], failures: 3),
     vm("mystery", blockers: nil),
     vm("twin", blockers: [.other]),
-    vm("twin", blockers: []),
     vm("web-1", blockers: []),
   ]
   snapshot.nodes = [
@@ -56,7 +55,7 @@ private let stalled = migration("batch-7", started: 3.217) { view in
   view.progress = ProgressClocks(lastSent: at(61), lastDrop: at(61), lastBest: at(61), best: 3_221_225_472)
   view.completion = CompletionBudget(perGiB: .seconds(800), size: .gibibytes(4))
   view.completionDeadline = at(3203.217)
-  view.progressTimeout = .seconds(150)
+  view.progressBudget = ProgressBudget(timeout: .seconds(150))
   view.progressDeadline = at(211)
   view.verdict = Verdict(.stalled, .tooFewSamples)
   view.guest = .source
@@ -73,7 +72,7 @@ private let postcopy = migration("cache-2", phase: .postcopy, started: 40) { vie
   view.transferRate = 1_250_000_000
   view.progress = ProgressClocks(lastSent: at(99.9), lastDrop: at(99.9), lastBest: at(99.9), best: 4096)
   view.completion = CompletionBudget(perGiB: .seconds(800), size: .gibibytes(2))
-  view.progressTimeout = .seconds(150)
+  view.progressBudget = ProgressBudget(timeout: .seconds(150))
   view.guest = .target
 }
 
