@@ -1,3 +1,5 @@
+// Not used by name: an optimised build takes `sockaddr` for this module's.
+internal import CMicroHTTP
 internal import Glibc
 internal import Synchronization
 
