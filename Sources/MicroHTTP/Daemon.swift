@@ -24,7 +24,8 @@ final class Daemon: Sendable {
     settings.listener = descriptor
     settings.connections = UInt32(clamping: max(2, limits.connections))
     settings.threads = UInt32(clamping: min(max(2, limits.threads), max(2, limits.connections)))
-    settings.connections_per_address = UInt32(clamping: max(0, limits.connectionsPerAddress))
+    settings.connections_per_address =
+      context.isUnix ? 0 : UInt32(clamping: max(0, limits.connectionsPerAddress))
     settings.idle_seconds = UInt32(clamping: max(1, limits.idleTimeout.components.seconds))
     let vectors = SegmentList.maxVectors * MemoryLayout<MHD_IoVec>.stride
     settings.connection_memory = max(1024, limits.headerBytes) + vectors
@@ -86,11 +87,24 @@ final class Daemon: Sendable {
 final class ListenerContext: Sendable {
   let core: ServerCore
   let isUnix: Bool
+  /// Counted for each listener, so that the clients of one cannot shut out those of another.
+  private let requests = Mutex(0)
 
   init(core: ServerCore, address: ListenAddress) {
     self.core = core
     if case .unix = address { isUnix = true } else { isUnix = false }
   }
+
+  /// Takes one of `maxRequests`; false when none is left.
+  func takeSlot() -> Bool {
+    requests.withLock { requests in
+      guard core.limits.maxRequests <= 0 || requests < core.limits.maxRequests else { return false }
+      requests += 1
+      return true
+    }
+  }
+
+  func releaseSlot() { requests.withLock { $0 -= 1 } }
 
   static func from(_ pointer: UnsafeMutableRawPointer?) -> ListenerContext? {
     pointer.map { Unmanaged<ListenerContext>.fromOpaque($0).takeUnretainedValue() }

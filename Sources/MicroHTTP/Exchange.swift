@@ -12,8 +12,7 @@ final class Exchange {
 
   private let target: [UInt8]
   private let targetEnd: UnsafePointer<CChar>
-  private let isUnix: Bool
-  private let core: ServerCore
+  private let context: ListenerContext
   private var phase = Phase.new
   private var body: [UInt8] = []
   private var received = 0
@@ -26,9 +25,10 @@ final class Exchange {
     let bytes = UnsafeRawBufferPointer(start: target, count: strlen(target))
     self.target = Array(bytes)
     targetEnd = target + bytes.count
-    isUnix = context.isUnix
-    core = context.core
+    self.context = context
   }
+
+  private var core: ServerCore { context.core }
 
   /// Called when the headers are there, for each part of the body, at its end, and when a task has answered.
   func proceed(
@@ -53,7 +53,8 @@ final class Exchange {
   }
 
   func completed(_ connection: OpaquePointer) {
-    core.completed(ConnectionID(bitPattern: connection), releasingSlot: holdsSlot)
+    core.completed(ConnectionID(bitPattern: connection))
+    if holdsSlot { context.releaseSlot() }
   }
 
   private func begin(_ connection: OpaquePointer, version: UnsafePointer<CChar>?) -> MHD_Result {
@@ -97,7 +98,7 @@ final class Exchange {
     case .route(let route, let parameters):
       request.parameters = parameters
       if route.isLimited {
-        guard core.takeSlot() else { return send(busy, connection) }
+        guard context.takeSlot() else { return send(busy, connection) }
         holdsSlot = true
       }
       switch route.handler {
@@ -153,7 +154,7 @@ final class Exchange {
   }
 
   private func peer(of connection: OpaquePointer) -> Peer? {
-    if isUnix {
+    if context.isUnix {
       var peer = drover_peer()
       var length = socklen_t(MemoryLayout<drover_peer>.size)
       guard getsockopt(drover_mhd_socket(connection), SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 else {

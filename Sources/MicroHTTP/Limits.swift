@@ -1,20 +1,21 @@
 /// What a server lets its clients use.
 ///
-/// The memory that clients can take is at most `connections` × (`headerBytes` + `bodyBytes`) for each
-/// listener, beside the responses themselves.
+/// Each listener has all of them for itself, so that the clients of one cannot shut out those of another. The
+/// memory that its clients can take is about `connections` × (`headerBytes` + `bodyBytes`), beside the responses
+/// themselves.
 public struct Limits: Hashable, Sendable {
-  /// Open connections for each listener; a client beyond them waits or is closed.
+  /// Open connections, at least two; a client beyond them waits or is closed.
   public var connections = 512
-  /// Open connections from one IP address for each listener; 0 is no limit.
-  public var connectionsPerAddress = 0
-  /// Threads for each listener.
-  public var threads = 2
+  /// Open connections from one IP address, one more is closed; 0 is no limit, and a Unix socket has none.
+  public var connectionsPerAddress = 128
+  /// Threads, at least two and no more than `connections`.
+  public var threads = 4
   /// Memory of one connection for a request's line and headers; what does not fit is answered 431 or 414.
   ///
   /// The parsed form and the response's headers are kept in it too: about half is sure to be usable.
   public var headerBytes = 32 << 10
   /// Size of a request's body; a larger one is answered 413 and the connection closed.
-  public var bodyBytes = 1 << 20
+  public var bodyBytes = 64 << 10
   /// How long a connection may be silent, in whole seconds, at least one.
   public var idleTimeout = Duration.seconds(10)
   /// How long a client may take to send one request, from the connection or the answer before; 0 is no limit.

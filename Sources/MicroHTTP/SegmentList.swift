@@ -1,6 +1,6 @@
 internal import CMicroHTTP
-internal import KeptBytes
 internal import Glibc
+internal import KeptBytes
 
 /// The body of one response: kept bytes, and how far they have been handed out.
 ///

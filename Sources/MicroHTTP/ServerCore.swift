@@ -21,7 +21,6 @@ final class ServerCore: Sendable {
     var table: ConnectionTable
     /// Suspended connections: all must be resumed before libmicrohttpd may be stopped.
     var suspended: [ObjectIdentifier: (reply: DeferredReply, connection: ConnectionID)] = [:]
-    var requests = 0
     var isStopping = false
   }
 
@@ -52,21 +51,7 @@ final class ServerCore: Sendable {
 
   func sending(_ id: ConnectionID) { state.withLock { $0.table.sending(id, at: .now) } }
 
-  func completed(_ id: ConnectionID, releasingSlot: Bool) {
-    state.withLock { state in
-      state.table.completed(id, at: .now)
-      if releasingSlot { state.requests -= 1 }
-    }
-  }
-
-  /// Takes one of `maxRequests`.
-  func takeSlot() -> Bool {
-    state.withLock { state in
-      guard limits.maxRequests <= 0 || state.requests < limits.maxRequests else { return false }
-      state.requests += 1
-      return true
-    }
-  }
+  func completed(_ id: ConnectionID) { state.withLock { $0.table.completed(id, at: .now) } }
 
   var isStopping: Bool { state.withLock { $0.isStopping } }
 

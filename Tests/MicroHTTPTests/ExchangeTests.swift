@@ -155,7 +155,9 @@ struct ExchangeTests {
 
   @Test("a body arrives whole, also in chunks and after 100 Continue")
   func bodies() async throws {
-    try await withServer(Self.echo) { server in
+    var limits = Limits()
+    limits.bodyBytes = 1 << 20
+    try await withServer(Self.echo, limits: limits) { server in
       let body = String(repeating: "0123456789", count: 50_000)
       let plain = try await server.send(
         "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n\(body)")

@@ -178,6 +178,27 @@ struct LimitTests {
     }
   }
 
+  @Test("clients of one listener that do not read cannot shut out those of another")
+  func maxRequestsOfEach() async throws {
+    var limits = Limits()
+    limits.maxRequests = 2
+    let directory = try temporaryDirectory()
+    try await withServer(Self.router(), limits: limits, at: ["127.0.0.1:0", "\(directory)/control.sock"]) {
+      server in
+      var slow: [RawClient] = []
+      for _ in 0..<2 {
+        let client = try await server.client(receiveBuffer: 4096)
+        client.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        try await blocking { client.waitForFirstByte() }
+        slow.append(client)
+      }
+      #expect(try await server.get("/now").status == 503)
+      let control = server.addresses[1]
+      #expect(try await blocking { try RawClient(control).get("/now") }?.status == 200)
+      withExtendedLifetime(slow) {}
+    }
+  }
+
   @Test("connections beyond the limit are not served until one ends")
   func connections() async throws {
     var limits = Limits()
@@ -205,18 +226,21 @@ struct LimitTests {
     }
   }
 
-  @Test("connections from one address are limited when asked")
+  @Test("connections from one IP address are limited, those over a Unix socket are not")
   func connectionsPerAddress() async throws {
-    var limits = Limits()
-    limits.connectionsPerAddress = 3
-    try await withServer(Self.router(), limits: limits) { server in
-      let held = try await blocking {
-        try (0..<6).map { _ in
-          let client = try RawClient(server.address)
-          return (client, client.get("/now")?.status)
+    let directory = try temporaryDirectory()
+    try await withServer(Self.router(), at: ["127.0.0.1:0", "\(directory)/control.sock"]) { server in
+      let most = Limits().connectionsPerAddress
+      for (address, served) in zip(server.addresses, [most, most + 2]) {
+        let held = try await blocking {
+          try (0..<most + 2).map { _ in
+            let client = try RawClient(address)
+            return (client, client.get("/now")?.status)
+          }
         }
+        #expect(held.count { $0.1 == 200 } == served)
+        #expect(held.prefix(served).allSatisfy { $0.1 == 200 })
       }
-      #expect(held.map(\.1) == [200, 200, 200, nil, nil, nil])
     }
   }
 }
