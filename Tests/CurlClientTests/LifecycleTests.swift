@@ -5,30 +5,28 @@ import Testing
 @testable import CurlClient
 
 @Suite struct LifecycleTests {
-  @Test("cancelling the task closes the connection within 100 ms", .timeLimit(.minutes(2)))
-  func cancellation() async throws {
-    // One prompt close shows that nothing waits for a timer; a busy machine may delay some.
-    var delays: [Duration] = []
-    while delays.count < 5, delays.allSatisfy({ $0 > .milliseconds(100) }) {
-      let arrived = Box<Bool>()
-      let closed = Box<ContinuousClock.Instant>()
-      try await withServer(delays.count % 2 == 0 ? .tcp : .unix) { connection in
-        _ = connection.request()
-        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
-        arrived.set(true)
-        if let instant = connection.waitForClose() { closed.set(instant) }
-      } test: { server, client in
-        let task = Task { await failure(client, Request(.get, server.endpoint())) }
-        _ = try await arrived.wait()
-        let start = ContinuousClock.now
-        task.cancel()
-        let error = try #require(await task.value)
-        #expect(error.code == .cancelled)
-        #expect(error.shortDescription == "cancelled")
-        delays.append(try await closed.wait() - start)
-      }
+  @Test(
+    "cancelling the task closes the connection, and does not wait for a timer",
+    .timeLimit(.minutes(2)), arguments: TestServer.Place.allCases)
+  func cancellation(place: TestServer.Place) async throws {
+    let arrived = Box<Bool>()
+    let closed = Box<ContinuousClock.Instant>()
+    try await withServer(place) { connection in
+      _ = connection.request()
+      connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+      arrived.set(true)
+      if let instant = connection.waitForClose() { closed.set(instant) }
+    } test: { server, client in
+      let task = Task { await failure(client, Request(.get, server.endpoint())) }
+      _ = try await arrived.wait()
+      let start = ContinuousClock.now
+      task.cancel()
+      let error = try #require(await task.value)
+      #expect(error.code == .cancelled)
+      #expect(error.shortDescription == "cancelled")
+      // A busy machine needs some of it; the next timer would be the deadline, after 30 s.
+      #expect(try await closed.wait() - start < .seconds(5))
     }
-    #expect(delays.contains { $0 <= .milliseconds(100) }, "\(delays)")
   }
 
   @Test("a task cancelled before it sends never connects")

@@ -157,6 +157,12 @@ final class RawClient: Sendable {
     _ = recv(descriptor, &byte, 1, Int32(MSG_PEEK))
   }
 
+  /// Whether bytes, or the end of the connection, have arrived and were not read.
+  var hasSomethingToRead: Bool {
+    var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return Glibc.poll(&poll, 1, 0) > 0
+  }
+
   /// What comes until the server closes.
   func rest() -> [UInt8] {
     while readMore() {}
@@ -256,6 +262,21 @@ final class Counter: Sendable {
   private let number = Mutex(0)
   var value: Int { number.withLock { $0 } }
   func add(_ by: Int = 1) { number.withLock { $0 += by } }
+}
+
+/// How many are inside, and how many were at the most.
+final class Occupancy: Sendable {
+  private let state = Mutex((now: 0, most: 0))
+  var most: Int { state.withLock { $0.most } }
+
+  func enter() {
+    state.withLock { state in
+      state.now += 1
+      state.most = max(state.most, state.now)
+    }
+  }
+
+  func leave() { state.withLock { $0.now -= 1 } }
 }
 
 /// A gate that handlers wait at.
