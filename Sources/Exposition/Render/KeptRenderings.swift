@@ -22,41 +22,70 @@ struct KeptRenderings: Sendable {
   /// A revision stands for one content of one group for ever.
   private var groups: [UInt64: Group] = [:]
   private var headers: [Key: Pieces] = [:]
+  /// What the groups of these revisions come to; thousands of slices that an unchanged fleet need not have sorted again.
+  private var bodies: [Key: ScrapeBody] = [:]
+  private var bodyRevisions: [UInt64] = []
   private var lastAsked: [ContentCoding: Moment] = [:]
   private var offset: EpochOffset?
 
   /// A step of the wall clock changes every moment: what was rendered before shows another time.
   mutating func settle(_ new: EpochOffset) {
-    if offset != new { groups = [:] }
+    guard offset != new else { return }
     offset = new
+    groups = [:]
+    bodies = [:]
   }
 
   /// Drops what is kept in a coding that nobody has asked for since.
   mutating func drop(unusedSince moment: Moment) {
     for (coding, asked) in lastAsked where asked < moment {
       lastAsked[coding] = nil
+      bodies = bodies.filter { $0.key.coding != coding }
       for revision in groups.keys { groups[revision]?[coding] = nil }
       groups = groups.filter { $0.value.identity != nil || $0.value.gzip != nil }
     }
   }
 
-  /// The lines before the samples, family by family.
-  mutating func headers(
-    in format: ExpositionFormat, with deflater: Deflater?
-  ) throws(DeflateError) -> Pieces {
+  /// Everything that has a series for each migration.
+  mutating func migrations(
+    of snapshot: FleetSnapshot, in format: ExpositionFormat, with deflater: Deflater?, offset: EpochOffset,
+    now: Moment
+  ) throws(DeflateError) -> ScrapeBody {
     let key = Key(format: format, coding: deflater == nil ? .identity : .gzip)
+    lastAsked[key.coding] = now
+    let revisions = snapshot.groups.map(\.revision)
+    if revisions != bodyRevisions {
+      bodies = [:]
+      bodyRevisions = revisions
+    }
+    if let body = bodies[key] { return body }
+
+    let headers = try headers(for: key, with: deflater)
+    let samples = try samples(of: snapshot, for: key.coding, with: deflater, offset: offset)
+    var body = ScrapeBody(isCompressed: deflater != nil)
+    for family in MigrationFamilies.all.indices {
+      guard samples.contains(where: { !$0.range(family).isEmpty }) else { continue }
+      body.add(headers, family)
+      for group in samples { body.add(group, family) }
+    }
+    bodies[key] = body
+    return body
+  }
+
+  /// The lines before the samples, family by family.
+  private mutating func headers(
+    for key: Key, with deflater: Deflater?
+  ) throws(DeflateError) -> Pieces {
     if let kept = headers[key] { return kept }
-    let pieces = try Pieces(headersIn: format).compressed(with: deflater)
+    let pieces = try Pieces(headersIn: key.format).compressed(with: deflater)
     headers[key] = pieces
     return pieces
   }
 
   /// The samples of all groups, rendering those that changed and forgetting those that are gone.
-  mutating func samples(
-    of snapshot: FleetSnapshot, with deflater: Deflater?, offset: EpochOffset, now: Moment
+  private mutating func samples(
+    of snapshot: FleetSnapshot, for coding: ContentCoding, with deflater: Deflater?, offset: EpochOffset
   ) throws(DeflateError) -> [Pieces] {
-    let coding: ContentCoding = deflater == nil ? .identity : .gzip
-    lastAsked[coding] = now
     let revisions = Set(snapshot.groups.map(\.revision))
     groups = groups.filter { revisions.contains($0.key) }
 
