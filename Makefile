@@ -30,7 +30,8 @@ lab: packages-test ## post-copy and its failures on real QEMU (root: userfaultfd
 	$(SUDO) env DROVER_LAB=1 PATH="$$PATH" $(SWIFT) test --skip-build --filter LabTests
 
 bench: packages-run ## speed and memory as ratios, on this machine
-	$(SWIFT) build -c release --product drover-bench
+	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover
+	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover-bench
 	.build/release/drover-bench
 
 format: ## format everything
