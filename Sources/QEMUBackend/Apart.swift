@@ -17,3 +17,11 @@ struct Apart<Value: Sendable>: Sendable {
     storage = wrappedValue.map { .some($0) } ?? .none
   }
 }
+
+extension Apart: Equatable where Value: Equatable {
+  static func == (a: Apart, b: Apart) -> Bool { a.wrappedValue == b.wrappedValue }
+}
+
+extension Apart: Hashable where Value: Hashable {
+  func hash(into hasher: inout Hasher) { hasher.combine(wrappedValue) }
+}

@@ -64,7 +64,7 @@ struct MigrationWatch: Sendable {
   /// Whether the guest is in this QEMU: not before it has arrived, nor after it has left.
   var hasGuest: Bool { runState != "inmigrate" && runState != "postmigrate" }
   /// Bandwidth and downtime limits as asked last; set by the owner.
-  var parameters: ParametersAnswer?
+  @Apart var parameters: ParametersAnswer?
   /// Capacity of the disks that are copied; set by the owner.
   var disks: Bytes?
 

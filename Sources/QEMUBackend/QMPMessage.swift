@@ -87,8 +87,8 @@ struct MigrateAnswer: Decodable, Hashable, Sendable {
   var expectedDowntime: Duration?
   var errorText: String?
   var throttlePercent: UInt64?
-  var memory: StreamAnswer?
-  var disk: StreamAnswer?
+  @Apart var memory: StreamAnswer?
+  @Apart var disk: StreamAnswer?
   /// QEMU listens, or has listened, for a guest that arrives.
   var listens = false
   var blockedReasons: [String] = []

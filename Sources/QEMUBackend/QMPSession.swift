@@ -54,6 +54,12 @@ struct QMPSession: Sendable {
   let isLiteral: Bool
   let settings: QMPSettings
 
+  /// The part of a `VMObservation` that can change.
+  private struct Told: Equatable {
+    var vm: VMRef
+    var blockers: [NotMigratableReason]?
+  }
+
   private var link = Link.down
   /// When something must have happened, or is to be done.
   private(set) var nextDeadline: Moment
@@ -66,7 +72,8 @@ struct QMPSession: Sendable {
 
   private var subject: QMPSubject
   private var blockers: [NotMigratableReason]?
-  private var told: VMObservation?
+  /// What was last told of the VM; nil where it was taken away, or never told.
+  private var told: Told?
   private var watch = MigrationWatch()
 
   private var idle: IdleAnswer?
@@ -244,7 +251,10 @@ struct QMPSession: Sendable {
 
   private mutating func next(_ now: Moment, _ epoch: EpochOffset, _ out: inout [Action]) {
     if !queue.isEmpty {
-      ask(queue.removeFirst(), now, &out)
+      let command = queue.removeFirst()
+      // An empty array may keep its memory, and a session rests with an empty one.
+      if queue.isEmpty { queue = [] }
+      ask(command, now, &out)
     } else if look != nil {
       conclude(now, &out)
     } else {
@@ -417,19 +427,20 @@ struct QMPSession: Sendable {
     for reason in reasons.prefix(16) { out.append(.log(.info, "cannot be migrated: \(reason.prefix(300))")) }
   }
 
+  private var key: VMKey { VMKey(backend: settings.backend, text: path) }
+
   private mutating func tellVM(_ out: inout [Action]) {
-    let observation = VMObservation(
-      key: VMKey(backend: settings.backend, text: path), vm: subject.vm, node: settings.host,
-      blockers: blockers)
-    guard observation != told else { return }
-    told = observation
-    out.append(.tell(.vm(observation)))
+    let current = Told(vm: subject.vm, blockers: blockers)
+    guard current != told else { return }
+    told = current
+    out.append(
+      .tell(.vm(VMObservation(key: key, vm: subject.vm, node: settings.host, blockers: blockers))))
   }
 
   private mutating func takeVMAway(_ out: inout [Action]) {
-    guard let told else { return }
-    out.append(.tell(.vmGone(told.key)))
-    self.told = nil
+    guard told != nil else { return }
+    out.append(.tell(.vmGone(key)))
+    told = nil
   }
 
   private func add(_ notes: [MigrationWatch.Note], _ out: inout [Action]) {

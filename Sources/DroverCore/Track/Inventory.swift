@@ -2,11 +2,19 @@
 struct Inventory: Sendable {
   /// A VM's name can stand for several entries: both ends of a migration on one host have the same.
   private struct Named {
-    var entries: [VMKey: [NotMigratableReason]?] = [:]
+    /// One nearly always, and a dictionary of one is large.
+    var entries: [VMKey] = []
     var consecutiveFailures: UInt64 = 0
   }
 
-  private var places: [VMKey: VMObservation] = [:]
+  /// An observation without its key, which it is found by.
+  private struct Place: Equatable {
+    let vm: VMRef
+    let node: String
+    let blockers: [NotMigratableReason]?
+  }
+
+  private var places: [VMKey: Place] = [:]
   private var names: [VMRef: Named] = [:]
   /// All VMs, in the order of `isBefore`.
   private(set) var vms: [VMView] = []
@@ -15,14 +23,17 @@ struct Inventory: Sendable {
   mutating func prepareNode(_ node: String, of backend: BackendName) { _ = index(of: node, backend) }
 
   mutating func insert(_ vm: VMObservation) {
-    let before = places.updateValue(vm, forKey: vm.key)
-    guard before != vm else { return }
+    let place = Place(vm: vm.vm, node: vm.node, blockers: vm.blockers)
+    let before = places.updateValue(place, forKey: vm.key)
+    guard before != place else { return }
     if before?.node != vm.node {
       if let before { adjust(\.vms, of: before.node, vm.key.backend, by: -1) }
       adjust(\.vms, of: vm.node, vm.key.backend, by: +1)
     }
-    if let before, before.vm != vm.vm { removeEntry(vm.key, of: before.vm) }
-    names[vm.vm, default: Named()].entries[vm.key] = .some(vm.blockers)
+    if before?.vm != vm.vm {
+      if let before { removeEntry(vm.key, of: before.vm) }
+      names[vm.vm, default: Named()].entries.append(vm.key)
+    }
     show(vm.vm)
   }
 
@@ -62,7 +73,7 @@ struct Inventory: Sendable {
   }
 
   private mutating func removeEntry(_ key: VMKey, of vm: VMRef) {
-    names[vm]?.entries[key] = nil
+    names[vm]?.entries.removeAll { $0 == key }
     if names[vm]?.entries.isEmpty ?? false { names[vm] = nil }
     show(vm)
   }
@@ -76,7 +87,8 @@ struct Inventory: Sendable {
       return
     }
     let view = VMView(
-      vm: vm, blockers: Self.joined(named.entries.values), consecutiveFailures: named.consecutiveFailures)
+      vm: vm, blockers: Self.joined(named.entries.map { places[$0]?.blockers }),
+      consecutiveFailures: named.consecutiveFailures)
     if !isThere {
       vms.insert(view, at: place)
     } else if vms[place] != view {
