@@ -14,10 +14,14 @@ import Testing
     try await withServer(place) { connection in
       _ = connection.request()
       connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+      // libcurl's timers of connecting end 200 ms after its start: any of them would do what the cancellation must.
+      connection.pause(milliseconds: 1000)
       arrived.set(true)
       if let instant = connection.waitForClose() { closed.set(instant) }
     } test: { server, client in
-      let task = Task { await failure(client, Request(.get, server.endpoint())) }
+      var request = Request(.get, server.endpoint())
+      request.connectDeadline = request.totalDeadline
+      let task = Task { [request] in await failure(client, request) }
       _ = try await arrived.wait()
       let start = ContinuousClock.now
       task.cancel()
