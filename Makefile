@@ -23,7 +23,9 @@ build: ## release build only
 
 test: packages-test ## install what is missing, then all tests that need no root
 	$(SWIFT) build --build-tests
-	DROVER_LAB=0 $(SWIFT) test --skip-build
+	$(SWIFT) test --skip-build --skip ScenarioTests --skip EndToEndTests --skip LabTests
+	$(SWIFT) test --skip-build --filter ScenarioTests # real QEMUs, and nothing beside them
+	$(SWIFT) test --skip-build --filter EndToEndTests # the executable from outside
 
 lab: packages-test ## post-copy and its failures on real QEMU (root: userfaultfd)
 	$(SWIFT) build --build-tests

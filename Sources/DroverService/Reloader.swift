@@ -78,8 +78,9 @@ final class Reloader: Sendable {
     }
   }
 
-  /// Called by one at a time: at the start, then from the queue only. A scrape reads the state meanwhile, so the lock
-  /// is held for the exchange alone.
+  /// Called by one at a time: at the start, then from the queue only.
+  ///
+  /// A scrape reads the state meanwhile, so the lock is held for the exchange alone.
   private func change(to configuration: Configuration) {
     let old = inForce.withLock(\.configuration.backends)
     let fresh = configuration.backends.filter { backend in !old.contains { $0.watchesAlike(backend) } }

@@ -29,6 +29,7 @@ struct Demo: AsyncParsableCommand {
   func validate() throws { _ = try limit }
 
   func run() async throws {
+    DescriptorLimit.raise()
     let limit = try limit
     let signals = Signals()
     let log = logging.makeLogger()
@@ -40,7 +41,9 @@ struct Demo: AsyncParsableCommand {
       fleet = try DemoFleet(
         environment: RigEnvironment(leash: .thisExecutable()),
         willCancel: { guest in
-          guard let service = service.withLock({ $0 }), let domain = DomainKey(uuid: guest.uuid) else { return }
+          guard let service = service.withLock({ $0 }), let domain = DomainKey(uuid: guest.uuid) else {
+            return
+          }
           service.monitor.announceAbort(ofRunning: domain, cause: .policyAbort)
         },
         report: { news.add($0) })

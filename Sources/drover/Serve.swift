@@ -24,6 +24,7 @@ struct Serve: AsyncParsableCommand {
   var logging: LogOptions
 
   func run() async throws {
+    DescriptorLimit.raise()
     let signals = Signals(isReloading: true)
     let log = logging.makeLogger()
     var options = try web.serviceOptions(environment: .current)

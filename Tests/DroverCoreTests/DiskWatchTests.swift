@@ -56,6 +56,7 @@ struct DiskWatchTests {
     #expect(view.verdict.kind == .notConverging)
     #expect(
       view.verdict.evidence
-        == .diskDoesNotShrink(best: .mebibytes(128), sent: .mebibytes(760), transfer: BytesPerSecond(40 << 20)))
+        == .diskDoesNotShrink(
+          best: .mebibytes(128), sent: .mebibytes(760), transfer: BytesPerSecond(40 << 20)))
   }
 }

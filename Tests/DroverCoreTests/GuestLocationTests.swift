@@ -117,7 +117,8 @@ struct GuestLocationTests {
     #expect(location == .target)
   }
 
-  @Test("A guest that its source starts again behind the migration runs twice, and the end is not counted again")
+  @Test(
+    "A guest that its source starts again behind the migration runs twice, and the end is not counted again")
   mutating func startedAgain() {
     source(false, target: true, at: 12, ended: .succeeded)
     look(from: 14, to: 20)

@@ -1,6 +1,6 @@
 import DroverCore
-import Foundation
 import Exposition
+import Foundation
 import Testing
 
 @testable import DroverService

@@ -1,6 +1,6 @@
+import Exposition
 import Foundation
 import FoundationXML
-import Exposition
 import Testing
 
 @testable import DroverCore

@@ -1,6 +1,6 @@
 import DroverCore
-import Glibc
 import Exposition
+import Glibc
 import Testing
 
 @testable import DroverService

@@ -133,7 +133,6 @@ struct FleetFamiliesTests {
     }
   }
 
-
   @Test("add the buckets of a histogram up")
   func histogram() {
     var snapshot = FleetSnapshot()

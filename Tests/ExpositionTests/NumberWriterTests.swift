@@ -19,7 +19,8 @@ struct NumberWriterTests {
       (123_456_789.000_001, "123456789.000001"), (999_999_999_999_999, "999999999999999"),
       (1e15, "1000000000000000"), (9_007_199_254_740_992, "9007199254740992"), (1e16, "1e+16"),
       (1e300, "1e+300"),
-      (.leastNonzeroMagnitude, "5e-324"), (1e-7, "1e-07"), (.greatestFiniteMagnitude, "1.7976931348623157e+308"),
+      (.leastNonzeroMagnitude, "5e-324"), (1e-7, "1e-07"),
+      (.greatestFiniteMagnitude, "1.7976931348623157e+308"),
       (.infinity, "+Inf"), (-.infinity, "-Inf"), (.nan, "NaN"), (-.nan, "NaN"),
     ] as [(Double, String)])
   func doubles(_ value: Double, _ text: String) {

@@ -47,7 +47,8 @@ struct LabTests {
     }
   }
 
-  @Test("a post-copy whose stream breaks is paused, not over, until it is recovered", arguments: Break.allCases)
+  @Test(
+    "a post-copy whose stream breaks is paused, not over, until it is recovered", arguments: Break.allCases)
   func paused(how: Break) async throws {
     try await withPostcopy { pair, watcher, running in
       try await watcher.until("post-copy") { $0.views.last { $0.phase == .postcopy } }
@@ -56,7 +57,9 @@ struct LabTests {
       case .isSevered: try #require(await pair.relay).sever()
       }
       try await pair.waitForStatus("postcopy-paused")
-      let paused = try await watcher.until("postcopy_paused") { $0.views.last { $0.phase == .postcopyPaused } }
+      let paused = try await watcher.until("postcopy_paused") {
+        $0.views.last { $0.phase == .postcopyPaused }
+      }
       #expect(paused.completionDeadline == nil && paused.progressDeadline == nil)
       #expect(!paused.isOver)
       // It stays until somebody does something.
@@ -79,12 +82,15 @@ struct LabTests {
       #expect(view.sample.memory?.transferred.count == QEMUStatement(answer).transferred)
       let record = watcher.record
       #expect(
-        record.essentials(of: view.identity.id) == [.precopy, .postcopy, .postcopyPaused, .postcopy, .succeeded])
+        record.essentials(of: view.identity.id) == [
+          .precopy, .postcopy, .postcopyPaused, .postcopy, .succeeded,
+        ])
       #expect(record.counts == Counts(started: 1, succeeded: 1))
     }
   }
 
-  @Test("a source that dies in post-copy breaks it: postcopy_broken, inferred; the guest is what the target says")
+  @Test(
+    "a source that dies in post-copy breaks it: postcopy_broken, inferred; the guest is what the target says")
   func sourceKilled() async throws {
     try await withPostcopy { pair, watcher, running in
       try await watcher.until("the guest on the target") { record in

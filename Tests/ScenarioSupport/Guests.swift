@@ -12,7 +12,8 @@ extension GuestSpec {
     GuestSpec(
       name: name, uuid: uuid, memoryMebibytes: memory,
       software: DirtierGuest(
-        rate: DirtyRate(atLeastMebibytesPerSecond: rate), workingSet: WorkingSet(atLeastMebibytes: workingSet)))
+        rate: DirtyRate(atLeastMebibytesPerSecond: rate), workingSet: WorkingSet(atLeastMebibytes: workingSet)
+      ))
   }
 }
 

@@ -16,7 +16,8 @@ extension Watcher.Record {
 
   /// The ids of all migrations that were ever seen, in the order in which they were.
   var ids: [MigrationID] {
-    views.reduce(into: []) { ids, view in if !ids.contains(view.identity.id) { ids.append(view.identity.id) } }
+    views.reduce(into: []) { ids, view in if !ids.contains(view.identity.id) { ids.append(view.identity.id) }
+    }
   }
 
   /// The ended migration that ended last.

@@ -39,7 +39,8 @@ final class Watcher: Sendable {
     let now = clock.now()
     self.clock = clock
     backend = QEMUBackend(
-      configuration: configuration, clock: clock, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      configuration: configuration, clock: clock, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    )
     var tracker = MigrationTracker(settings: settings, startedAt: now)
     tracker.register(backend.descriptor)
     let snapshot = tracker.snapshot()

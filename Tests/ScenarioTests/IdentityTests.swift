@@ -25,9 +25,12 @@ extension Scenarios {
             #expect(Set(both.map(\.identity.id)).count == 2)
             #expect(Set(both.map(\.identity.domain)).count == 2)
             #expect(both.map(\.identity.vm.name) == ["guest-a.qmp", "guest-a.qmp"])
-            #expect(both.allSatisfy { view in
-              view.identity.id.description.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
-            })
+            #expect(
+              both.allSatisfy { view in
+                view.identity.id.description.allSatisfy {
+                  $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-")
+                }
+              })
             for pair in [one, two] {
               try await pair.hurry()
               try await pair.waitForStatus("completed")

@@ -11,7 +11,9 @@ struct Scenarios {}
 /// Waits until the copy is under way: until the monitor has seen some of it that QEMU itself had spoken of before.
 @discardableResult
 func untilCopying(_ watcher: Watcher, _ pair: GuestPair) async throws -> MigrationView {
-  let answer = try await pair.waitForMigration("the first bytes") { ($0["ram"]?["transferred"]?.int ?? 0) > 0 }
+  let answer = try await pair.waitForMigration("the first bytes") {
+    ($0["ram"]?["transferred"]?.int ?? 0) > 0
+  }
   let sent = Bytes(QEMUStatement(answer).transferred ?? 0)
   return try await watcher.until("precopy with at least \(sent.count) bytes sent") { record in
     record.views.last { !$0.isOver && $0.phase == .precopy && ($0.sample.transferred ?? 0) >= sent }

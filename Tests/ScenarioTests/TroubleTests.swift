@@ -51,7 +51,9 @@ extension Scenarios {
         settings.verdict.stalledAfter = .seconds(3)
         try await Watcher.with(await .watching(pair), settings: settings) { watcher in
           try await pair.migrate(MigrationOptions(bandwidth: 8 << 20, downtimeLimit: .milliseconds(50)))
-          let running = try await watcher.until("a dirty rate") { $0.views.last { $0.sample.dirtyRate != nil } }
+          let running = try await watcher.until("a dirty rate") {
+            $0.views.last { $0.sample.dirtyRate != nil }
+          }
           let relay = try #require(await pair.relay)
           relay.cut()
           let cut = watcher.clock.now()
@@ -146,7 +148,8 @@ extension Scenarios {
             let samples = record.trail(of: fineID).map(\.sampledAt)
             let gaps = zip(samples, samples.dropFirst()).map { $1 - $0 }
             #expect(try #require(gaps.max()) < .seconds(2))
-            #expect(record.trail(of: fineID).allSatisfy { $0.verdict.evidence != .sampleTooOld(limit: .zero) })
+            #expect(
+              record.trail(of: fineID).allSatisfy { $0.verdict.evidence != .sampleTooOld(limit: .zero) })
 
             for (pair, id) in [(hung, hungID), (fine, fineID)] {
               try await pair.hurry()
@@ -181,7 +184,9 @@ extension Scenarios {
           try await pair.cancel()
           let view = try await untilOver(watcher)
           #expect(view.guest == .source)
-          let phases = watcher.record.phases(of: view.identity.id).filter { $0 != .preparing && $0 != .aborting }
+          let phases = watcher.record.phases(of: view.identity.id).filter {
+            $0 != .preparing && $0 != .aborting
+          }
           #expect(phases == [.precopy, .guestSuspended, .precopy, .aborted])
         }
       }

@@ -10,7 +10,9 @@ extension Scenarios {
   struct Unseen {
     enum End: CaseIterable { case succeeds, fails, isCancelled }
 
-    @Test("a migration that began and ended between two looks counts once, with its outcome", arguments: End.allCases)
+    @Test(
+      "a migration that began and ended between two looks counts once, with its outcome",
+      arguments: End.allCases)
     func unseen(end: End) async throws {
       try await GuestPair.with(.dirtying(1)) { pair in
         try await pair.warmUp()

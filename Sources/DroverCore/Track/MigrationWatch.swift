@@ -110,7 +110,9 @@ struct MigrationWatch: Sendable {
 
   /// Takes the source's own word, after the end, that its guest was started or stopped behind the migration.
   mutating func relocate(_ move: GuestMove, in view: inout MigrationView, at now: Moment) {
-    guard view.isOver, move.backend == view.identity.vm.backend, move.isOnSource != guestOnSource else { return }
+    guard view.isOver, move.backend == view.identity.vm.backend, move.isOnSource != guestOnSource else {
+      return
+    }
     guestOnSource = move.isOnSource
     // What was settled is so no longer.
     view.guest = .unknown

@@ -29,7 +29,8 @@ extension Verdict {
   /// Stillness is measured up to the sample that shows it, never up to now: a source that does not answer says nothing
   /// about its bytes.
   static func judge(
-    _ view: MigrationView, passes: PassWatch, disks: DiskWatch, samplingInterval: Duration, settings: VerdictSettings,
+    _ view: MigrationView, passes: PassWatch, disks: DiskWatch, samplingInterval: Duration,
+    settings: VerdictSettings,
     at now: Moment
   ) -> Verdict {
     guard view.phase == .precopy, let clocks = view.progress else { return Verdict() }

@@ -42,7 +42,9 @@ public enum PrometheusDuration {
   /// 800 s stay `800s`: that is how people know them.
   public static func format(_ duration: Duration) -> String {
     let milliseconds = max(0, duration.milliseconds)
-    guard milliseconds > 0, let unit = units.first(where: { milliseconds % $0.milliseconds == 0 }) else { return "0s" }
+    guard milliseconds > 0, let unit = units.first(where: { milliseconds % $0.milliseconds == 0 }) else {
+      return "0s"
+    }
     return "\(milliseconds / unit.milliseconds)\(unit.name)"
   }
 

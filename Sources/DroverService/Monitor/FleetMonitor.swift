@@ -81,7 +81,8 @@ public final class FleetMonitor: Sendable {
             view, ["verdict": "\(view.verdict.kind.rawValue)", "from": "\(from.rawValue)"]))
       case .interrupted(let view, let length):
         log.warning(
-          "bytes had stopped and move again", metadata: Self.metadata(view, ["seconds": "\(length.inSeconds)"]))
+          "bytes had stopped and move again",
+          metadata: Self.metadata(view, ["seconds": "\(length.inSeconds)"]))
       case .ended(let view):
         log.log(
           level: view.phase == .failed ? .warning : .info, "migration ended",
