@@ -39,8 +39,8 @@ enum SourceStatus: Equatable {
       case "postcopy-paused", "postcopy-recover-setup": .running(.postcopyPaused)
       case "postcopy-active", "postcopy-recover", "postcopy-device": .running(.postcopy)
       case "pre-switchover", "device": .running(.switchover)
-      case "active", "colo": .running(SourceStatus.copying(runState))
-      case "cancelling", "failing": .running(.aborting)
+      case "active", "colo": .running(SourceStatus.copying(runState) ?? .precopy)
+      case "cancelling", "failing": .running(SourceStatus.copying(runState) ?? .aborting)
       case "setup", "wait-unplug": .running(.preparing)
       default: .unknown(status)
       }
@@ -48,17 +48,18 @@ enum SourceStatus: Equatable {
 
   var isEnd: Bool { if case .ended = self { true } else { false } }
 
-  private static func copying(_ runState: String?) -> Phase {
+  /// The phase that the run state makes of a copy; nil while the guest runs.
+  private static func copying(_ runState: String?) -> Phase? {
     switch runState {
     case "finish-migrate", "postmigrate": .switchover
     case "paused", "suspended", "prelaunch", "io-error", "watchdog", "debug", "save-vm": .guestSuspended
-    default: .precopy
+    default: nil
     }
   }
 }
 
 /// Whether a QEMU in this run state runs its guest or holds it paused; nil where the state says nothing.
-func sourceHoldsGuest(_ runState: String?) -> Bool? {
+func holdsGuest(_ runState: String?) -> Bool? {
   switch runState {
   case nil: nil
   case "postmigrate", "shutdown", "guest-panicked", "internal-error", "inmigrate": false

@@ -24,18 +24,31 @@ struct MigrationWatch: Sendable {
     case log(Logger.Level, String)
   }
 
-  private struct Job: Sendable {
-    var last: MigrationObservation
-    /// Moment of the answer less its `total-time`: stays the same for one job.
-    var origin: Moment?
+  /// What tells one end from another: nothing that may change while a job is long over.
+  private struct EndMark: Equatable, Sendable {
+    var status: String?
     var totalTime: Duration?
+    var sent: [UInt64?]
+    var errorText: String?
+
+    init(_ answer: MigrateAnswer) {
+      status = answer.status
+      totalTime = answer.totalTime
+      sent = [answer.memory?.transferred, answer.disk?.transferred]
+      errorText = answer.errorText
+    }
   }
 
-  @Apart private var job: Job?
+  /// How long an end may remain half told before it is taken as it is.
+  private static let longestSettling = Duration.seconds(2)
+
+  @Apart private var job: FollowedJob?
   /// The last migration, while QEMU still shows it: its guest may be started again.
   @Apart private var ended: MigrationObservation?
   /// The last answer that spoke of no running job; nil before the first.
-  @Apart private var rest: MigrateAnswer?
+  @Apart private var rest: EndMark?
+  /// Since when an end has been half told.
+  private var unsettledAt: Moment?
   private var inbound: InboundState?
   private var news = News()
   private var unknownStatus: String?
@@ -61,8 +74,16 @@ struct MigrationWatch: Sendable {
   var phase: Phase? { job?.last.phase }
   /// Whether something moves, in or out.
   var isBusy: Bool { job != nil || inbound?.isActive == true }
+  /// Whether QEMU shows an end that is not complete yet, so that it is to be asked again at once.
+  private(set) var isSettling = false
   /// Whether the guest is in this QEMU: not before it has arrived, nor after it has left.
-  var hasGuest: Bool { runState != "inmigrate" && runState != "postmigrate" }
+  var hasGuest: Bool {
+    switch runState {
+    case "inmigrate", "postmigrate": false
+    case "finish-migrate": (job?.last ?? ended)?.guestOnSource ?? true
+    default: phase?.isPostcopy != true
+    }
+  }
   /// Bandwidth and downtime limits as asked last; set by the owner.
   @Apart var parameters: ParametersAnswer?
   /// Capacity of the disks that are copied; set by the owner.
@@ -103,22 +124,24 @@ struct MigrationWatch: Sendable {
   mutating func take(_ look: QMPLook, of subject: QMPSubject, after heard: Announcement) -> [Note] {
     var notes: [Note] = []
     runState = look.runState ?? runState
-    if let status = look.answer.status, status != unknownStatus,
+    if let status = look.answer.status, String(status.prefix(64)) != unknownStatus,
       case .unknown = SourceStatus(status, runState: nil)
     {
       notes.append(.log(.warning, "QEMU tells a migration status unknown to Drover: \(status.prefix(64))"))
-      unknownStatus = status
+      unknownStatus = String(status.prefix(64))
     }
+    let role = MigrationRole(look.answer, runState: look.runState, followsJob: job != nil)
+    settle(look, role)
     if job != nil, heard.began != nil { endUnseen(look, final: heard.final, into: &notes) }
-    switch MigrationRole(look.answer, runState: look.runState, followsJob: job != nil) {
+    switch role {
     case .destination:
       endReplaced(look, into: &notes)
       arrive(look, subject, into: &notes)
-      rest = look.answer
+      rest = EndMark(look.answer)
     case .none:
       endReplaced(look, into: &notes)
       leave(subject, runState: look.runState, into: &notes)
-      rest = look.answer
+      rest = EndMark(look.answer)
     case .source:
       leave(subject, runState: look.runState, into: &notes)
       follow(look, subject, heard, into: &notes)
@@ -130,7 +153,8 @@ struct MigrationWatch: Sendable {
   mutating func processGone(_ subject: QMPSubject, at now: Moment) -> [Note] {
     var notes: [Note] = []
     if let job { notes.append(.tell(.migration(Self.lost(job, news, at: now)))) }
-    if inbound != nil {
+    // Where the guest has left, or was leaving, its end here says nothing of where it runs.
+    if let inbound, inbound.isActive || job == nil && hasGuest {
       tellInbound(InboundState(isActive: false, guestRuns: false), subject, into: &notes)
     }
     self = MigrationWatch()
@@ -142,26 +166,47 @@ struct MigrationWatch: Sendable {
   private mutating func follow(
     _ look: QMPLook, _ subject: QMPSubject, _ heard: Announcement, into notes: inout [Note]
   ) {
-    if let job, !isSame(job, look) { endUnseen(look, final: nil, into: &notes) }
+    if let job, !job.isContinued(by: look.answer) { endUnseen(look, final: nil, into: &notes) }
     switch SourceStatus(look.answer.status ?? "", runState: look.runState) {
     case .running(let phase):
       proceed(look, subject, phase, heard, into: &notes)
     case .unknown:
       proceed(look, subject, job?.last.phase ?? .precopy, heard, into: &notes)
+    case .ended(.succeeded) where isSettling:
+      if let phase = job?.last.phase {
+        proceed(look, subject, phase.isPostcopy ? phase : .switchover, heard, into: &notes)
+      } else {
+        news.began = news.began ?? heard.began
+      }
     case .ended(let outcome):
       finish(look, subject, outcome, heard, into: &notes)
     }
+  }
+
+  /// QEMU shows an end before the run state has followed, and before 9.0 `completed` before its times are there.
+  private mutating func settle(_ look: QMPLook, _ role: MigrationRole) {
+    let isWhole =
+      switch (role, SourceStatus(look.answer.status ?? "", runState: nil)) {
+      case (.source, .ended(let outcome)):
+        look.runState != "finish-migrate" && (outcome != .succeeded || tellsTimes(look.answer))
+      default: true
+      }
+    unsettledAt = isWhole ? nil : unsettledAt ?? look.takenAt
+    isSettling = unsettledAt.map { look.takenAt - $0 < Self.longestSettling } ?? false
+  }
+
+  private func tellsTimes(_ answer: MigrateAnswer) -> Bool {
+    guard let total = answer.totalTime, total > .zero else { return false }
+    return total >= job?.totalTime ?? .zero
   }
 
   private mutating func proceed(
     _ look: QMPLook, _ subject: QMPSubject, _ phase: Phase, _ heard: Announcement, into notes: inout [Note]
   ) {
     var job = self.job ?? begin(look, subject, at: heard.began)
-    let total = look.answer.totalTime
-    if job.origin == nil { job.origin = total.map { look.takenAt - $0 } }
-    job.totalTime = total ?? job.totalTime
+    job.note(look)
     update(&job.last, look, subject, phase)
-    job.last.guestOnSource = phase.isPostcopy ? false : sourceHoldsGuest(look.runState)
+    job.last.guestOnSource = phase.isPostcopy ? false : holdsGuest(look.runState)
     job.last.guestOnTarget = phase == .postcopy ? true : nil
     notes.append(.tell(.migration(job.last)))
     self.job = job
@@ -172,28 +217,33 @@ struct MigrationWatch: Sendable {
     _ look: QMPLook, _ subject: QMPSubject, _ outcome: Outcome, _ heard: Announcement,
     into notes: inout [Note]
   ) {
+    let mark = EndMark(look.answer)
     defer {
-      rest = look.answer
+      rest = mark
       job = nil
       parameters = nil
       disks = nil
     }
     // Nobody knows when the first final answer came to be: counting it would count it again after each restart.
-    let isNews = rest != nil && rest != look.answer || heard.began != nil
+    let isNews = heard.began != nil || rest.map { $0 != mark && !isCompleted($0, by: mark, look) } ?? false
     guard job != nil || isNews else {
+      if let rest, rest != mark, let text = mark.errorText {
+        notes.append(.log(.info, "the migration that failed: \(text)"))
+      }
       retell(look, into: &notes)
       return
     }
     var last = (job ?? begin(look, subject, at: heard.began)).last
     let phaseBefore = last.phase
     update(&last, look, subject, outcome.phase)
-    last.guestOnSource = Self.holdsGuest(look.runState, after: outcome, of: phaseBefore)
+    last.guestOnSource = Self.keepsGuest(look.runState, after: outcome, of: phaseBefore)
     last.guestOnTarget = outcome == .succeeded ? true : nil
     var ending = Ending(outcome: outcome, certainty: .reported, endedAt: look.takenAt)
     ending.text = look.answer.errorText ?? ""
     switch outcome {
     case .succeeded:
-      ending.duration = look.answer.totalTime
+      inbound = nil
+      ending.duration = tellsTimes(look.answer) ? look.answer.totalTime : nil
       if let duration = ending.duration, let origin = job?.origin, let sampled = job?.last.takenAt {
         ending.endedAt = min(look.takenAt, max(sampled, origin + duration))
       }
@@ -209,10 +259,24 @@ struct MigrationWatch: Sendable {
     ended = last
   }
 
+  /// Whether this is the end that was told before, with what was missing: its times, or a moment later its error.
+  private func isCompleted(_ before: EndMark, by mark: EndMark, _ look: QMPLook) -> Bool {
+    // Only a source tells what was sent.
+    let isHalfTold =
+      before.status == "completed" && before.sent[0] != nil && before.totalTime ?? .zero == .zero
+    if isHalfTold, mark.status == "completed" { return true }
+    var completed = before
+    completed.errorText = mark.errorText
+    guard before.errorText == nil, completed == mark, let end = ended?.ending, end.outcome == .failed else {
+      return false
+    }
+    return look.takenAt - end.endedAt < .seconds(3)
+  }
+
   /// A guest that is started, or stopped, behind a migration that is over runs twice, or nowhere.
   private mutating func retell(_ look: QMPLook, into notes: inout [Note]) {
     guard var ended, let outcome = ended.phase.outcome,
-      let onSource = Self.holdsGuest(look.runState, after: outcome, of: ended.phase),
+      let onSource = Self.keepsGuest(look.runState, after: outcome, of: ended.phase),
       onSource != ended.guestOnSource
     else { return }
     ended.guestOnSource = onSource
@@ -222,19 +286,17 @@ struct MigrationWatch: Sendable {
   }
 
   /// QEMU shows the end before the run state has followed: `finish-migrate` then is what it was, not what it is.
-  private static func holdsGuest(_ runState: String?, after outcome: Outcome, of phase: Phase) -> Bool? {
-    guard let runState else { return nil }
-    if outcome == .succeeded { return runState == "running" }
-    if phase.isPostcopy && runState == "finish-migrate" { return false }
-    return sourceHoldsGuest(runState)
+  private static func keepsGuest(_ runState: String?, after outcome: Outcome, of phase: Phase) -> Bool? {
+    if runState == "finish-migrate", outcome == .succeeded || phase.isPostcopy { return false }
+    return holdsGuest(runState)
   }
 
-  private func begin(_ look: QMPLook, _ subject: QMPSubject, at announced: Moment?) -> Job {
+  private func begin(_ look: QMPLook, _ subject: QMPSubject, at announced: Moment?) -> FollowedJob {
     let start = look.answer.totalTime.map { look.takenAt - $0 } ?? announced ?? look.takenAt
     let id = MigrationID(
       domain: subject.domain, startedUnixMilliseconds: look.epoch.unixMilliseconds(start))
-    return Job(
-      last: MigrationObservation(
+    return FollowedJob(
+      MigrationObservation(
         id: id, vm: subject.vm, domain: subject.domain, takenAt: look.takenAt, startedAt: start,
         phase: .preparing))
   }
@@ -254,17 +316,6 @@ struct MigrationWatch: Sendable {
     }
   }
 
-  /// One job's `total-time` neither falls back nor falls behind the clock.
-  private func isSame(_ job: Job, _ look: QMPLook) -> Bool {
-    guard let total = look.answer.totalTime else {
-      return look.answer.status != "setup" || job.last.phase == .preparing
-    }
-    if let before = job.totalTime, total < before { return false }
-    // The time of a job that is over stands still.
-    guard look.answer.status != "completed", let origin = job.origin else { return true }
-    return look.takenAt - total <= origin + .seconds(2)
-  }
-
   // MARK: - Ends that nobody reported
 
   /// Another job has begun: how the one before ended was not seen.
@@ -272,7 +323,7 @@ struct MigrationWatch: Sendable {
     guard let job else { return }
     var last = job.last
     last.takenAt = look.takenAt
-    last.guestOnSource = sourceHoldsGuest(look.runState)
+    last.guestOnSource = holdsGuest(look.runState)
     last.guestOnTarget = nil
     var ending = Ending(
       outcome: .failed, cause: .unknown, certainty: .inferred,
@@ -295,7 +346,7 @@ struct MigrationWatch: Sendable {
     ended = nil
   }
 
-  private static func lost(_ job: Job, _ news: News, at now: Moment) -> MigrationObservation {
+  private static func lost(_ job: FollowedJob, _ news: News, at now: Moment) -> MigrationObservation {
     var last = job.last
     let before = last.phase
     last.takenAt = now
@@ -341,14 +392,14 @@ struct MigrationWatch: Sendable {
       default: false
       }
     tellInbound(
-      InboundState(isActive: isActive, guestRuns: look.runState.map { $0 == "running" }), subject,
+      InboundState(isActive: isActive, guestRuns: holdsGuest(look.runState)), subject,
       into: &notes)
   }
 
   private mutating func leave(_ subject: QMPSubject, runState: String?, into notes: inout [Note]) {
     guard let inbound, inbound.isActive else { return }
     tellInbound(
-      InboundState(isActive: false, guestRuns: runState.map { $0 == "running" }), subject, into: &notes)
+      InboundState(isActive: false, guestRuns: holdsGuest(runState)), subject, into: &notes)
   }
 
   private mutating func tellInbound(

@@ -395,7 +395,7 @@ struct QMPSession: Sendable {
     if watch.hasGuest { tellVM(&out) }
     add(notes, &out)
     if !watch.hasGuest { takeVMAway(&out) }
-    if watch.isBusy { idle = nil }
+    if watch.isBusy || watch.isSettling { idle = nil }
     // A manager may quit the source right after: what is asked seldom is not seen.
     switchoverAt = watch.phase == .switchover ? switchoverAt ?? now : nil
     // The run state may follow the end a moment later.
@@ -410,7 +410,7 @@ struct QMPSession: Sendable {
     health.answered(at: now)
     out.append(.polled(now - pollBegan))
     let interval: Duration =
-      pollWanted || switchoverAt.map({ now - $0 < .seconds(2) }) == true
+      pollWanted || watch.isSettling || switchoverAt.map({ now - $0 < .seconds(2) }) == true
       ? settings.eventInterval : watch.isBusy ? settings.activeInterval : settings.idleInterval
     nextDeadline = max(now, pollBegan + interval)
   }

@@ -106,4 +106,34 @@ import Testing
     driver.advance(5_000)
     #expect(driver.migrations.map(\.phase) == [.failed])
   }
+
+  @Test("a guest that was migrated while it was paused is at the target")
+  func paused() {
+    var driver = SessionDriver.connected(migrate: Trace.arriving, runState: "inmigrate")
+    driver.migrate(Trace.arrived, "paused")
+    driver.advance(2_000)
+    #expect(driver.inbound.map(\.guestRuns) == [false, true])
+  }
+
+  @Test("a guest that arrived is told to be gone with its QEMU, until it has left or is leaving")
+  func goneLater() {
+    func told(_ outgoing: [(String, String)]) -> [Bool?] {
+      var driver = SessionDriver.connected(migrate: Trace.arriving, runState: "inmigrate")
+      driver.migrate(Trace.arrived, "running")
+      driver.event("RESUME")
+      driver.advance(5_000)
+      for (answer, runState) in outgoing {
+        driver.migrate(answer, runState)
+        driver.advance(2_000)
+      }
+      driver.connecting = .missing
+      driver.feed(.closed(.ended))
+      driver.advance(50)
+      return driver.inbound.map(\.guestRuns)
+    }
+    #expect(told([]) == [false, true, false])
+    #expect(told([(Trace.firstPass, "running"), (Trace.cancelled, "running")]) == [false, true, false])
+    #expect(told([(Trace.firstPass, "running"), (Trace.multifd, "postmigrate")]) == [false, true])
+    #expect(told([(Trace.firstPass, "running")]) == [false, true])
+  }
 }

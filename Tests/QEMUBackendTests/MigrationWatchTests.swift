@@ -17,7 +17,8 @@ import Testing
       ("postcopy-device", "finish-migrate", .postcopy), ("postcopy-recover", "finish-migrate", .postcopy),
       ("postcopy-recover-setup", "finish-migrate", .postcopyPaused),
       ("postcopy-paused", "finish-migrate", .postcopyPaused), ("cancelling", "running", .aborting),
-      ("cancelling", "paused", .aborting), ("failing", "running", .aborting),
+      ("cancelling", "paused", .guestSuspended), ("cancelling", "finish-migrate", .switchover),
+      ("failing", "running", .aborting),
       ("completed", "postmigrate", .succeeded), ("failed", "running", .failed),
       ("cancelled", "running", .aborted),
     ])
@@ -349,8 +350,20 @@ import Testing
     driver.migrate(Trace.completed, "running")
     driver.event("RESUME")
     driver.advance(100)
-    #expect(driver.migrations.last?.guestOnSource == true)
-    #expect(driver.migrations.last?.phase == .succeeded)
-    #expect(Set(driver.migrations.map(\.id)).count == 1)
+    let told = driver.migrations.count
+    #expect(driver.moves.map(\.isOnSource) == [true])
+    #expect(driver.moves.first?.id == driver.migrations.last?.id)
+    // Paused, it is still there: that is no move.
+    driver.migrate(Trace.completed, "paused")
+    for _ in 1...3 {
+      driver.event("STOP")
+      driver.advance(100)
+    }
+    #expect(driver.moves.count == 1)
+    driver.migrate(Trace.completed, "postmigrate")
+    driver.event("STOP")
+    driver.advance(100)
+    #expect(driver.moves.map(\.isOnSource) == [true, false])
+    #expect(driver.migrations.count == told)
   }
 }

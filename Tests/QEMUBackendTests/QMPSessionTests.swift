@@ -136,13 +136,15 @@ import Testing
 
   @Test("deep nesting and long numbers are read without harm")
   func hostile() {
-    for line in [
-      String(repeating: "[", count: 100_000), #"{"a":"# + String(repeating: #"{"a":"#, count: 10_000),
-      #"{"return": "# + String(repeating: "9", count: 50_000) + "}",
+    for (line, errors) in [
+      (String(repeating: "[", count: 100_000), [QMPErrorKind.protocol]),
+      (#"{"a":"# + String(repeating: #"{"a":"#, count: 10_000), [.protocol]),
+      // An answer to nobody, whose content is not looked at.
+      (#"{"return": "# + String(repeating: "9", count: 50_000) + "}", []),
     ] {
       var driver = SessionDriver.connected()
       driver.feed(.line(Array(line.utf8)))
-      #expect(driver.session.health.wasTried)
+      #expect(driver.failures == errors)
     }
   }
 
@@ -165,7 +167,7 @@ import Testing
     driver.advance(50)
     driver.event("BALLOON_CHANGE")
     driver.advance(100)
-    #expect(driver.commands.filter { $0 == "query-migrate" }.count <= 1)
+    #expect(driver.commands.filter { $0 == "query-migrate" }.isEmpty)
   }
 
   @Test("the switchover is watched closely for two seconds, then as before")

@@ -132,6 +132,9 @@ struct SessionDriver {
   var inbound: [InboundObservation] {
     messages.compactMap { if case .inbound(let one) = $0 { one } else { nil } }
   }
+  var moves: [GuestMove] {
+    messages.compactMap { if case .guestMoved(let one) = $0 { one } else { nil } }
+  }
   var vms: [VMObservation] { messages.compactMap { if case .vm(let one) = $0 { one } else { nil } } }
   var gone: [VMKey] { messages.compactMap { if case .vmGone(let one) = $0 { one } else { nil } } }
 }
