@@ -56,7 +56,7 @@ public struct DemoSchedule: Hashable, Sendable {
   /// When the wire is cut, after the start of the migration.
   public var cutAfter = Duration.seconds(3)
   /// How long the wire stays cut.
-  public var cutFor = Duration.seconds(15)
+  public var cutFor = Duration.seconds(18)
   /// Before a pair that failed is started anew.
   public var restartAfter = Duration.seconds(1)
 
@@ -212,11 +212,11 @@ private struct DemoPart: Sendable {
       name: "web-1", uuid: "6f1c2a52-0c3d-4a7e-9d5b-1d2f6b0a7e01", course: .converges,
       memoryMebibytes: 256, workingSet: 64, rate: DirtyRate(atLeastMebibytesPerSecond: 1.5),
       bandwidth: 8 << 20),
-    // Each pass takes four seconds, in which the guest dirties all of its working set again.
+    // Each pass takes three seconds, in which the guest dirties all of its working set again.
     DemoPart(
       name: "db-1", uuid: "6f1c2a52-0c3d-4a7e-9d5b-1d2f6b0a7e02", course: .cannotConverge,
-      memoryMebibytes: 256, workingSet: 64, rate: DirtyRate(atLeastMebibytesPerSecond: 25),
-      bandwidth: 16 << 20),
+      memoryMebibytes: 256, workingSet: 32, rate: DirtyRate(atLeastMebibytesPerSecond: 25),
+      bandwidth: 11 << 20),
     // Eight seconds of copying, with the cut in the midst of it.
     DemoPart(
       name: "cache-1", uuid: "6f1c2a52-0c3d-4a7e-9d5b-1d2f6b0a7e03", course: .stalls,
