@@ -49,17 +49,21 @@ let package = Package(
       name: "Exposition", dependencies: ["DroverCore", "KeptBytes", "CZlib"],
       swiftSettings: librarySettings),
 
+    // Threads and the addresses of Unix sockets.
+    .target(name: "Posix", dependencies: ["CLinux"], swiftSettings: librarySettings),
+
     // One room for each dependency on the outside world.
-    .target(name: "CurlClient", dependencies: ["CCurl"], swiftSettings: librarySettings),
+    .target(name: "CurlClient", dependencies: ["CCurl", "Posix"], swiftSettings: librarySettings),
     .target(
-      name: "MicroHTTP", dependencies: ["CMicroHTTP", "CLinux", "KeptBytes"], swiftSettings: librarySettings),
+      name: "MicroHTTP", dependencies: ["CMicroHTTP", "CLinux", "KeptBytes", "Posix"],
+      swiftSettings: librarySettings),
     .target(
       name: "QEMUBackend",
-      dependencies: ["DroverCore", "CLinux", .product(name: "Logging", package: "swift-log")],
+      dependencies: ["DroverCore", "CLinux", "Posix", .product(name: "Logging", package: "swift-log")],
       swiftSettings: librarySettings),
     // Real QEMU guests that migrate on this machine: the demo's and the tests'.
     .target(
-      name: "QEMURig", dependencies: ["CLinux"], exclude: ["Guest"], swiftSettings: librarySettings),
+      name: "QEMURig", dependencies: ["CLinux", "Posix"], exclude: ["Guest"], swiftSettings: librarySettings),
 
     .target(
       name: "DroverService",
@@ -83,6 +87,7 @@ let package = Package(
     .testTarget(
       name: "ExpositionTests", dependencies: ["DroverCore", "Exposition", "KeptBytes", "CZlib"],
       resources: [.copy("Fixtures")], swiftSettings: settings),
+    .testTarget(name: "PosixTests", dependencies: ["Posix"], swiftSettings: settings),
     .testTarget(name: "MicroHTTPTests", dependencies: ["KeptBytes", "MicroHTTP"], swiftSettings: settings),
     .testTarget(
       name: "CurlClientTests", dependencies: ["CurlClient", "MicroHTTP"], swiftSettings: settings),

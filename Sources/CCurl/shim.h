@@ -1,10 +1,7 @@
 #pragma once
 #include <curl/curl.h>
-#include <sys/prctl.h>
 
 // Variadic functions, which Swift cannot call.
-
-static inline int drover_curl_name_thread(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0); }
 
 static inline CURLcode drover_curl_set_long(CURL *easy, CURLoption option, long value) {
   return curl_easy_setopt(easy, option, value);

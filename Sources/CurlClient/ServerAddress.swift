@@ -1,3 +1,5 @@
+internal import Posix
+
 /// Where a server listens: a Unix socket, or a host and port under `http` or `https`.
 ///
 /// Written `unix:///run/drover/control.sock`, `http://localhost:10950` or
@@ -9,9 +11,6 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
   }
 
   private let place: Place
-
-  /// The longest socket path Linux accepts, in bytes (`sun_path` without its NUL).
-  static let longestSocketPath = 107
 
   /// Reads an address; the error names the text, what is wrong and how to write it.
   public init(parsing text: String) throws(CurlError) {
@@ -35,9 +34,9 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
       guard rest.utf8.count > 1, !rest.hasSuffix("/") else {
         throw refused("no socket: write its whole path, unix:///run/drover/control.sock")
       }
-      guard rest.utf8.count <= Self.longestSocketPath else {
+      guard rest.utf8.count <= UnixAddress.longestPath else {
         throw refused(
-          "the path has \(rest.utf8.count) bytes and Linux takes \(Self.longestSocketPath): use a shorter one"
+          "the path has \(rest.utf8.count) bytes and Linux takes \(UnixAddress.longestPath): use a shorter one"
         )
       }
       place = .unix(path: String(rest))

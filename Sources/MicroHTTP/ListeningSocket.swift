@@ -62,7 +62,7 @@ enum TCPBinding {
     // A name that means both families is taken as IPv4, which every client of this host can reach.
     let info = candidates.first { $0.pointee.ai_family == AF_INET } ?? list
     guard let address = info.pointee.ai_addr else { throw .system("getaddrinfo", EINVAL, name) }
-    return try bind(address, info.pointee.ai_addrlen, dualStack: false, name)
+    return try bind(info.pointee.ai_family, address, info.pointee.ai_addrlen, dualStack: false, name)
   }
 
   static func port(of descriptor: Int32) -> UInt16? {
@@ -85,22 +85,21 @@ enum TCPBinding {
       address.sin6_family = sa_family_t(AF_INET6)
       address.sin6_port = port.bigEndian
       return try withSockaddr(&address) { address, length throws(HTTPServerError) in
-        try bind(address, length, dualStack: true, name)
+        try bind(AF_INET6, address, length, dualStack: true, name)
       }
     } catch  where error.code == .addressUnavailable {
       var address = sockaddr_in()
       address.sin_family = sa_family_t(AF_INET)
       address.sin_port = port.bigEndian
       return try withSockaddr(&address) { address, length throws(HTTPServerError) in
-        try bind(address, length, dualStack: false, name)
+        try bind(AF_INET, address, length, dualStack: false, name)
       }
     }
   }
 
   private static func bind(
-    _ address: UnsafePointer<sockaddr>, _ length: socklen_t, dualStack: Bool, _ name: String
+    _ family: Int32, _ address: UnsafePointer<sockaddr>, _ length: socklen_t, dualStack: Bool, _ name: String
   ) throws(HTTPServerError) -> Int32 {
-    let family = Int32(address.pointee.sa_family)
     let descriptor = try openSocket(family, name)
     var on: Int32 = 1
     var v6Only: Int32 = dualStack ? 0 : 1

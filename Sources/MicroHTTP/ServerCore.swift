@@ -1,5 +1,6 @@
 internal import CMicroHTTP
 internal import Glibc
+internal import Posix
 internal import Synchronization
 
 /// What the listeners of one server share: router, limits and the state of all connections.
@@ -88,7 +89,7 @@ final class ServerCore: Sendable {
     let daemons = try start(sockets)
     try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-        let isStarted = DetachedThread.start {
+        let isStarted = startThread("drover-http") {
           self.supervise()
           self.stop(daemons)
           continuation.resume()

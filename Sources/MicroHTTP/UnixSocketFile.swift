@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Posix
 
 /// The file of a listening Unix socket.
 struct UnixSocketFile: Sendable {
@@ -10,10 +11,10 @@ struct UnixSocketFile: Sendable {
   ///
   /// Everybody may connect (mode 0666): who may do what is told by the peer's credentials.
   static func open(_ path: String, name: String) throws(HTTPServerError) -> (Int32, UnixSocketFile) {
-    var address = try address(path, name)
-    try removeStale(path, &address, name)
+    let address = try address(path, name)
+    try removeStale(path, address, name)
     let descriptor = try openSocket(AF_UNIX, name)
-    let bound = withSockaddr(&address) { bind(descriptor, $0, $1) }
+    let bound = address.bind(descriptor)
     // Nobody can connect before `listen`, so the mode is never seen otherwise.
     guard bound == 0, chmod(path, 0o666) == 0, let status = status(path) else {
       let error = HTTPServerError.system(bound == 0 ? "chmod" : "bind", errno, name)
@@ -45,21 +46,16 @@ struct UnixSocketFile: Sendable {
     Glibc.unlink(path)
   }
 
-  private static func address(_ path: String, _ name: String) throws(HTTPServerError) -> sockaddr_un {
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    let room = MemoryLayout.size(ofValue: address.sun_path) - 1
-    guard path.utf8.count <= room else {
-      throw HTTPServerError(
-        .pathTooLong, address: name, cause: "the path has \(path.utf8.count) bytes, the kernel takes \(room)",
-        remedy: "choose a shorter path")
-    }
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-    return address
+  private static func address(_ path: String, _ name: String) throws(HTTPServerError) -> UnixAddress {
+    if let address = UnixAddress(path) { return address }
+    throw HTTPServerError(
+      .pathTooLong, address: name,
+      cause: "the path has \(path.utf8.count) bytes, the kernel takes \(UnixAddress.longestPath)",
+      remedy: "choose a shorter path")
   }
 
   private static func removeStale(
-    _ path: String, _ address: inout sockaddr_un, _ name: String
+    _ path: String, _ address: UnixAddress, _ name: String
   ) throws(HTTPServerError) {
     guard let status = status(path) else { return }
     guard status.st_mode & S_IFMT == S_IFSOCK else {
@@ -69,7 +65,7 @@ struct UnixSocketFile: Sendable {
     }
     let probe = try openSocket(AF_UNIX, name)
     defer { close(probe) }
-    let answer = withSockaddr(&address) { connect(probe, $0, $1) == 0 ? 0 : errno }
+    let answer = address.connect(probe) == 0 ? 0 : errno
     switch answer {
     case ECONNREFUSED:
       guard Glibc.unlink(path) == 0 || errno == ENOENT else { throw .system("unlink", errno, name) }

@@ -2,6 +2,7 @@ internal import CLinux
 public import DroverCore
 internal import Glibc
 public import Logging
+internal import Posix
 
 /// Watches QEMUs that nothing manages, over their QMP sockets.
 public final class QEMUBackend: MigrationBackend {
@@ -75,33 +76,4 @@ private final class StopSignal: Sendable {
     var one: UInt64 = 1
     _ = write(number, &one, MemoryLayout<UInt64>.size)
   }
-}
-
-/// Runs the body on a thread that takes no signals; false where there is none left.
-private func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
-  final class Body: Sendable {
-    let run: @Sendable () -> Void
-    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-  }
-  var attributes = pthread_attr_t()
-  pthread_attr_init(&attributes)
-  defer { pthread_attr_destroy(&attributes) }
-  pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-  var all = sigset_t()
-  var before = sigset_t()
-  sigfillset(&all)
-  // A thread inherits the mask of the one that makes it.
-  pthread_sigmask(SIG_SETMASK, &all, &before)
-  defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-  var thread = pthread_t()
-  let argument = Unmanaged.passRetained(Body(body))
-  let status = pthread_create(
-    &thread, &attributes,
-    { raw in
-      guard let raw else { return nil }
-      Unmanaged<Body>.fromOpaque(raw).takeRetainedValue().run()
-      return nil
-    }, argument.toOpaque())
-  if status != 0 { argument.release() } else { _ = drover_name_thread(thread, name) }
-  return status == 0
 }

@@ -1,5 +1,6 @@
 public import DroverCore
 internal import Glibc
+internal import Posix
 
 /// Which QEMUs are watched, and how.
 public struct QEMUConfiguration: Sendable {
@@ -65,10 +66,10 @@ public struct QEMUConfiguration: Sendable {
         .relativePath, path: path, reason: "the path is not absolute", remedy: "write it from / on")
     }
     let pattern = SocketPattern(path)
-    guard pattern.isGlob || path.utf8.count <= UnixSocket.longestPath else {
+    guard pattern.isGlob || path.utf8.count <= UnixAddress.longestPath else {
       return QEMUConfigurationError(
         .pathTooLong, path: path,
-        reason: "a Unix socket's path has at most \(UnixSocket.longestPath) bytes",
+        reason: "a Unix socket's path has at most \(UnixAddress.longestPath) bytes",
         remedy: "let QEMU listen on a shorter path")
     }
     // The file itself may be a symbolic link to another manager's socket, not only its directory.

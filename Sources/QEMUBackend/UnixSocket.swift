@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import Posix
 
 /// A descriptor that is closed with its owner.
 final class Descriptor {
@@ -12,27 +13,16 @@ final class Descriptor {
 
 /// Non-blocking calls on Unix stream sockets.
 enum UnixSocket {
-  /// What fits into `sun_path` with its final zero.
-  static let longestPath = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
-
   /// Connects at once or not at all: on Unix sockets there is no "in progress".
   static func connect(to path: String) -> Result<Descriptor, QMPClosing> {
-    guard path.utf8.count <= longestPath else {
-      return .failure(.failed("the path is longer than a Unix socket's \(longestPath) bytes"))
+    guard let address = UnixAddress(path) else {
+      return .failure(.failed("the path is longer than a Unix socket's \(UnixAddress.longestPath) bytes"))
     }
     let number = socket(
       AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
     guard number >= 0 else { return .failure(.failed("socket: \(text(of: errno))")) }
     let descriptor = Descriptor(number)
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-    let status = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        Glibc.connect(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
-    guard status != 0 else { return .success(descriptor) }
+    guard address.connect(number) != 0 else { return .success(descriptor) }
     switch errno {
     case ECONNREFUSED: return .failure(.refused)
     case ENOENT, ENOTDIR: return .failure(.missing)

@@ -79,7 +79,7 @@ final class ChildProcess: Sendable {
     let life = Life(pid: pid)
     self.life = life
     do throws(RigError) {
-      try startThread { life.reap() }
+      try runOnThread("rig-reaper") { life.reap() }
     } catch {
       kill(pid, SIGKILL)
       life.reap()

@@ -21,7 +21,7 @@ public final class StreamRelay: Sendable {
     self.path = path
     let wakened = try Descriptor(wakeups.1, "socketpair")
     state = Mutex(RelayState(listener: listener, wakened: wakened, target: target))
-    try startThread { self.run() }
+    try runOnThread("rig-relay") { self.run() }
   }
 
   /// Bytes that have been handed on to the target's side so far.

@@ -1,26 +1,14 @@
 internal import Dispatch
-internal import Glibc
+internal import Posix
 internal import Synchronization
 
-/// Runs `body` on a new, detached thread, away from Swift's cooperative pool.
-func startThread(_ body: @escaping @Sendable () -> Void) throws(RigError) {
-  final class Box: Sendable {
-    let body: @Sendable () -> Void
-    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+/// Runs blocking work on a thread of its own.
+func runOnThread(_ name: StaticString, _ body: @escaping @Sendable () -> Void) throws(RigError) {
+  guard startThread(name, body) else {
+    throw RigError(
+      .system, "pthread_create", "the system gives no thread",
+      remedy: "raise the limit of threads (ulimit -u)")
   }
-  let box = Unmanaged.passRetained(Box(body))
-  var thread = pthread_t()
-  let error = pthread_create(
-    &thread, nil,
-    { argument in
-      if let argument { Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body() }
-      return nil
-    }, box.toOpaque())
-  guard error == 0 else {
-    box.release()
-    throw .system("pthread_create", error)
-  }
-  pthread_detach(thread)
 }
 
 /// The one thread that starts all children.
@@ -58,7 +46,7 @@ final class Spawner: Sendable {
   private func enqueue(_ job: @escaping @Sendable () -> Void) throws(RigError) {
     try queue.withLock { queue throws(RigError) in
       if !queue.started {
-        try startThread { self.loop() }
+        try runOnThread("rig-spawner") { self.loop() }
         queue.started = true
       }
       queue.jobs.append(job)

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import Posix
 
 /// An open file descriptor, closed exactly once.
 struct Descriptor: ~Copyable, Sendable {
@@ -52,38 +53,22 @@ enum UnixSocket {
   /// One attempt to connect; it fails at once when nobody listens.
   static func connect(to path: String) throws(RigError) -> Descriptor {
     let descriptor = try make()
-    let result = try withAddress(path) { Glibc.connect(descriptor.number, $0, $1) }
-    guard result == 0 else { throw .system("connecting to \(path)") }
+    guard try address(path).connect(descriptor.number) == 0 else { throw .system("connecting to \(path)") }
     return descriptor
   }
 
   static func listen(at path: String) throws(RigError) -> Descriptor {
     let descriptor = try make()
-    let result = try withAddress(path) { bind(descriptor.number, $0, $1) }
-    guard result == 0 else { throw .system("binding \(path)") }
+    guard try address(path).bind(descriptor.number) == 0 else { throw .system("binding \(path)") }
     guard Glibc.listen(descriptor.number, 16) == 0 else { throw .system("listening on \(path)") }
     return descriptor
   }
 
-  /// The longest path that fits a Unix socket address.
-  static let longestPath = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
-
-  private static func withAddress<R>(
-    _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> R
-  ) throws(RigError) -> R {
-    guard path.utf8.count <= longestPath else {
-      throw RigError(
-        .unsuitable, "using the socket \(path)", "the path is longer than \(longestPath) bytes",
-        remedy: "set TMPDIR to a shorter path")
-    }
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-    return withUnsafePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
+  private static func address(_ path: String) throws(RigError) -> UnixAddress {
+    if let address = UnixAddress(path) { return address }
+    throw RigError(
+      .unsuitable, "using the socket \(path)", "the path is longer than \(UnixAddress.longestPath) bytes",
+      remedy: "set TMPDIR to a shorter path")
   }
 }
 
@@ -95,7 +80,7 @@ final class SocketReader: Sendable {
 
   /// Hands over what arrives, in order; nil, once, at the end.
   func start(_ receive: @escaping @Sendable (ArraySlice<UInt8>?) -> Void) throws(RigError) {
-    try startThread {
+    try runOnThread("rig-reader") {
       var buffer = [UInt8](repeating: 0, count: 16384)
       while true {
         let count = buffer.withUnsafeMutableBytes { read(self.descriptor.number, $0.baseAddress, $0.count) }

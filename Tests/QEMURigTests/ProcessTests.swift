@@ -105,7 +105,7 @@ private final class FreshThreads: TaskExecutor {
   func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     do {
-      try startThread { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+      try runOnThread("rig-test") { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     } catch {
       Issue.record(error)
     }
