@@ -84,18 +84,14 @@ final class ServerCore: Sendable {
   // MARK: Life
 
   /// Serves until the task is cancelled.
-  func serve(_ sockets: [ListeningSocket]) async throws {
+  func serve(_ sockets: some Sequence<ListeningSocket> & Sendable) async throws {
     defer { jobs.finish() }
-    let daemons = try start(sockets)
     try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
         let isStarted = startThread("drover-http") {
-          self.supervise()
-          self.stop(daemons)
-          continuation.resume()
+          continuation.resume(with: Result { try self.run(sockets) })
         }
         guard !isStarted else { return }
-        stop(daemons)
         continuation.resume(
           throwing: HTTPServerError(
             .startFailed, call: "pthread_create", cause: "the system gives no thread",
@@ -107,10 +103,12 @@ final class ServerCore: Sendable {
     }
   }
 
-  private func start(_ sockets: [ListeningSocket]) throws(HTTPServerError) -> [Daemon] {
+  private func run(_ sockets: some Sequence<ListeningSocket>) throws(HTTPServerError) {
     var daemons: [Daemon] = []
+    // Also where one does not start: those before it may hold suspended connections already.
+    defer { stop(daemons) }
     for socket in sockets { daemons.append(try Daemon(on: socket, core: self)) }
-    return daemons
+    supervise()
   }
 
   /// Ends the connections that take too long, until the server is to stop.

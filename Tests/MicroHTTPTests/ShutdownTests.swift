@@ -1,7 +1,9 @@
+import Dispatch
 import Glibc
 import KeptBytes
-import MicroHTTP
 import Testing
+
+@testable import MicroHTTP
 
 @Suite("Deferred handlers and shutdown", .timeLimit(.minutes(2)))
 struct ShutdownTests {
@@ -151,6 +153,22 @@ struct ShutdownTests {
     #expect(statuses.contains { $0 != nil })
   }
 
+  @Test("a listener that does not start ends those that have, and answers what they were asked")
+  func failedStart() async throws {
+    let (jobs, continuation) = AsyncStream.makeStream(of: DeferredJob.self)
+    let core = ServerCore(router: Self.router(), limits: Limits(), jobs: continuation) { _ in }
+    let socket = try ListeningSocket(Listener(.tcp(host: "127.0.0.1", port: 0)))
+    let isSuspended = DispatchSemaphore(value: 0)
+    async let failure = #expect(throws: HTTPServerError.self) {
+      try await core.serve(TakenTwice(socket: socket, second: isSuspended))
+    }
+    let client = try await blocking { try RawClient(socket.bound) }
+    client.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+    for await _ in jobs { isSuspended.signal() }
+    #expect(await failure?.code == .alreadyRun)
+    #expect(try await blocking { client.response()?.status } == 503)
+  }
+
   @Test("no client is taken while the server stops, and none can connect afterwards")
   func refused() async throws {
     var isRefused = false
@@ -178,5 +196,20 @@ struct ShutdownTests {
     try await running.value
     await #expect(throws: ClientError.self) { try await blocking { try RawClient(address) } }
     return isRefused
+  }
+}
+
+/// The same socket twice, of which the second cannot be started; it waits to be asked for.
+private struct TakenTwice: Sequence, Sendable {
+  let socket: ListeningSocket
+  let second: DispatchSemaphore
+
+  func makeIterator() -> AnyIterator<ListeningSocket> {
+    var given = 0
+    return AnyIterator {
+      given += 1
+      if given == 2 { second.wait() }
+      return given <= 2 ? socket : nil
+    }
   }
 }
