@@ -135,10 +135,11 @@ func withSockaddr<Address, Result, Failure: Error>(
 extension HTTPServerError {
   /// A system call that failed with an `errno`.
   static func system(_ call: String, _ number: Int32, _ address: String) -> HTTPServerError {
+    let isUnix = address.hasPrefix("unix:")
     let (code, remedy): (Code, String) =
       switch number {
       case EADDRINUSE:
-        (.addressInUse, "stop the process that listens there, or choose another address")
+        (.addressInUse, "choose another \(isUnix ? "path" : "port"), or end the process that listens there")
       case EACCES, EPERM:
         (.permissionDenied, "choose a port from 1024 or a directory that is writable, or grant the right")
       case EADDRNOTAVAIL, EAFNOSUPPORT:

@@ -101,7 +101,7 @@ extension EndToEnd {
       let second = try await Program.run(
         ["serve", "--web.listen-address", address], in: TemporaryDirectory())
       #expect(second.ending == .exited(1))
-      #expect(second.errors.contains("cannot listen on \(address): bind: Address already in use; stop"))
+      #expect(second.errors.contains("cannot listen on \(address): bind: Address already in use; choose"))
       let socket = "\(first.directory.path)/control.sock"
       let third = try await Program.run(
         ["serve", "--web.listen-address", "127.0.0.1:0", "--control.socket", socket], in: TemporaryDirectory()

@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import KeptBytes
 import MicroHTTP
@@ -183,6 +184,7 @@ struct LimitTests {
     var limits = Limits()
     limits.maxRequests = 2
     let directory = try temporaryDirectory()
+    defer { try? FileManager.default.removeItem(atPath: directory) }
     try await withServer(Self.router(), limits: limits, at: ["127.0.0.1:0", "\(directory)/control.sock"]) {
       server in
       var slow: [RawClient] = []
@@ -227,6 +229,7 @@ struct LimitTests {
   @Test("connections from one IP address are limited, those over a Unix socket are not")
   func connectionsPerAddress() async throws {
     let directory = try temporaryDirectory()
+    defer { try? FileManager.default.removeItem(atPath: directory) }
     try await withServer(Self.router(), at: ["127.0.0.1:0", "\(directory)/control.sock"]) { server in
       let most = Limits().connectionsPerAddress
       for (address, served) in zip(server.addresses, [most, most + 2]) {

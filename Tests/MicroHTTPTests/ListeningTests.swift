@@ -120,6 +120,7 @@ struct ListeningTests {
       let error = try #require(try Self.failure(path))
       #expect(error.code == .addressInUse)
       #expect(error.description.contains(path))
+      #expect(error.remedy == "choose another path, or end the process that listens there")
       #expect(try await server.get("/peer").status == 200)
     }
     #expect(FileManager.default.createFile(atPath: path, contents: nil))
@@ -161,7 +162,7 @@ struct ListeningTests {
     #expect(error.shortDescription == "address_in_use")
     #expect(
       error.description
-        == "cannot listen on \(taken): bind: Address already in use; stop the process that listens there, or choose another address"
+        == "cannot listen on \(taken): bind: Address already in use; choose another port, or end the process that listens there"
     )
   }
 
