@@ -67,12 +67,17 @@ func run(_ arguments: [String], input: [UInt8]) throws -> ToolResult {
     errors: try String(contentsOf: errorFile, encoding: .utf8))
 }
 
-/// Runs a script in the Python of `DROVER_PYTHON`, else `python3`; it reads `input` from `sys.stdin.buffer`.
+/// The Python of `DROVER_PYTHON`, else the system's, which has its packages whatever stands first in PATH.
+let pythonPath =
+  ProcessInfo.processInfo.environment["DROVER_PYTHON"]
+  ?? (FileManager.default.isExecutableFile(atPath: "/usr/bin/python3") ? "/usr/bin/python3" : "python3")
+
+/// Runs a script in ``pythonPath``; it reads `input` from `sys.stdin.buffer`.
 func python(_ script: String, input: [UInt8]) throws -> ToolResult {
-  let python = ProcessInfo.processInfo.environment["DROVER_PYTHON"] ?? "python3"
-  let result = try run([python, "-c", script], input: input)
+  let result = try run([pythonPath, "-c", script], input: input)
   if result.errors.contains("No module named 'prometheus_client'") {
-    Issue.record("prometheus_client is missing: run `\(python) -m pip install prometheus-client`")
+    Issue.record(
+      "\(pythonPath) has no prometheus_client: run `sudo apt-get install python3-prometheus-client`")
   }
   return result
 }
