@@ -35,11 +35,6 @@ static inline int drover_spawn_close_from(posix_spawn_file_actions_t *actions, i
   return posix_spawn_file_actions_addclosefrom_np(actions, lowest);
 }
 
-static inline int drover_set_nonblocking(int fd) {
-  int flags = fcntl(fd, F_GETFL);
-  return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-}
-
 int pthread_setname_np(pthread_t, const char *);
 
 static inline int drover_name_thread(pthread_t thread, const char *name) {

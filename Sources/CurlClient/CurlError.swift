@@ -31,8 +31,6 @@ public struct CurlError: Error, Hashable, Sendable, CustomStringConvertible {
 
     /// Connecting failed (`CURLE_COULDNT_CONNECT`).
     public static let couldNotConnect = Code(CURLE_COULDNT_CONNECT)
-    /// The host has no address (`CURLE_COULDNT_RESOLVE_HOST`).
-    public static let couldNotResolve = Code(CURLE_COULDNT_RESOLVE_HOST)
     /// A deadline passed (`CURLE_OPERATION_TIMEDOUT`).
     public static let timedOut = Code(CURLE_OPERATION_TIMEDOUT)
     /// The connection ended before the body did (`CURLE_PARTIAL_FILE`).
@@ -60,9 +58,6 @@ public struct CurlError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The failure as one word, safe as a metric label.
   public var shortDescription: String { kind.rawValue }
 
-  /// Every word that ``shortDescription`` can be.
-  public static let shortDescriptions: [String] = Kind.allCases.map(\.rawValue)
-
   /// What was attempted, the cause, and the remedy.
   public var description: String {
     var text = "\(call): \(message)"
@@ -71,7 +66,7 @@ public struct CurlError: Error, Hashable, Sendable, CustomStringConvertible {
     return text
   }
 
-  private enum Kind: String, CaseIterable {
+  private enum Kind: String {
     case connect, refused, dns, tls, timeout, closed, `protocol`, cancelled, shutdown
     case bodyTooLarge = "body_too_large"
     case headerTooLarge = "header_too_large"

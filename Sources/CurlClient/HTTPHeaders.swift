@@ -26,7 +26,7 @@ public struct HTTPHeaders: Hashable, Sendable, ExpressibleByDictionaryLiteral {
   }
 
   /// Appends a field, whether or not the name is there already.
-  public mutating func append(_ name: String, _ value: String) {
+  mutating func append(_ name: String, _ value: String) {
     fields.append(Field(name: name, value: value))
   }
 

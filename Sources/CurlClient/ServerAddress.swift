@@ -69,7 +69,7 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// Whether requests stay on this machine by their address alone: a Unix socket, `localhost`, 127/8 or `::1`.
-  public var isLocal: Bool {
+  var isLocal: Bool {
     guard case .tcp(_, let host, _, _) = place else { return true }
     if host == "localhost" || host.hasSuffix(".localhost") || host == "[::1]" { return true }
     let parts = host.split(separator: ".", omittingEmptySubsequences: false)
@@ -128,19 +128,6 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
   public init(_ address: ServerAddress, path: String) {
     self.address = address
     self.path = path
-  }
-
-  /// Reads an `http` or `https` URL.
-  public init(url: String) throws(CurlError) {
-    guard !url.lowercased().hasPrefix("unix:") else {
-      throw CurlError(
-        .invalidAddress, call: "URL '\(url.printable)'",
-        message: "a socket and a path are two things: give the path to ask for by itself")
-    }
-    let authority = url.firstRange(of: "://")?.upperBound ?? url.startIndex
-    let end = url[authority...].firstIndex { "/?#".contains($0) } ?? url.endIndex
-    address = try ServerAddress(parsing: String(url[..<end]))
-    path = url[end...].hasPrefix("/") ? String(url[end...]) : "/" + url[end...]
   }
 
   /// The server and the path, without the query.

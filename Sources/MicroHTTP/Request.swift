@@ -12,10 +12,6 @@ public struct Method: RawRepresentable, Hashable, Sendable, CustomStringConverti
   public static let head = Method(rawValue: "HEAD")
   /// Acts.
   public static let post = Method(rawValue: "POST")
-  /// Replaces.
-  public static let put = Method(rawValue: "PUT")
-  /// Changes a part.
-  public static let patch = Method(rawValue: "PATCH")
   /// Removes.
   public static let delete = Method(rawValue: "DELETE")
 

@@ -256,7 +256,8 @@ import Testing
       }
       // The proxy is in force for other addresses: nothing listens there.
       let client = CurlClient()
-      let error = await failure(client, Request(.get, try Endpoint(url: "http://192.0.2.1/")))
+      let error = await failure(
+        client, Request(.get, Endpoint(try ServerAddress(parsing: "http://192.0.2.1"), path: "/")))
       #expect(error?.shortDescription == "refused")
       await client.shutdown()
     }

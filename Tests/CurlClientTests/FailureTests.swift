@@ -75,7 +75,7 @@ import Testing
       _ = $0.waitForClose()
     } test: { server, client in
       let tls = server.address.description.replacing("http:", with: "https:")
-      var request = Request(.get, try Endpoint(url: tls))
+      var request = Request(.get, Endpoint(try ServerAddress(parsing: tls), path: "/"))
       request.connectDeadline = .milliseconds(200)
       let start = ContinuousClock.now
       #expect(await failure(client, request)?.shortDescription == "timeout")
@@ -90,7 +90,7 @@ import Testing
       _ = connection.waitForClose()
     } test: { server, client in
       let tls = server.address.description.replacing("http:", with: "https:")
-      let endpoint = try Endpoint(url: tls)
+      let endpoint = Endpoint(try ServerAddress(parsing: tls), path: "/")
       #expect(await failure(client, Request(.get, endpoint))?.shortDescription == "tls")
     }
   }
@@ -204,14 +204,9 @@ import Testing
     }
   }
 
-  @Test("the short forms are a closed set of label words")
-  func shortDescriptions() {
-    #expect(Set(CurlError.shortDescriptions).count == CurlError.shortDescriptions.count)
-    #expect(CurlError.shortDescriptions.allSatisfy { $0.wholeMatch(of: /[a-z_]+/) != nil })
-    for code in Int32(-20)...120 {
-      #expect(
-        CurlError.shortDescriptions.contains(
-          CurlError(.init(rawValue: code), call: "", message: "").shortDescription))
-    }
+  @Test("every short form is a label word, also of a code that nobody knows", arguments: Int32(-20)...120)
+  func shortDescription(code: Int32) {
+    let word = CurlError(.init(rawValue: code), call: "", message: "").shortDescription
+    #expect(word.wholeMatch(of: /[a-z_]+/) != nil)
   }
 }

@@ -68,28 +68,10 @@ import Testing
     #expect(try ServerAddress(parsing: text).isLocal == isLocal)
   }
 
-  @Test(
-    "a URL is split into server and path",
-    arguments: [
-      ("http://h:1/a/b?c=d", "http://h:1", "/a/b?c=d"), ("http://h", "http://h", "/"),
-      ("http://h?q", "http://h", "/?q"),
-    ])
-  func splits(url: String, address: String, path: String) throws {
-    let endpoint = try Endpoint(url: url)
-    #expect(endpoint.address.description == address)
-    #expect(endpoint.path == path)
-  }
-
-  @Test("a URL does not name a Unix socket")
-  func refusesUnixURL() throws {
-    let error = try #require(throws: CurlError.self) { try Endpoint(url: "unix:///run/x.sock/v1") }
-    #expect(error.code == .invalidAddress)
-    #expect(error.description.contains("'unix:///run/x.sock/v1'"))
-  }
-
   @Test("an endpoint's description leaves out the query")
   func describesWithoutQuery() throws {
-    #expect(try Endpoint(url: "http://h/a?secret=1").description == "http://h/a")
+    let tcp = Endpoint(try ServerAddress(parsing: "http://h"), path: "/a?secret=1")
+    #expect(tcp.description == "http://h/a")
     let unix = Endpoint(try ServerAddress(parsing: "unix:///run/x.sock"), path: "/v1?secret=1")
     #expect(unix.description == "unix:///run/x.sock /v1")
   }
