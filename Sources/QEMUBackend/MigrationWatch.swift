@@ -61,7 +61,7 @@ struct MigrationWatch: Sendable {
   }
 
   /// What events have said since the last answer to `query-migrate`.
-  private struct News: Sendable {
+  struct News: Sendable {
     /// A job began then.
     var began: Moment?
     /// The final status of the job before it.
@@ -124,11 +124,11 @@ struct MigrationWatch: Sendable {
   mutating func take(_ look: QMPLook, of subject: QMPSubject, after heard: Announcement) -> [Note] {
     var notes: [Note] = []
     runState = look.runState ?? runState
-    if let status = look.answer.status, String(status.prefix(64)) != unknownStatus,
+    if let status = look.answer.status, status != unknownStatus,
       case .unknown = SourceStatus(status, runState: nil)
     {
-      notes.append(.log(.warning, "QEMU tells a migration status unknown to Drover: \(status.prefix(64))"))
-      unknownStatus = String(status.prefix(64))
+      notes.append(.log(.warning, "QEMU tells a migration status unknown to Drover: \(status)"))
+      unknownStatus = status
     }
     let role = MigrationRole(look.answer, runState: look.runState, followsJob: job != nil)
     settle(look, role)
@@ -346,41 +346,6 @@ struct MigrationWatch: Sendable {
     ended = nil
   }
 
-  private static func lost(_ job: FollowedJob, _ news: News, at now: Moment) -> MigrationObservation {
-    var last = job.last
-    let before = last.phase
-    last.takenAt = now
-    last.guestOnSource = false
-    last.guestOnTarget = nil
-    var ending = Ending(
-      outcome: .failed, cause: before.isPostcopy ? .postcopyBroken : .sourceLost, certainty: .inferred,
-      text: "the source's QEMU is gone", endedAt: now)
-    switch (news.final, news.shutdownReason) {
-    case ("completed", _):
-      ending.outcome = .succeeded
-      ending.cause = nil
-      ending.certainty = .reported
-      ending.text = ""
-      last.guestOnTarget = true
-    case (_, "guest-shutdown"):
-      ending.cause = .guestShutdown
-      ending.certainty = .reported
-      ending.text = "the guest shut down, and its QEMU is gone"
-    case (_, "guest-panic"):
-      ending.cause = .guestCrashed
-      ending.certainty = .reported
-      ending.text = "the guest panicked, and its QEMU is gone"
-    case _ where before == .switchover || news.guestStopped && !before.isPostcopy:
-      ending.text = "the source went away during the switchover; the guest may run on the target"
-    default: break
-    }
-    if let reason = news.shutdownReason, ending.certainty == .inferred {
-      ending.text += " (SHUTDOWN, \(reason))"
-    }
-    last.end(ending)
-    return last
-  }
-
   // MARK: - At the destination
 
   private mutating func arrive(_ look: QMPLook, _ subject: QMPSubject, into notes: inout [Note]) {
@@ -413,16 +378,5 @@ struct MigrationWatch: Sendable {
           InboundObservation(
             vm: subject.vm, host: subject.vm.scope.name, domain: subject.domain, isActive: state.isActive,
             guestRuns: state.guestRuns))))
-  }
-}
-
-extension MigrationObservation {
-  /// What was true of the running copy only goes.
-  fileprivate mutating func end(_ ending: Ending) {
-    self.ending = ending
-    phase = ending.outcome.phase
-    sample.dirtyRate = nil
-    sample.expectedDowntime = nil
-    sample.cpuThrottle = nil
   }
 }

@@ -11,6 +11,10 @@ final class QMPLoop {
     var connection: Connection?
     /// The file that was there at the last attempt.
     var file: FileIdentity?
+    /// The QEMU behind the socket, where this is the one that it is watched over.
+    var process: PeerProcess?
+    /// The earliest moment that the queue holds for it.
+    var queuedAt: Moment?
     let key: UInt64
 
     init(_ session: QMPSession, key: UInt64) {
@@ -34,7 +38,7 @@ final class QMPLoop {
 
   private static let stopKey = UInt64.max
   private static let scanInterval = Duration.seconds(1)
-  /// More than this many sockets of one glob are a mistake.
+  /// More sockets than this are a mistake.
   private static let mostSockets = 4096
 
   private let configuration: QEMUConfiguration
@@ -49,8 +53,14 @@ final class QMPLoop {
   private var peers: [String: Peer] = [:]
   private var byKey: [UInt64: Peer] = [:]
   private var lastKey: UInt64 = 0
-  private var refusedPaths: Set<String> = []
+  private var deadlines = DeadlineQueue()
+  private var watched: [PeerProcess: UInt64] = [:]
+  /// Paths that belong to another manager; of those configured as such, what is wrong with them.
+  private var refused: [String: SocketHealth?] = [:]
+  private var hasTooMany = false
   private var board: HealthBoard
+  /// Whether a socket's state changed since the board was last looked at.
+  private var isTurned = true
   private var scanAt: Moment
 
   /// Nil where the system has no descriptors left.
@@ -82,7 +92,12 @@ final class QMPLoop {
       let now = clock.now()
       scan(now)
       let epoch = clock.epochOffset()
-      for peer in peers.values where peer.session.nextDeadline <= now { feed(.tick, to: peer, now, epoch) }
+      while let (due, key) = deadlines.take(at: now) {
+        guard let peer = byKey[key], peer.queuedAt == due else { continue }
+        peer.queuedAt = nil
+        if peer.session.nextDeadline <= now { feed(.tick, to: peer, now, epoch) }
+        arm(peer)
+      }
       tellHealth(now)
       let count = epoll_wait(poller.number, &events, Int32(events.count), pause())
       guard count > 0 else { continue }
@@ -99,8 +114,16 @@ final class QMPLoop {
   private func pause() -> Int32 {
     var next = scanAt
     if let health = board.nextDeadline { next = min(next, health) }
-    for peer in peers.values { next = min(next, peer.session.nextDeadline) }
+    if let deadline = deadlines.first { next = min(next, deadline) }
     return Int32(clamping: max(0, (next - clock.now()).milliseconds))
+  }
+
+  /// Makes sure that the queue wakes the loop in time; a deadline that moved away is queued anew when it comes up.
+  private func arm(_ peer: Peer) {
+    let due = peer.session.nextDeadline
+    guard peer.queuedAt.map({ due < $0 }) ?? true else { return }
+    peer.queuedAt = due
+    deadlines.insert(peer.key, at: due)
   }
 
   // MARK: - Finding sockets
@@ -110,45 +133,92 @@ final class QMPLoop {
     scanAt = now + Self.scanInterval
     var present: Set<String> = []
     for pattern in patterns {
-      for path in pattern.matches(limit: Self.mostSockets) where present.insert(path).inserted {
+      for path in pattern.matches() where present.insert(path).inserted {
         if let peer = peers[path] {
-          if peer.session.isDown, FileIdentity(path) != peer.file { peer.session.hurry(now) }
-        } else if isOurs(path) {
-          add(path, isLiteral: !pattern.isGlob, now)
+          if peer.session.isDown, FileIdentity(path) != peer.file { hurry(peer, now) }
+        } else if !pattern.isGlob || FileIdentity(path)?.isSocket == true {
+          find(path, isLiteral: !pattern.isGlob, now)
         }
       }
     }
-    refusedPaths.formIntersection(present)
+    refused = refused.filter { present.contains($0.key) || SocketPresence($0.key) != .missing }
     for (path, peer) in peers where !present.contains(path) && peer.session.isDown {
+      // A look that failed shows nothing, and a path that cannot be looked at is not gone.
+      guard SocketPresence(path) == .missing else { continue }
       feed(.closed(.missing), to: peer, now, clock.epochOffset())
       peers[path] = nil
       byKey[peer.key] = nil
+      isTurned = true
     }
   }
 
-  private func isOurs(_ path: String) -> Bool {
-    guard let owner = SocketOwner.ofSocket(path, in: configuration.owned) else { return true }
-    if refusedPaths.insert(path).inserted {
+  private func find(_ path: String, isLiteral: Bool, _ now: Moment) {
+    if let owner = SocketOwner.ofSocket(path, in: configuration.owned) {
+      guard refused[path] == nil else { return }
+      var health = SocketHealth(since: now)
+      health.failed(.socketOwned)
+      refused[path] = .some(isLiteral ? health : nil)
+      isTurned = true
       log.warning("not watched: \(QEMUConfigurationError.owned(by: owner, path: path))")
       board.failed(.socketOwned)
+      return
     }
-    return false
-  }
-
-  private func add(_ path: String, isLiteral: Bool, _ now: Moment) {
+    refused[path] = nil
+    guard peers.count < Self.mostSockets else {
+      if !hasTooMany {
+        log.warning("more than \(Self.mostSockets) sockets are found; the rest is not watched")
+      }
+      hasTooMany = true
+      return
+    }
     lastKey += 1
     let peer = Peer(
       QMPSession(path: path, isLiteral: isLiteral, settings: settings, at: now), key: lastKey)
     peers[path] = peer
     byKey[lastKey] = peer
+    isTurned = true
+    arm(peer)
+  }
+
+  private func hurry(_ peer: Peer, _ now: Moment) {
+    peer.session.hurry(now)
+    arm(peer)
+  }
+
+  // MARK: - One QEMU, one socket
+
+  /// The socket over which the QEMU behind this one is watched already; without one, this is it from now on.
+  private func twin(of peer: Peer, named name: String, _ now: Moment) -> String? {
+    guard let number = peer.connection?.descriptor.number, let process = PeerProcess(number, name: name)
+    else { return nil }
+    if let key = watched[process], key != peer.key, let first = byKey[key] { return first.session.path }
+    guard peer.process != process else { return nil }
+    release(peer, now)
+    peer.process = process
+    watched[process] = peer.key
+    return nil
+  }
+
+  /// Lets another socket of the same QEMU take over. A connection that is only lost keeps its QEMU, and its migration.
+  private func release(_ peer: Peer, _ now: Moment) {
+    guard let process = peer.process else { return }
+    peer.process = nil
+    watched[process] = nil
+    for other in peers.values where other.session.twin == peer.session.path { hurry(other, now) }
   }
 
   // MARK: - One socket
 
   private func feed(_ input: QMPSession.Input, to peer: Peer, _ now: Moment, _ epoch: EpochOffset) {
     var inputs = [input]
+    let before = peer.session.health.state
+    defer {
+      if peer.session.health.state != before { isTurned = true }
+      arm(peer)
+    }
     while !inputs.isEmpty {
-      for action in peer.session.handle(inputs.removeFirst(), at: now, epoch: epoch) {
+      let input = inputs.removeFirst()
+      for action in peer.session.handle(input, at: now, epoch: epoch) {
         switch action {
         case .connect: inputs.append(connect(peer))
         case .send(let bytes):
@@ -160,7 +230,15 @@ final class QMPLoop {
           log.log(level: level, "\(text)", metadata: ["socket": "\(peer.session.path)"])
         case .failed(let kind): board.failed(kind)
         case .polled(let took): board.polled(took)
+        case .identified(let name):
+          guard let first = twin(of: peer, named: name, now) else { continue }
+          peer.connection = nil
+          inputs.append(.closed(.twin(first)))
         }
+      }
+      switch input {
+      case .closed(.refused), .closed(.missing): release(peer, now)
+      default: break
       }
     }
   }
@@ -223,8 +301,11 @@ final class QMPLoop {
   }
 
   private func tellHealth(_ now: Moment) {
+    guard isTurned || board.nextDeadline.map({ now >= $0 }) ?? true else { return }
+    isTurned = false
     let due = board.due(
-      peers.values.lazy.map { $0.session.health }, scannedAt: scanAt - Self.scanInterval, at: now)
+      peers.values.map { $0.session.health } + refused.values.compactMap { $0 },
+      scannedAt: scanAt - Self.scanInterval, at: now)
     for health in due { tell(.health(health)) }
   }
 }

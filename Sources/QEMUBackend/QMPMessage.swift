@@ -97,11 +97,11 @@ struct MigrateAnswer: Decodable, Hashable, Sendable {
 
   init(from decoder: any Decoder) throws {
     let fields = try decoder.container(keyedBy: Key.self)
-    status = try fields.decodeIfPresent(String.self, forKey: "status")
+    status = try fields.decodeIfPresent(String.self, forKey: "status")?.prefix(bytes: 64)
     totalTime = fields.milliseconds("total-time")
     downtime = fields.milliseconds("downtime")
     expectedDowntime = fields.milliseconds("expected-downtime")
-    errorText = try? fields.decode(String.self, forKey: "error-desc")
+    errorText = (try? fields.decode(String.self, forKey: "error-desc"))?.prefix(bytes: 1024)
     throttlePercent = fields.count("cpu-throttle-percentage")
     memory = try fields.decodeIfPresent(StreamAnswer.self, forKey: "ram")
     disk = try fields.decodeIfPresent(StreamAnswer.self, forKey: "disk")
@@ -226,6 +226,16 @@ private func decode<Value: Decodable>(_ bytes: [UInt8]) throws(QMPProtocolError)
     return try JSONDecoder().decode(Value.self, from: Data(bytes))
   } catch {
     throw QMPProtocolError(text: "not what QMP says: \(printable(bytes.prefix(60)))")
+  }
+}
+
+extension String {
+  /// As many whole characters as fit into so many bytes.
+  func prefix(bytes limit: Int) -> String {
+    guard utf8.count > limit else { return self }
+    var end = utf8.index(startIndex, offsetBy: limit)
+    while end.samePosition(in: unicodeScalars) == nil { end = utf8.index(before: end) }
+    return String(self[..<end])
   }
 }
 

@@ -26,6 +26,8 @@ struct QMPSession: Sendable {
     case failed(QMPErrorKind)
     /// A poll was answered.
     case polled(Duration)
+    /// The name or UUID that QEMU calls itself by.
+    case identified(String)
   }
 
   enum Command: String {
@@ -40,11 +42,11 @@ struct QMPSession: Sendable {
     case block = "query-block"
   }
 
-  private enum Link: Equatable {
+  enum Link: Equatable {
     case down, opening, greeting, up
   }
 
-  private struct Request {
+  struct Request {
     var command: Command
     var id: UInt32
   }
@@ -55,38 +57,43 @@ struct QMPSession: Sendable {
   let settings: QMPSettings
 
   /// The part of a `VMObservation` that can change.
-  private struct Told: Equatable {
+  struct Told: Equatable {
     var vm: VMRef
     var blockers: [NotMigratableReason]?
   }
 
-  private var link = Link.down
+  var link = Link.down
   /// When something must have happened, or is to be done.
-  private(set) var nextDeadline: Moment
-  private var requests: UInt32 = 0
-  private var awaited: Request?
-  private var queue: [Command] = []
-  private var attempts = 0
-  private var connectedAt: Moment
-  private var isReopening = false
+  var nextDeadline: Moment
+  var requests: UInt32 = 0
+  var awaited: Request?
+  var queue: [Command] = []
+  var attempts = 0
+  var connectedAt: Moment
+  var isReopening = false
 
-  private var subject: QMPSubject
-  private var blockers: [NotMigratableReason]?
+  var subject: QMPSubject
+  var blockers: [NotMigratableReason]?
   /// What was last told of the VM; nil where it was taken away, or never told.
-  private var told: Told?
-  private var watch = MigrationWatch()
+  var told: Told?
+  /// The socket over which the same QEMU is watched already.
+  var twin: String?
+  /// Whether the capability `events` is configured and not switched on yet.
+  var wantsEvents = false
+  var hasWarnedOfEvents = false
+  var watch = MigrationWatch()
 
-  private var idle: IdleAnswer?
-  private var pollWanted = false
-  private var isForced = false
-  private var pollBegan: Moment
-  private var parametersAt: Moment?
-  private var switchoverAt: Moment?
-  @Apart private var look: QMPLook?
-  private var announcement = MigrationWatch.Announcement()
+  var idle: IdleAnswer?
+  var pollWanted = false
+  var isForced = false
+  var pollBegan: Moment
+  var parametersAt: Moment?
+  var switchoverAt: Moment?
+  @Apart var look: QMPLook?
+  var announcement = MigrationWatch.Announcement()
 
   /// How the socket does, for the back end's health.
-  private(set) var health = SocketHealth()
+  var health: SocketHealth
 
   init(path: String, isLiteral: Bool, settings: QMPSettings, at now: Moment) {
     self.path = path
@@ -96,6 +103,7 @@ struct QMPSession: Sendable {
     connectedAt = now
     pollBegan = now
     subject = QMPSubject(path: path, settings)
+    health = SocketHealth(since: now)
   }
 
   /// Whether there is neither a connection nor one being made.
@@ -157,6 +165,8 @@ struct QMPSession: Sendable {
     switch closing {
     case .refused, .missing:
       gone(closing, now, &out)
+    case .twin(let first):
+      leave(to: first, now, &out)
     case .ended where wasUp:
       // QEMU closes its connections before its listening socket: a moment later it is clear whether it is gone.
       isReopening = true
@@ -179,7 +189,7 @@ struct QMPSession: Sendable {
   }
 
   /// Ends the connection from this side.
-  private mutating func drop(_ kind: QMPErrorKind, _ text: String, _ now: Moment, _ out: inout [Action]) {
+  mutating func drop(_ kind: QMPErrorKind, _ text: String, _ now: Moment, _ out: inout [Action]) {
     out.append(.close)
     forgetConnection()
     fail(kind, text, now, &out)
@@ -193,17 +203,13 @@ struct QMPSession: Sendable {
     retry(now)
   }
 
-  private mutating func retry(_ now: Moment) {
+  mutating func retry(_ now: Moment) {
     nextDeadline = now + settings.retry.pause(after: attempts, path: path)
     attempts += 1
   }
 
   private mutating func gone(_ closing: QMPClosing, _ now: Moment, _ out: inout [Action]) {
-    isReopening = false
-    add(watch.processGone(subject, at: now), &out)
-    takeVMAway(&out)
-    idle = nil
-    blockers = nil
+    forgetProcess(now, &out)
     if isLiteral {
       fail(
         closing == .missing ? .connect : .refused,
@@ -217,6 +223,23 @@ struct QMPSession: Sendable {
     }
   }
 
+  /// The QEMU is watched over another socket: it is not counted twice.
+  private mutating func leave(to first: String, _ now: Moment, _ out: inout [Action]) {
+    forgetProcess(now, &out)
+    if twin != first { out.append(.log(.info, "not watched: the same QEMU as behind \(first)")) }
+    twin = first
+    health.stale()
+    nextDeadline = now + .seconds(60)
+  }
+
+  private mutating func forgetProcess(_ now: Moment, _ out: inout [Action]) {
+    isReopening = false
+    add(watch.processGone(subject, at: now), &out)
+    takeVMAway(&out)
+    idle = nil
+    blockers = nil
+  }
+
   private mutating func forgetConnection() {
     link = .down
     awaited = nil
@@ -224,238 +247,11 @@ struct QMPSession: Sendable {
     look = nil
     pollWanted = false
   }
-
-  // MARK: - Requests
-
-  private mutating func ask(_ command: Command, _ now: Moment, _ out: inout [Action]) {
-    requests &+= 1
-    awaited = Request(command: command, id: requests)
-    nextDeadline = now + settings.requestDeadline
-    let arguments =
-      command == .enableEvents
-      ? #","arguments":{"capabilities":[{"capability":"events","state":true}]}"# : ""
-    out.append(
-      .send(
-        Array(
-          (#"{"execute":""# + command.rawValue + #"","id":""# + identifier(requests) + "\"" + arguments
-            + "}\r\n")
-            .utf8)))
-  }
-
-  private mutating func poll(_ now: Moment, _ out: inout [Action]) {
-    isForced = pollWanted
-    pollWanted = false
-    pollBegan = now
-    ask(.migrate, now, &out)
-  }
-
-  private mutating func next(_ now: Moment, _ epoch: EpochOffset, _ out: inout [Action]) {
-    if !queue.isEmpty {
-      let command = queue.removeFirst()
-      // An empty array may keep its memory, and a session rests with an empty one.
-      if queue.isEmpty { queue = [] }
-      ask(command, now, &out)
-    } else if look != nil {
-      conclude(now, &out)
-    } else {
-      poll(now, &out)
-    }
-  }
-
-  private mutating func receive(
-    _ bytes: [UInt8], _ now: Moment, _ epoch: EpochOffset, _ out: inout [Action]
-  ) {
-    if !isForced, let awaited, awaited.command == .migrate, let idle, idle.equals(bytes, id: awaited.id) {
-      answered(now, &out)
-      return
-    }
-    do throws(QMPProtocolError) {
-      switch try QMPLine(bytes) {
-      case .greeting(let version) where link == .greeting:
-        greeted(version, now, &out)
-      case .greeting:
-        throw QMPProtocolError(text: "a second greeting")
-      case .event(let event):
-        heard(event, now)
-      case .answer(let id):
-        guard let request = take(id) else { return }
-        try answer(to: request, bytes, now, epoch, &out)
-      case .refusal(let id, let text):
-        // QEMU refuses what it cannot read without an id.
-        guard let request = id == nil ? awaited : take(id) else { return }
-        awaited = nil
-        try refused(request.command, text, now, epoch, &out)
-      }
-    } catch {
-      drop(
-        .protocol, "\(error.text); is this a QMP socket (-qmp, mode=control, without pretty=on)?", now, &out)
-    }
-  }
-
-  /// The request that an answer belongs to; nil for one that is late, or not ours.
-  private mutating func take(_ id: String?) -> Request? {
-    guard let awaited, id == identifier(awaited.id) else { return nil }
-    self.awaited = nil
-    return awaited
-  }
-
-  private mutating func greeted(_ version: String, _ now: Moment, _ out: inout [Action]) {
-    link = .up
-    health.version = version
-    if isReopening {
-      isReopening = false
-      out.append(.failed(.closed))
-      out.append(.log(.info, "QEMU had closed the connection and took a new one"))
-    }
-    subject = QMPSubject(path: path, settings)
-    queue = [.name, .uuid, .memory] + (settings.events ? [.enableEvents] : [])
-    idle = nil
-    ask(.capabilities, now, &out)
-  }
-
-  private mutating func heard(_ event: QMPEvent, _ now: Moment) {
-    watch.heard(event, at: now)
-    guard Self.telling.contains(event.name), link == .up else { return }
-    pollWanted = true
-    if awaited == nil { nextDeadline = min(nextDeadline, max(now, pollBegan + settings.eventInterval)) }
-  }
-
-  /// Events after which a migration may be another.
-  private static let telling: Set<String> = [
-    "STOP", "RESUME", "SHUTDOWN", "RESET", "SUSPEND", "WAKEUP", "POWERDOWN", "GUEST_PANICKED", "MIGRATION",
-    "MIGRATION_PASS", "UNPLUG_PRIMARY",
-  ]
-
-  private mutating func refused(
-    _ command: Command, _ text: String, _ now: Moment, _ epoch: EpochOffset, _ out: inout [Action]
-  ) throws(QMPProtocolError) {
-    switch command {
-    case .capabilities, .migrate, .status:
-      throw QMPProtocolError(text: "QEMU refuses \(command.rawValue): \(text.prefix(120))")
-    case .name, .uuid, .memory, .enableEvents, .parameters, .block:
-      out.append(.log(.debug, "QEMU refuses \(command.rawValue): \(text.prefix(120))"))
-      next(now, epoch, &out)
-    }
-  }
-
-  private mutating func answer(
-    to request: Request, _ bytes: [UInt8], _ now: Moment, _ epoch: EpochOffset, _ out: inout [Action]
-  ) throws(QMPProtocolError) {
-    switch request.command {
-    case .capabilities, .enableEvents:
-      break
-    case .name:
-      if let name = try QMPReturn<NameAnswer>.value(of: bytes).name, !name.isEmpty {
-        subject.vm = VMRef(backend: settings.backend, scope: .host(settings.host), name: name)
-      }
-    case .uuid:
-      if let domain = DomainKey(uuid: try QMPReturn<UUIDAnswer>.value(of: bytes).uuid) {
-        subject.domain = domain
-      }
-    case .memory:
-      subject.memory = try QMPReturn<MemoryAnswer>.value(of: bytes).bytes.map { Bytes($0) }
-    case .migrate:
-      try migrateAnswered(bytes, request.id, now, epoch, &out)
-    case .status:
-      look?.runState = try QMPReturn<StatusAnswer>.value(of: bytes).status
-    case .parameters:
-      watch.parameters = try QMPReturn<ParametersAnswer>.value(of: bytes)
-      parametersAt = now
-    case .block:
-      watch.disks = try QMPReturn<[BlockAnswer]>.value(of: bytes)
-        .compactMap { $0.copiedCapacity.map { Bytes($0) } }.reduce(0, +)
-    }
-    next(now, epoch, &out)
-  }
-
-  // MARK: - One look
-
-  private mutating func migrateAnswered(
-    _ bytes: [UInt8], _ id: UInt32, _ now: Moment, _ epoch: EpochOffset, _ out: inout [Action]
-  ) throws(QMPProtocolError) {
-    let answer = try QMPReturn<MigrateAnswer>.value(of: bytes)
-    look = QMPLook(answer: answer, takenAt: now, interval: settings.activeInterval, epoch: epoch)
-    announcement = watch.announcement()
-    idle = IdleAnswer(bytes, id: id)
-    note(answer.blockedReasons, &out)
-    queue = [.status]
-    guard let status = answer.status, !SourceStatus(status, runState: nil).isEnd else { return }
-    if watch.phase == nil || parametersAt.map({ now - $0 >= .seconds(5) }) ?? true {
-      queue.append(.parameters)
-    }
-    if answer.disk != nil, watch.disks == nil { queue.append(.block) }
-  }
-
-  private mutating func conclude(_ now: Moment, _ out: inout [Action]) {
-    guard let look else { return }
-    self.look = nil
-    let hadJob = watch.phase != nil
-    let notes = watch.take(look, of: subject, after: announcement)
-    // A VM is told before its migration, whose failures are counted by VM, and taken away after it.
-    if watch.hasGuest { tellVM(&out) }
-    add(notes, &out)
-    if !watch.hasGuest { takeVMAway(&out) }
-    if watch.isBusy || watch.isSettling { idle = nil }
-    // A manager may quit the source right after: what is asked seldom is not seen.
-    switchoverAt = watch.phase == .switchover ? switchoverAt ?? now : nil
-    // The run state may follow the end a moment later.
-    if hadJob && watch.phase == nil { pollWanted = true }
-    answered(now, &out)
-  }
-
-  private mutating func answered(_ now: Moment, _ out: inout [Action]) {
-    awaited = nil
-    attempts = 0
-    if health.isBad { out.append(.log(.info, "QEMU answers again")) }
-    health.answered(at: now)
-    out.append(.polled(now - pollBegan))
-    let interval: Duration =
-      pollWanted || watch.isSettling || switchoverAt.map({ now - $0 < .seconds(2) }) == true
-      ? settings.eventInterval : watch.isBusy ? settings.activeInterval : settings.idleInterval
-    nextDeadline = max(now, pollBegan + interval)
-  }
-
-  private mutating func note(_ reasons: [String], _ out: inout [Action]) {
-    guard health.tellsBlockers else { return }
-    let new = reasons.prefix(16).map { text in
-      let lower = text.lowercased()
-      return lower.contains("vfio") || lower.contains("assigned device")
-        ? NotMigratableReason.hostDevice : .other
-    }
-    guard new != blockers else { return }
-    blockers = new
-    for reason in reasons.prefix(16) { out.append(.log(.info, "cannot be migrated: \(reason.prefix(300))")) }
-  }
-
-  private var key: VMKey { VMKey(backend: settings.backend, text: path) }
-
-  private mutating func tellVM(_ out: inout [Action]) {
-    let current = Told(vm: subject.vm, blockers: blockers)
-    guard current != told else { return }
-    told = current
-    out.append(
-      .tell(.vm(VMObservation(key: key, vm: subject.vm, node: settings.host, blockers: blockers))))
-  }
-
-  private mutating func takeVMAway(_ out: inout [Action]) {
-    guard told != nil else { return }
-    out.append(.tell(.vmGone(key)))
-    told = nil
-  }
-
-  private func add(_ notes: [MigrationWatch.Note], _ out: inout [Action]) {
-    for note in notes {
-      switch note {
-      case .tell(let message): out.append(.tell(message))
-      case .log(let level, let text): out.append(.log(level, text))
-      }
-    }
-  }
 }
 
 extension QMPSubject {
   /// What is known of a VM before its QEMU has said anything.
-  fileprivate init(path: String, _ settings: QMPSettings) {
+  init(path: String, _ settings: QMPSettings) {
     let file = path.split(separator: "/").last.map(String.init) ?? path
     vm = VMRef(backend: settings.backend, scope: .host(settings.host), name: file)
     domain = DomainKey(backend: settings.backend, socketPath: path)

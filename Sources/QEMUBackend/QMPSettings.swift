@@ -17,6 +17,8 @@ enum QMPClosing: Error, Equatable {
   /// The other side ended it.
   case ended
   case lineTooLong
+  /// The same QEMU is watched over this other socket.
+  case twin(String)
   case failed(String)
 }
 

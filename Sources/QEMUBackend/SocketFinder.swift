@@ -20,19 +20,13 @@ struct SocketPattern: Hashable, Sendable {
     return "/" + parts.joined(separator: "/")
   }
 
-  /// The paths that exist now and are sockets; a path without wildcards is always one.
-  func matches(limit: Int) -> [String] {
+  /// The paths that are found now, sorted; a path without wildcards always is. What cannot be looked at is not found.
+  func matches() -> [String] {
     guard isGlob else { return [text] }
     var result = glob_t()
     defer { globfree(&result) }
-    guard glob(text, GLOB_NOSORT, nil, &result) == 0, let names = result.gl_pathv else { return [] }
-    var paths: [String] = []
-    for index in 0..<min(Int(result.gl_pathc), limit) {
-      guard let name = names[index] else { continue }
-      let path = String(cString: name)
-      if FileIdentity(path)?.isSocket == true { paths.append(path) }
-    }
-    return paths
+    guard glob(text, 0, nil, &result) == 0, let names = result.gl_pathv else { return [] }
+    return (0..<Int(result.gl_pathc)).compactMap { names[$0].map { String(cString: $0) } }
   }
 }
 
@@ -51,6 +45,22 @@ struct FileIdentity: Equatable {
     inode = UInt(info.st_ino)
     changed = info.st_ctim.tv_sec &* 1_000_000_000 &+ info.st_ctim.tv_nsec
     isSocket = info.st_mode & S_IFMT == S_IFSOCK
+  }
+}
+
+/// What a look at a path proves.
+enum SocketPresence: Equatable {
+  case there, missing
+  /// The system could not look: no descriptors, no right to search.
+  case unknown
+
+  init(_ path: String) {
+    var info = stat()
+    if stat(path, &info) == 0 {
+      self = info.st_mode & S_IFMT == S_IFSOCK ? .there : .missing
+    } else {
+      self = [ENOENT, ENOTDIR].contains(errno) ? .missing : .unknown
+    }
   }
 }
 

@@ -2,6 +2,8 @@ internal import DroverCore
 
 /// How one socket does.
 struct SocketHealth: Sendable {
+  /// When the socket was first seen.
+  let since: Moment
   /// When the last whole answer came.
   private(set) var lastSuccess: Moment?
   /// What is wrong now.
@@ -13,12 +15,21 @@ struct SocketHealth: Sendable {
   /// QEMU's version; empty before its first greeting.
   var version = ""
 
+  init(since: Moment) { self.since = since }
+
   var isBad: Bool { error != nil }
+
+  /// What turns the back end's health at once where it changes.
+  var state: State { State(isBad: isBad, wasTried: wasTried, isStale: isStale) }
 
   /// Whether QEMU lists what blocks a migration: since version 6.
   var tellsBlockers: Bool {
     guard let major = version.split(separator: ".").first.flatMap({ Int($0) }) else { return false }
     return major >= 6
+  }
+
+  struct State: Equatable {
+    let isBad, wasTried, isStale: Bool
   }
 
   func answered(since moment: Moment) -> Bool { lastSuccess.map { $0 >= moment } ?? false }
@@ -66,8 +77,8 @@ struct HealthBoard {
   {
     var health = BackendHealth(backend: backend, isUp: true, lastSuccess: nil)
     var versions: Set<String> = []
-    var isComplete = true
     var oldest: Moment?
+    var hasAnswer = false
     var isEmpty = true
     for socket in sockets where !socket.isStale {
       guard socket.wasTried else {
@@ -77,16 +88,14 @@ struct HealthBoard {
       isEmpty = false
       if socket.isBad { health.isUp = false }
       if !socket.version.isEmpty { versions.insert(socket.version) }
-      if let success = socket.lastSuccess {
-        oldest = min(oldest ?? success, success)
-      } else {
-        isComplete = false
-      }
+      if socket.lastSuccess != nil { hasAnswer = true }
+      let success = socket.lastSuccess ?? socket.since
+      oldest = min(oldest ?? success, success)
     }
     guard isUp != health.isUp || toldAt.map({ now - $0 >= .seconds(1) }) ?? true else { return [] }
     isUp = health.isUp
     toldAt = now
-    health.lastSuccess = isEmpty ? scannedAt : isComplete ? oldest : nil
+    health.lastSuccess = isEmpty ? scannedAt : hasAnswer ? oldest : nil
     health.version = versions.count == 1 ? versions.first ?? "" : ""
     health.collectDuration = collectDuration
     defer {

@@ -33,6 +33,7 @@ final class FakeQMPServer: Sendable {
 
   let path: String
   private let behaviour: Behaviour
+  private let name: String?
   private let listener: Int32
   private let state = Mutex(Seen())
   private let isStopped = Atomic(false)
@@ -40,8 +41,9 @@ final class FakeQMPServer: Sendable {
     #"{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, "capabilities": ["oob"]}}"#
     + "\r\n"
 
-  init(_ path: String, _ behaviour: Behaviour) {
+  init(_ path: String, _ behaviour: Behaviour, name: String? = nil) {
     self.path = path
+    self.name = name
     self.behaviour = behaviour
     listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | 0o2000000, 0)
     var address = sockaddr_un()
@@ -135,6 +137,7 @@ final class FakeQMPServer: Sendable {
         let value =
           switch command {
           case "query-status": #"{"status": "running"}"#
+          case "query-name": name.map { #"{"name": "\#($0)"}"# } ?? "{}"
           case "query-uuid": #"{"UUID": "00000000-0000-0000-0000-000000000000"}"#
           case "query-memory-size-summary": #"{"base-memory": 1048576}"#
           case "query-migrate" where behaviour == .wrongJSON: #"[{"status": }"#

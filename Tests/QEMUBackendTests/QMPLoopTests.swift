@@ -173,4 +173,71 @@ import Testing
       #expect(backend.health.last?.isUp == true)
     }
   }
+
+  @Test("a path given as such that belongs to another manager is down, and counted once")
+  func ownedLiteral() async throws {
+    let owned = directory.path + "/owned"
+    try FileManager.default.createDirectory(atPath: owned, withIntermediateDirectories: false)
+    let theirs = FakeQMPServer(owned + "/monitor.sock", .good)
+    defer { theirs.stop() }
+    let link = directory.path + "/direct.sock"
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: theirs.path)
+    var configuration = configuration([link])
+    configuration.owned = [(owned, "libvirt")]
+    await RunningBackend.run(configuration) { backend in
+      #expect(await eventually { backend.health.count >= 3 })
+      #expect(backend.health.allSatisfy { !$0.isUp })
+      #expect(
+        backend.health.map(\.errorKind) == ["socket_owned"] + backend.health.dropFirst().map { _ in nil })
+      #expect(theirs.seen.connections == 0)
+    }
+  }
+
+  @Test("one QEMU behind two sockets is watched over one, and over the other when that one goes")
+  func twins() async {
+    let one = FakeQMPServer(directory.path + "/a.qmp", .good, name: "twin")
+    let two = FakeQMPServer(directory.path + "/b.qmp", .good, name: "twin")
+    let other = FakeQMPServer(directory.path + "/c.qmp", .good, name: "other")
+    defer {
+      one.stop()
+      two.stop()
+      other.stop()
+    }
+    await RunningBackend.run(configuration([directory.path + "/*.qmp"])) { backend in
+      #expect(await eventually { other.seen.polls.count >= 10 && backend.health.count >= 2 })
+      #expect(backend.vms.map(\.vm.name).sorted() == ["other", "twin"])
+      let (first, second) = one.seen.polls.isEmpty ? (two, one) : (one, two)
+      #expect(await eventually { second.seen.connections >= 1 })
+      #expect(second.seen.polls.isEmpty)
+      #expect(backend.health.allSatisfy { $0.isUp && $0.errorKind == nil })
+      first.stop()
+      #expect(await eventually { second.seen.polls.count >= 5 })
+      #expect(backend.gone.map(\.text) == [first.path])
+      #expect(backend.vms.map(\.vm.name).sorted() == ["other", "twin", "twin"])
+    }
+  }
+
+  @Test("a path that cannot be looked at is not gone; one that is missing is")
+  func unknownPresence() async throws {
+    let real = directory.path + "/real"
+    let link = directory.path + "/link"
+    try FileManager.default.createDirectory(atPath: real, withIntermediateDirectories: false)
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: real)
+    let server = FakeQMPServer(real + "/a.qmp", .good)
+    defer { server.stop() }
+    await RunningBackend.run(configuration([link + "/*.qmp"])) { backend in
+      #expect(await eventually { backend.vms.count == 1 })
+      // A link to itself: nothing under it can be looked at, by root neither.
+      try? FileManager.default.removeItem(atPath: link)
+      try? FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: link)
+      server.stop()
+      #expect(await eventually { backend.health.contains { $0.errorKind == "connect" } })
+      let told = backend.health.filter { $0.errorKind == nil }.count
+      #expect(await eventually { backend.health.count >= told + 5 })
+      #expect(await eventually { backend.health.filter { $0.errorKind == "connect" }.count >= 20 })
+      #expect(backend.gone.isEmpty)
+      try? FileManager.default.removeItem(atPath: link)
+      #expect(await eventually { backend.gone.count == 1 })
+    }
+  }
 }

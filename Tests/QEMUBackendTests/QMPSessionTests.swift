@@ -26,6 +26,82 @@ import Testing
     #expect(!SessionDriver.connected().commands.contains("migrate-set-capabilities"))
   }
 
+  @Test("events that QEMU refuses during a migration are asked for again after it, with one warning")
+  func eventsAgain() {
+    var driver = SessionDriver(events: true)
+    driver.refusals = ["migrate-set-capabilities"]
+    driver.migrate(Trace.firstPass)
+    driver.feed(.tick)
+    func asked() -> Int { driver.commands.filter { $0 == "migrate-set-capabilities" }.count }
+    for answer in [Trace.cancelled, Trace.firstPass, Trace.cancelled, Trace.firstPass] {
+      driver.migrate(answer)
+      driver.advance(3_000)
+    }
+    #expect(asked() == 3)
+    #expect(driver.logs.filter { $0.level == .warning }.count == 1)
+    driver.refusals = []
+    driver.migrate(Trace.cancelled)
+    driver.advance(3_000)
+    #expect(asked() == 4)
+    driver.migrate(Trace.firstPass)
+    driver.advance(3_000)
+    driver.migrate(Trace.cancelled)
+    driver.advance(3_000)
+    #expect(asked() == 4)
+    #expect(driver.failures.isEmpty)
+  }
+
+  @Test("what QEMU calls itself by is bounded, and a UUID must be one")
+  func bounds() throws {
+    var driver = SessionDriver()
+    driver.returns["query-name"] = #"{"name": "\#(String(repeating: "ä", count: 200))"}"#
+    driver.returns["query-uuid"] = #"{"UUID": "\#(String(repeating: "1", count: 64))"}"#
+    driver.migrate(Trace.firstPass)
+    driver.feed(.tick)
+    driver.migrate(#"{"status": "failed", "error-desc": "\#(String(repeating: "x", count: 100_000))"}"#)
+    driver.advance(500)
+    let last = try #require(driver.migrations.last)
+    #expect(last.vm.name == String(repeating: "ä", count: 127))
+    #expect(!last.domain.isShared)
+    #expect(last.ending?.text.utf8.count == 1024)
+    for uuid in ["11111111-2222-4333-8444-55555555555", "11111111-2222-4333-8444-55555555555g"] {
+      var driver = SessionDriver()
+      driver.returns["query-uuid"] = #"{"UUID": "\#(uuid)"}"#
+      driver.migrate(Trace.firstPass)
+      driver.feed(.tick)
+      #expect(driver.migrations.last?.domain.isShared == false)
+    }
+  }
+
+  @Test("a QEMU says by what it is known: its UUID, else its name, else nothing")
+  func identity() {
+    var driver = SessionDriver.connected()
+    #expect(driver.identities == ["11111111-2222-4333-8444-555555555555"])
+    driver = SessionDriver()
+    driver.refusals = ["query-uuid"]
+    driver.feed(.tick)
+    #expect(driver.identities == ["guest1"])
+    driver = SessionDriver()
+    driver.refusals = ["query-uuid", "query-name"]
+    driver.feed(.tick)
+    #expect(driver.identities.isEmpty)
+  }
+
+  @Test(
+    "a socket whose QEMU is watched over another one is left, told once in the log, and tried again seldom")
+  func twin() {
+    var driver = SessionDriver.connected()
+    #expect(driver.vms.count == 1)
+    for _ in 1...3 {
+      driver.feed(.closed(.twin("/run/guests/two.qmp")))
+      driver.advance(60_000)
+    }
+    #expect(driver.connects.count == 4)
+    #expect(driver.gone.count >= 1)
+    #expect(driver.failures.isEmpty)
+    #expect(driver.logs.map(\.text) == ["not watched: the same QEMU as behind /run/guests/two.qmp"])
+  }
+
   @Test("an idle socket is asked every two seconds, with one command only")
   func idlePoll() {
     var driver = SessionDriver.connected()

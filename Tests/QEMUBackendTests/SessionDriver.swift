@@ -35,6 +35,7 @@ struct SessionDriver {
   var commands: [String] = []
   var lines: [String] = []
   var polls = 0
+  var identities: [String] = []
   var connects: [Moment] = []
   var closes = 0
 
@@ -92,6 +93,7 @@ struct SessionDriver {
         case .log(let level, let text): logs.append((level, text))
         case .failed(let kind): failures.append(kind)
         case .polled: polls += 1
+        case .identified(let name): identities.append(name)
         }
       }
     }

@@ -37,11 +37,38 @@ import Testing
   }
 }
 
+@Suite struct DeadlineQueueTests {
+  @Test("entries come in the order of their moments, and none before its own")
+  func order() {
+    var queue = DeadlineQueue()
+    let start = Moment(milliseconds: 10_000)
+    var next: UInt64 = 1
+    var expected: [Int64] = []
+    for key in 0..<500 as Range<UInt64> {
+      next = next &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      expected.append(Int64(next >> 55))
+      queue.insert(key, at: start + .milliseconds(Int64(next >> 55)))
+    }
+    expected.sort()
+    #expect(queue.first == start + .milliseconds(expected[0]))
+    #expect(queue.take(at: start - .milliseconds(1)) == nil)
+    var taken: [Int64] = []
+    var keys: Set<UInt64> = []
+    while let one = queue.take(at: start + .seconds(3600)) {
+      taken.append((one.due - start).milliseconds)
+      keys.insert(one.key)
+    }
+    #expect(taken == expected)
+    #expect(keys.count == 500)
+    #expect(queue.first == nil)
+  }
+}
+
 @Suite struct HealthBoardTests {
   private let start = Moment(milliseconds: 10_000)
 
   private func socket(_ change: (inout SocketHealth) -> Void) -> SocketHealth {
-    var health = SocketHealth()
+    var health = SocketHealth(since: start)
     change(&health)
     return health
   }
@@ -50,11 +77,12 @@ import Testing
   func firstAttempt() {
     var board = HealthBoard(backend: BackendName(rawValue: "qemu"))
     let good = socket { $0.answered(at: start) }
-    #expect(board.due([good, SocketHealth()], scannedAt: start, at: start).isEmpty)
+    #expect(board.due([good, SocketHealth(since: start)], scannedAt: start, at: start).isEmpty)
     #expect(board.due([good, good], scannedAt: start, at: start).map(\.isUp) == [true])
     // A guest that was just started changes nothing.
     #expect(
-      board.due([good, SocketHealth()], scannedAt: start, at: start + .seconds(1)).map(\.isUp) == [true])
+      board.due([good, SocketHealth(since: start)], scannedAt: start, at: start + .seconds(1)).map(\.isUp)
+        == [true])
   }
 
   @Test("health is told once a second, and at once when it turns")
@@ -82,7 +110,7 @@ import Testing
     #expect(board.due([bad], scannedAt: start, at: start + .seconds(1)).map(\.errorKind) == [nil])
   }
 
-  @Test("the last success is the oldest of all sockets, and none where one has never answered")
+  @Test("the last success is the oldest of all sockets, of one that never answered the moment it was seen")
   func lastSuccess() {
     var board = HealthBoard(backend: BackendName(rawValue: "qemu"))
     func last(_ sockets: [SocketHealth]) -> Moment? {
@@ -100,7 +128,8 @@ import Testing
     }
     #expect(last([old, new, stale]) == start)
     #expect(last([new, stale]) == start + .seconds(5))
-    #expect(last([new, socket { $0.failed(.timeout) }]) == nil)
+    #expect(last([new, socket { $0.failed(.timeout) }]) == start)
+    #expect(last([socket { $0.failed(.timeout) }, socket { $0.failed(.refused) }]) == nil)
     #expect(last([]) == start + .seconds(9))
   }
 
