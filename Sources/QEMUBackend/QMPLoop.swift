@@ -199,7 +199,9 @@ final class QMPLoop {
     return nil
   }
 
-  /// Lets another socket of the same QEMU take over. A connection that is only lost keeps its QEMU, and its migration.
+  /// Lets another socket of the same QEMU take over.
+  ///
+  /// A connection that is only lost keeps its QEMU, and its migration.
   private func release(_ peer: Peer, _ now: Moment) {
     guard let process = peer.process else { return }
     peer.process = nil

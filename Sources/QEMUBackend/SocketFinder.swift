@@ -20,7 +20,9 @@ struct SocketPattern: Hashable, Sendable {
     return "/" + parts.joined(separator: "/")
   }
 
-  /// The paths that are found now, sorted; a path without wildcards always is. What cannot be looked at is not found.
+  /// The paths that are found now, sorted; a path without wildcards always is.
+  ///
+  /// What cannot be looked at is not found.
   func matches() -> [String] {
     guard isGlob else { return [text] }
     var result = glob_t()

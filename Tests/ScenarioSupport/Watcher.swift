@@ -2,6 +2,7 @@ import DroverCore
 import DroverService
 import Logging
 import QEMUBackend
+import QEMURig
 import Synchronization
 
 /// Watches real QEMUs the way the daemon does, and remembers everything that was said on the way.
@@ -67,6 +68,21 @@ final class Watcher: Sendable {
     }
   }
 
+  /// Lends `body` a pair whose guest has dirtied its memory, and a watcher that has seen both of its ends.
+  static func with<R: Sendable>(
+    _ spec: GuestSpec, isRelayed: Bool = false,
+    settings: MigrationTracker.Settings = MigrationTracker.Settings(),
+    _ body: (GuestPair, Watcher) async throws -> R
+  ) async throws -> R {
+    try await GuestPair.with(spec, isRelayed: isRelayed) { pair in
+      try await pair.warmUp()
+      return try await with(await .watching(pair), settings: settings) { watcher in
+        try await watcher.untilBothEnds()
+        return try await body(pair, watcher)
+      }
+    }
+  }
+
   // MARK: What was seen
 
   /// Everything so far.
@@ -95,6 +111,14 @@ final class Watcher: Sendable {
     }
     try Task.checkCancellation()
     throw NotSeen(what: what, record: record)
+  }
+
+  /// Waits until a guest and the QEMU that waits for it have been looked at.
+  func untilBothEnds() async throws {
+    try await until("both ends") { record -> Bool? in
+      guard record.node?.vms == 1, let arrival = record.arrivals.last else { return nil }
+      return !arrival.isActive && arrival.guestRuns == false ? true : nil
+    }
   }
 
   /// Says, before an abort is sent, who asked for it.
@@ -135,9 +159,9 @@ struct NotSeen: Error, CustomStringConvertible {
   let record: Watcher.Record
 
   var description: String {
-    let last = record.views.suffix(3).map { "\n  \($0)" }.joined()
+    let last = record.messages.suffix(20).map { "\n  \($0)" } + record.views.suffix(3).map { "\n  \($0)" }
     return "not seen: \(what); phases: \(record.views.map(\.phase).withoutRepeats.map(\.rawValue)); "
       + "verdicts: \(record.views.map(\.verdict.kind).withoutRepeats.map(\.rawValue)); "
-      + "back end: \(record.backend.map { "\($0)" } ?? "none"); last views: \(last)"
+      + "last messages and views: \(last.joined())"
   }
 }

@@ -45,31 +45,28 @@ extension Scenarios {
 
     @Test("a guest that goes there and back is two migrations; the second source was a destination before")
     func thereAndBack() async throws {
-      try await GuestPair.with(.dirtying(1)) { pair in
-        try await pair.warmUp()
-        try await Watcher.with(await .watching(pair)) { watcher in
-          var ended: [MigrationView] = []
-          for turn in 1...2 {
-            try await watcher.until("both ends, turn \(turn)") { $0.node?.vms == 2 ? true : nil }
-            try await pair.migrate(.slow)
-            let running = try await untilCopying(watcher, pair)
-            #expect(running.guest == .source)
-            try await pair.hurry()
-            let answer = try await pair.waitForStatus("completed")
-            let view = try await untilOver(watcher, running.identity.id)
-            expectSuccess(view, as: answer)
-            #expect(view.guest == .target)
-            ended.append(view)
-            try await pair.swapAfterSuccess()
-          }
-          #expect(ended[0].identity.id != ended[1].identity.id)
-          #expect(ended[0].identity.domain == ended[1].identity.domain)
-          let record = watcher.record
-          #expect(record.ids == ended.map(\.identity.id))
-          #expect(record.counts == Counts(started: 2, succeeded: 2))
-          #expect(record.trail(of: ended[0].identity.id).last?.guest == .target)
-          #expect(record.trail(of: ended[1].identity.id).allSatisfy { !$0.guest.isAlarming })
+      try await Watcher.with(.dirtying(1)) { pair, watcher in
+        var ended: [MigrationView] = []
+        for _ in 1...2 {
+          try await watcher.untilBothEnds()
+          try await pair.migrate(.slow)
+          let running = try await untilCopying(watcher, pair)
+          #expect(running.guest == .source)
+          try await pair.hurry()
+          let answer = try await pair.waitForStatus("completed")
+          let view = try await untilOver(watcher, running.identity.id)
+          expectSuccess(view, as: answer)
+          #expect(view.guest == .target)
+          ended.append(view)
+          try await pair.swapAfterSuccess()
         }
+        #expect(ended[0].identity.id != ended[1].identity.id)
+        #expect(ended[0].identity.domain == ended[1].identity.domain)
+        let record = watcher.record
+        #expect(record.ids == ended.map(\.identity.id))
+        #expect(record.counts == Counts(started: 2, succeeded: 2))
+        #expect(record.trail(of: ended[0].identity.id).last?.guest == .target)
+        #expect(record.trail(of: ended[1].identity.id).allSatisfy { !$0.guest.isAlarming })
       }
     }
 
@@ -79,11 +76,7 @@ extension Scenarios {
         try await pair.warmUp()
         let configuration = await QEMUConfiguration.watching(pair)
         try await pair.migrate(.slow)
-        let before = try await Watcher.with(configuration) { watcher in
-          let view = try await untilCopying(watcher, pair)
-          #expect(watcher.record.counts == Counts(started: 0))
-          return view
-        }
+        let before = try await Watcher.with(configuration) { try await untilCopying($0, pair) }
         try await Watcher.with(configuration) { watcher in
           let after = try await untilCopying(watcher, pair)
           #expect(after.identity.domain == before.identity.domain)

@@ -16,7 +16,7 @@ func untilCopying(_ watcher: Watcher, _ pair: GuestPair) async throws -> Migrati
   }
   let sent = Bytes(QEMUStatement(answer).transferred ?? 0)
   return try await watcher.until("precopy with at least \(sent.count) bytes sent") { record in
-    record.views.last { !$0.isOver && $0.phase == .precopy && ($0.sample.transferred ?? 0) >= sent }
+    record.snapshot.migrations.first { $0.phase == .precopy && ($0.sample.transferred ?? 0) >= sent }
   }
 }
 

@@ -69,7 +69,7 @@ extension Scenarios {
         configuration.activeInterval = defaults.activeInterval
         configuration.idleInterval = defaults.idleInterval
         try await Watcher.with(configuration) { watcher in
-          try await watcher.until("both ends") { $0.node?.vms == 2 ? true : nil }
+          try await watcher.untilBothEnds()
           try await pair.migrate()
           let answer = try await pair.waitForStatus("completed")
           expectSuccess(try await untilOver(watcher), as: answer)
@@ -85,9 +85,6 @@ extension Scenarios {
         try await pair.migrate()
         try await pair.waitForStatus("completed")
         try await Watcher.with(await .watching(pair)) { watcher in
-          try await watcher.until("answers of both ends") { record in
-            record.node?.vms == 2 && record.backend?.isUp == true ? true : nil
-          }
           try await untilLookedAgain(watcher)
           #expect(watcher.record.counts == Counts())
           #expect(watcher.record.ids == [] && watcher.record.observations.isEmpty)
