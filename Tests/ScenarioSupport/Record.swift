@@ -54,18 +54,18 @@ struct Counts: Equatable {
   var succeeded: UInt64 = 0
   var failed: [FailureCause: UInt64] = [:]
   var aborted: [FailureCause: UInt64] = [:]
-  /// Observations in the histograms of durations.
+  /// Observations in the histograms of durations: one for each end, but for those whose start nobody saw.
   var durations: UInt64 = 0
 
   init(
     started: UInt64 = 0, succeeded: UInt64 = 0, failed: [FailureCause: UInt64] = [:],
-    aborted: [FailureCause: UInt64] = [:]
+    aborted: [FailureCause: UInt64] = [:], durations: UInt64? = nil
   ) {
     self.started = started
     self.succeeded = succeeded
     self.failed = failed
     self.aborted = aborted
-    durations = succeeded + failed.values.reduce(0, +) + aborted.values.reduce(0, +)
+    self.durations = durations ?? succeeded + failed.values.reduce(0, +) + aborted.values.reduce(0, +)
   }
 
   init(_ totals: FleetTotals) {
