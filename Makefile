@@ -5,11 +5,12 @@ RUN_PACKAGES   := $(BUILD_PACKAGES) qemu-system-x86
 TEST_PACKAGES  := $(RUN_PACKAGES) prometheus binutils util-linux procps python3 python3-prometheus-client
 
 SWIFT  ?= swift
+PREFIX ?= /usr/local
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 SOURCE := Package.swift Sources Tests
 
-.PHONY: help run build test lab bench format format-check packages-run packages-test clean
+.PHONY: help run build install test lab bench format format-check packages-run packages-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,6 +21,9 @@ run: packages-run ## install what is missing, build, and watch real QEMU guests 
 
 build: ## release build only
 	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover
+
+install: ## copy what `make build` built to $(DESTDIR)$(PREFIX)/bin
+	install -D -m 755 .build/release/drover $(DESTDIR)$(PREFIX)/bin/drover
 
 test: packages-test ## install what is missing, then all tests that need no root
 	$(SWIFT) build --build-tests

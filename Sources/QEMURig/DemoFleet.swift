@@ -215,7 +215,7 @@ private struct DemoPart: Sendable {
     // Each pass takes three seconds, in which the guest dirties all of its working set again.
     DemoPart(
       name: "db-1", uuid: "6f1c2a52-0c3d-4a7e-9d5b-1d2f6b0a7e02", course: .cannotConverge,
-      memoryMebibytes: 256, workingSet: 32, rate: DirtyRate(atLeastMebibytesPerSecond: 25),
+      memoryMebibytes: 256, workingSet: 32, rate: DirtyRate(atLeastMebibytesPerSecond: 200),
       bandwidth: 11 << 20),
     // Eight seconds of copying, with the cut in the midst of it.
     DemoPart(

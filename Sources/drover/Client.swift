@@ -78,7 +78,9 @@ final class DroverClient: Sendable {
     do {
       return try APICoding.decode(Answer.self, from: response.body)
     } catch {
-      throw Failure("\(address) answered with something else than drover does: \(error)")
+      throw Failure(
+        "\(address) answered with something that this drover cannot read: another version, or another program; "
+          + "name the server with --server")
     }
   }
 

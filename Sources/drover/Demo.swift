@@ -116,7 +116,7 @@ private struct DemoSettings {
   static let words = """
     Shortened for the demo: 120 s for each GiB instead of 800 s (256 MiB: 30 s),
     20 s without progress instead of 150 s, stalled after 5 s instead of 10 s,
-    ended ones shown for 1 m instead of 15 m.
+    ended ones shown for 1 m instead of 15 m. The demo itself cancels db-1 after 45 s.
     """
 }
 
@@ -170,6 +170,14 @@ private struct DemoScreen: Sendable {
       + foot
   }
 
+  /// The first TCP address; nil where there is none.
+  private var base: String? {
+    service.addresses.lazy.compactMap { address in
+      guard case .tcp(let host, let port) = address else { return nil }
+      return "http://\(Self.reachable(host)):\(port)"
+    }.first
+  }
+
   private var title: String {
     let lines = service.addresses.map { address in
       switch address {
@@ -179,7 +187,9 @@ private struct DemoScreen: Sendable {
       case .unix(let path): return "  socket   unix://\(path)   (drover list, show, watch)\n"
       }
     }
+    let hasSocket = service.addresses.contains { if case .unix = $0 { true } else { false } }
     return "drover demo: real QEMU guests migrating on this machine; Ctrl-C ends it\n\n" + lines.joined()
+      + (hasSocket ? "" : "  commands drover list --server \(base ?? "URL")   (show, watch)\n")
   }
 
   /// An address that a browser on this machine can open.

@@ -14,7 +14,9 @@ struct List: AsyncParsableCommand {
     let list = try await client.makeClient().migrations()
     switch output {
     case .table:
-      try write(MigrationTables(.standardOutput).list(list.items))
+      // What runs comes first; the order is otherwise that of the answer.
+      let items = list.items.filter { $0.ending == nil } + list.items.filter { $0.ending != nil }
+      try write(MigrationTables(.standardOutput).list(items))
       warn(of: list.backends)
     case .json: try printJSON(list)
     }

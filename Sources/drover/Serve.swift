@@ -50,7 +50,7 @@ struct SourceOptions: ParsableArguments {
   var configurationFile: String?
 
   @Option(
-    name: .customLong("qemu.socket"),
+    name: .customLong("qemu.socket"), parsing: .upToNextOption,
     help: ArgumentHelp(
       "A QMP socket, or a quoted glob of them; may be repeated. Each is a back end of its own.",
       valueName: "path"),

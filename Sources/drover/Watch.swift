@@ -31,38 +31,42 @@ struct Watch: AsyncParsableCommand {
     let client = try client.makeClient()
     try await signals.run {
       // What goes wrong at the first look is said on the screen that stays.
-      var items = try await look(client, id)
+      var list = try await look(client, id)
       // A name that stands for one migration now must go on standing for the same.
-      let id = id == nil ? nil : items.first?.id
+      let id = id == nil ? nil : list.items.first?.id
       let isLive = output == .table && Terminal.canDraw
       if isLive { try LiveScreen.begin() }
       defer {
         if isLive {
           LiveScreen.end()
-          try? write(MigrationTables(.standardOutput).live(items))
+          try? write(MigrationTables(.standardOutput).live(list.items))
         }
       }
       while true {
-        try draw(items)
-        if id != nil, let ending = items.first?.ending {
+        try draw(list)
+        if id != nil, let ending = list.items.first?.ending {
           guard ending.outcome == "succeeded" else { throw ExitCode.failure }
           return
         }
         try await Task.sleep(for: .seconds(interval))
-        items = try await look(client, id)
+        list = try await look(client, id)
       }
     }
   }
 
-  private func look(_ client: DroverClient, _ id: String?) async throws -> [MigrationItem] {
-    if let id { return [try await client.migration(id)] }
-    return try await client.migrations().items
+  private func look(_ client: DroverClient, _ id: String?) async throws -> MigrationList {
+    if let id { return MigrationList([try await client.migration(id)]) }
+    return try await client.migrations()
   }
 
-  private func draw(_ items: [MigrationItem]) throws {
+  private func draw(_ list: MigrationList) throws {
     switch output {
-    case .json: try printJSON(MigrationList(items))
-    case .table: try LiveScreen.draw(MigrationTables(.standardOutput).live(items, height: Terminal.height))
+    case .json: try printJSON(list)
+    case .table:
+      let warnings = list.backends.compactMap(\.warning).map { "warning: \($0)\n" }
+      let height = Terminal.height.map { max(3, $0 - warnings.count) }
+      try LiveScreen.draw(
+        warnings.joined() + MigrationTables(.standardOutput).live(list.items, height: height))
     }
   }
 }

@@ -85,7 +85,8 @@ struct Routes: Sendable {
         status: 404, detail: "no migration is called \(typed); drover list shows them, and /api/v1/migrations"
       )
     case .ambiguous(let candidates):
-      let ids = candidates.map(\.lookupID).joined(separator: ", ")
+      let ids = candidates.sorted { $0.startedAt < $1.startedAt }
+        .map { "\($0.lookupID) (\($0.phase.rawValue))" }.joined(separator: ", ")
       return .problem(status: 409, detail: "\(typed) can be several migrations: \(ids); name one by its id")
     }
   }

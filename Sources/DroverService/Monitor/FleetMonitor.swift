@@ -21,6 +21,8 @@ public final class FleetMonitor: Sendable {
   public func register(_ descriptor: BackendDescriptor) {
     let now = clock.now()
     tracker.withLock { $0.register(descriptor, at: now) }
+    log.info(
+      "watching", metadata: ["backend": "\(descriptor.name.rawValue)", "endpoint": "\(descriptor.endpoint)"])
   }
 
   /// Forgets a back end and everything it told, but for its counters where it comes back at once.
@@ -37,6 +39,13 @@ public final class FleetMonitor: Sendable {
   /// Takes one message of a back end.
   public func receive(_ message: BackendMessage) {
     let now = clock.now()
+    switch message {
+    case .vm(let vm):
+      log.info("VM is here", metadata: ["backend": "\(vm.vm.backend.rawValue)", "vm": "\(vm.vm.name)"])
+    case .vmGone(let key):
+      log.info("VM has gone", metadata: ["backend": "\(key.backend.rawValue)", "key": "\(key.text)"])
+    default: break
+    }
     log(tracker.withLock { $0.receive(message, at: now) })
   }
 
