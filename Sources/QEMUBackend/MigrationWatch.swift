@@ -50,10 +50,25 @@ struct MigrationWatch: Sendable {
   /// Since when an end has been half told.
   private var unsettledAt: Moment?
   private var inbound: InboundState?
-  private var news = News()
-  private var unknownStatus: String?
-  /// The run state as told last; it is not asked for at every look.
-  private var runState: String?
+  @Apart private var unheard: News?
+  @Apart private var unknownStatus: String?
+  private var presence = Presence.here
+
+  /// Where the run state that was told last puts the guest; it is not asked for at every look.
+  private enum Presence {
+    case here, elsewhere
+    /// Stopped for the last pass, or for all of post-copy.
+    case leaving
+
+    init(_ runState: String) {
+      self =
+        switch runState {
+        case "inmigrate", "postmigrate": .elsewhere
+        case "finish-migrate": .leaving
+        default: .here
+        }
+    }
+  }
 
   private struct InboundState: Equatable {
     var isActive: Bool
@@ -61,13 +76,18 @@ struct MigrationWatch: Sendable {
   }
 
   /// What events have said since the last answer to `query-migrate`.
-  struct News: Sendable {
+  struct News: Equatable, Sendable {
     /// A job began then.
     var began: Moment?
     /// The final status of the job before it.
     var final: String?
     var guestStopped = false
     var shutdownReason: String?
+  }
+
+  private var news: News {
+    get { unheard ?? News() }
+    set { unheard = newValue == News() ? nil : newValue }
   }
 
   /// Phase of the migration that is followed; nil where there is none.
@@ -78,16 +98,16 @@ struct MigrationWatch: Sendable {
   private(set) var isSettling = false
   /// Whether the guest is in this QEMU: not before it has arrived, nor after it has left.
   var hasGuest: Bool {
-    switch runState {
-    case "inmigrate", "postmigrate": false
-    case "finish-migrate": (job?.last ?? ended)?.guestOnSource ?? true
-    default: phase?.isPostcopy != true
+    switch presence {
+    case .elsewhere: false
+    case .leaving: (job?.last ?? ended)?.guestOnSource ?? true
+    case .here: phase?.isPostcopy != true
     }
   }
   /// Bandwidth and downtime limits as asked last; set by the owner.
   @Apart var parameters: ParametersAnswer?
   /// Capacity of the disks that are copied; set by the owner.
-  var disks: Bytes?
+  @Apart var disks: Bytes?
 
   mutating func heard(_ event: QMPEvent, at now: Moment) {
     switch event.name {
@@ -123,7 +143,7 @@ struct MigrationWatch: Sendable {
 
   mutating func take(_ look: QMPLook, of subject: QMPSubject, after heard: Announcement) -> [Note] {
     var notes: [Note] = []
-    runState = look.runState ?? runState
+    presence = look.runState.map { Presence($0) } ?? presence
     if let status = look.answer.status, status != unknownStatus,
       case .unknown = SourceStatus(status, runState: nil)
     {

@@ -24,7 +24,7 @@ extension QMPSession {
     self.look = nil
     let hadJob = watch.phase != nil
     let wasBusy = watch.isBusy || watch.isSettling
-    let notes = watch.take(look, of: subject, after: announcement)
+    let notes = watch.take(look, of: subject, after: announcement ?? .init())
     // A VM is told before its migration, whose failures are counted by VM, and taken away after it.
     if watch.hasGuest { tellVM(&out) }
     add(notes, &out)
@@ -66,7 +66,7 @@ extension QMPSession {
   private var key: VMKey { VMKey(backend: settings.backend, text: path) }
 
   private mutating func tellVM(_ out: inout [Action]) {
-    let current = Told(vm: subject.vm, blockers: blockers)
+    let current = Told(name: subject.vm.name, blockers: blockers)
     guard current != told else { return }
     told = current
     out.append(

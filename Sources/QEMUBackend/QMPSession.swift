@@ -58,7 +58,7 @@ struct QMPSession: Sendable {
 
   /// The part of a `VMObservation` that can change.
   struct Told: Equatable {
-    var vm: VMRef
+    var name: String
     var blockers: [NotMigratableReason]?
   }
 
@@ -77,7 +77,7 @@ struct QMPSession: Sendable {
   /// What was last told of the VM; nil where it was taken away, or never told.
   var told: Told?
   /// The socket over which the same QEMU is watched already.
-  var twin: String?
+  @Apart var twin: String?
   /// Whether the capability `events` is configured and not switched on yet.
   var wantsEvents = false
   var hasWarnedOfEvents = false
@@ -90,7 +90,7 @@ struct QMPSession: Sendable {
   var parametersAt: Moment?
   var switchoverAt: Moment?
   @Apart var look: QMPLook?
-  var announcement = MigrationWatch.Announcement()
+  @Apart var announcement: MigrationWatch.Announcement?
 
   /// How the socket does, for the back end's health.
   var health: SocketHealth
