@@ -56,7 +56,7 @@ public struct DemoSchedule: Hashable, Sendable {
   /// When the wire is cut, after the start of the migration.
   public var cutAfter = Duration.seconds(3)
   /// How long the wire stays cut.
-  public var cutFor = Duration.seconds(18)
+  public var cutFor = Duration.seconds(15)
   /// Before a pair that failed is started anew.
   public var restartAfter = Duration.seconds(1)
 
