@@ -133,7 +133,12 @@ struct LabTests {
 
 /// Waits until the migration is over.
 private func untilOver(_ watcher: Watcher) async throws -> MigrationView {
-  try await watcher.until("the end of the migration") { $0.lastEnded }
+  try await watcher.until("the end of the migration") { record in
+    guard let ended = record.lastEnded else { return nil }
+    let latest = record.last(ended.identity.id) ?? ended
+    // The two ends are not asked at the same moment.
+    return latest.phase == .succeeded && latest.guest == .unknown ? nil : latest
+  }
 }
 
 extension Watcher.Record {

@@ -20,11 +20,14 @@ func untilCopying(_ watcher: Watcher, _ pair: GuestPair) async throws -> Migrati
   }
 }
 
-/// Waits until the migration is over.
+/// Waits until the migration is over, and, where it succeeded, until both ends agree on where the guest is.
 @discardableResult
 func untilOver(_ watcher: Watcher, _ id: MigrationID? = nil) async throws -> MigrationView {
   try await watcher.until("the end of the migration") { record in
-    record.lastEnded.flatMap { id == nil || $0.identity.id == id ? $0 : nil }
+    guard let ended = record.lastEnded, id == nil || ended.identity.id == id else { return nil }
+    let latest = record.last(ended.identity.id) ?? ended
+    // The two ends are not asked at the same moment.
+    return latest.phase == .succeeded && latest.guest == .unknown ? nil : latest
   }
 }
 
