@@ -136,6 +136,11 @@ struct MigrationWatch: Sendable {
     return Announcement(began: news.began, final: news.final)
   }
 
+  /// An end that QEMU has told stays told until its next answer, also if it goes before the look is whole.
+  mutating func answered(_ status: String?) {
+    if job != nil, status == "completed" { news.final = status }
+  }
+
   struct Announcement: Equatable {
     var began: Moment?
     var final: String?

@@ -9,6 +9,7 @@ extension QMPSession {
     let answer = try QMPReturn<MigrateAnswer>.value(of: bytes)
     look = QMPLook(answer: answer, takenAt: now, interval: settings.activeInterval, epoch: epoch)
     announcement = watch.announcement()
+    watch.answered(answer.status)
     idle = IdleAnswer(bytes, id: id)
     note(answer.blockedReasons, &out)
     queue = [.status]

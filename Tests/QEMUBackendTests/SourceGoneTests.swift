@@ -90,6 +90,19 @@ import Testing
     #expect(driver.migrations.last?.guestOnTarget == true)
   }
 
+  @Test("a source that answered completed and went before its run state was told has succeeded")
+  func answeredEnd() {
+    var driver = SessionDriver.connected(migrate: Trace.firstPass)
+    driver.advance(1_200)
+    driver.returns["query-migrate"] = Trace.completed
+    driver.returns["query-status"] = nil
+    driver.advance(600)
+    driver.connecting = .missing
+    driver.feed(.closed(.ended))
+    driver.advance(50)
+    #expect(driver.migrations.last?.phase == .succeeded)
+  }
+
   @Test("a monitor that is restarted in mid-migration does not end it")
   func monitorRestart() {
     var driver = SessionDriver.connected(
