@@ -52,6 +52,10 @@ let package = Package(
     // Threads and the addresses of Unix sockets.
     .target(name: "Posix", dependencies: ["CLinux"], swiftSettings: librarySettings),
 
+    // The kernel's own view of a migration's TCP connections: no API of libvirt or QEMU says that they are silent.
+    .target(
+      name: "InetDiag", dependencies: ["CLinux", "DroverCore", "Posix"], swiftSettings: librarySettings),
+
     // One room for each dependency on the outside world.
     .target(name: "CurlClient", dependencies: ["CCurl", "Posix"], swiftSettings: librarySettings),
     .target(
@@ -88,6 +92,9 @@ let package = Package(
       name: "ExpositionTests", dependencies: ["DroverCore", "Exposition", "KeptBytes", "CZlib"],
       resources: [.copy("Fixtures")], swiftSettings: settings),
     .testTarget(name: "PosixTests", dependencies: ["Posix"], swiftSettings: settings),
+    .testTarget(
+      name: "InetDiagTests", dependencies: ["CLinux", "DroverCore", "InetDiag", "Posix"],
+      swiftSettings: settings),
     .testTarget(name: "MicroHTTPTests", dependencies: ["KeptBytes", "MicroHTTP"], swiftSettings: settings),
     .testTarget(
       name: "CurlClientTests", dependencies: ["CurlClient", "MicroHTTP"], swiftSettings: settings),

@@ -2,6 +2,11 @@
 // No _GNU_SOURCE: it changes the members of fd_set, and the compiler then refuses to load this module
 // beside Swift's own Glibc module. What only _GNU_SOURCE shows is declared here.
 #include <fcntl.h>
+// Not linux/tcp.h: it defines glibc's tcp_info anew, which Swift's own Glibc module has already.
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sched.h>
+#include <linux/sock_diag.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -40,3 +45,13 @@ int pthread_setname_np(pthread_t, const char *);
 static inline int drover_name_thread(pthread_t thread, const char *name) {
   return pthread_setname_np(thread, name);
 }
+
+int setns(int, int);
+
+/// Moves the calling thread, and no other, into a network namespace.
+static inline int drover_enter_network_namespace(int descriptor) { return setns(descriptor, CLONE_NEWNET); }
+
+int unshare(int);
+
+/// Gives the calling thread, and no other, a network namespace of its own.
+static inline int drover_make_network_namespace(void) { return unshare(CLONE_NEWNET); }
