@@ -36,6 +36,7 @@ let package = Package(
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(
       name: "CMicroHTTP", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+    .systemLibrary(name: "CLibvirt", pkgConfig: "libvirt", providers: [.apt(["libvirt-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CLinux"),
     // Holds the commit: Swift has no way to be told a text by its build.
@@ -64,6 +65,12 @@ let package = Package(
     .target(
       name: "QEMUBackend",
       dependencies: ["DroverCore", "CLinux", "Posix", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: librarySettings),
+    .target(
+      name: "LibvirtBackend",
+      dependencies: [
+        "CLibvirt", "CLinux", "DroverCore", "InetDiag", "Posix", .product(name: "Logging", package: "swift-log"),
+      ],
       swiftSettings: librarySettings),
     // Real QEMU guests that migrate on this machine: the demo's and the tests'.
     .target(

@@ -20,6 +20,14 @@ public struct IPAddress: Hashable, Sendable, LosslessStringConvertible {
     low = UInt64(UInt32(bigEndian: words.2)) << 32 | UInt64(UInt32(bigEndian: words.3))
   }
 
+  /// The four words of IPv6's form, each in the order of the network; an IPv4 address has its own in the last.
+  var words: (UInt32, UInt32, UInt32, UInt32) {
+    (
+      UInt32(truncatingIfNeeded: high >> 32).bigEndian, UInt32(truncatingIfNeeded: high).bigEndian,
+      UInt32(truncatingIfNeeded: low >> 32).bigEndian, UInt32(truncatingIfNeeded: low).bigEndian
+    )
+  }
+
   /// Reads an address in its usual form, without brackets, port or zone; nil where it is none.
   public init?(_ text: String) {
     var v4 = in_addr()

@@ -8,9 +8,9 @@ internal import Synchronization
 /// block, for seconds at the very worst: make them from a thread of your own, not from Swift's cooperative pool. Calls
 /// from several threads at once wait for one another.
 public final class InetDiagSocket: Sendable {
-  private let descriptor: Descriptor
+  let descriptor: Descriptor
   /// The number of the last question; held while the answer is awaited.
-  private let sequence = Mutex<UInt32>(0)
+  let sequence = Mutex<UInt32>(0)
 
   /// Opens a socket, which stays in its namespace whatever becomes of the process that it was named by.
   ///

@@ -61,7 +61,7 @@ enum NetlinkSocket {
     }
   }
 
-  private static func send(_ message: [UInt8], to descriptor: Descriptor) throws(InetDiagError) {
+  static func send(_ message: [UInt8], to descriptor: Descriptor) throws(InetDiagError) {
     var kernel = sockaddr_nl()
     kernel.nl_family = sa_family_t(AF_NETLINK)
     while true {
@@ -77,7 +77,7 @@ enum NetlinkSocket {
   }
 
   /// The length of the next datagram; nil where it is not the kernel's.
-  private static func receive(
+  static func receive(
     _ descriptor: Descriptor, _ buffer: inout [UInt8], flags: Int32
   ) throws(InetDiagError) -> Int? {
     var sender = sockaddr_nl()

@@ -105,10 +105,6 @@ struct FailureReason: Equatable {
   }
 }
 
-extension Phase {
-  var isPostcopy: Bool { self == .postcopy || self == .postcopyPaused }
-}
-
 extension Sample {
   /// What a source's answer says; counters that it leaves out are those of `last`.
   init(_ answer: MigrateAnswer, phase: Phase, parameters: ParametersAnswer?, last: Sample?) {

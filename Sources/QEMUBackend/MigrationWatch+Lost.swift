@@ -37,14 +37,3 @@ extension MigrationWatch {
     return last
   }
 }
-
-extension MigrationObservation {
-  /// What was true of the running copy only goes.
-  mutating func end(_ ending: Ending) {
-    self.ending = ending
-    phase = ending.outcome.phase
-    sample.dirtyRate = nil
-    sample.expectedDowntime = nil
-    sample.cpuThrottle = nil
-  }
-}

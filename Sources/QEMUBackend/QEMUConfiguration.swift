@@ -132,19 +132,3 @@ public struct QEMUConfigurationError: Error, Hashable, Sendable, CustomStringCon
   /// A closed short form, safe as a label.
   public var shortDescription: String { code.rawValue }
 }
-
-/// Doubling pauses between attempts, spread by the socket's path so that many do not come back at once.
-struct RetrySchedule: Sendable {
-  var first = Duration.milliseconds(500)
-  var longest = Duration.seconds(15)
-
-  /// The pause after the attempt with this number, from 0; between three quarters and the whole of its step.
-  func pause(after attempt: Int, path: String) -> Duration {
-    let step = min(longest.milliseconds, first.milliseconds << min(attempt, 16))
-    var hash: UInt32 = 2_166_136_261
-    for byte in path.utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
-    hash = (hash ^ UInt32(truncatingIfNeeded: attempt)) &* 16_777_619
-    let spread = Int64((hash >> 8) % 256)
-    return .milliseconds(step - step * spread / 1024)
-  }
-}

@@ -204,7 +204,7 @@ struct QMPSession: Sendable {
   }
 
   mutating func retry(_ now: Moment) {
-    nextDeadline = now + settings.retry.pause(after: attempts, path: path)
+    nextDeadline = now + settings.retry.pause(after: attempts, name: path)
     attempts += 1
   }
 

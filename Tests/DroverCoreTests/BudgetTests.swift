@@ -135,8 +135,8 @@ struct ProgressWatchTests {
 @Suite("Throughput")
 struct RateWindowTests {
   private func window(_ points: [(Double, UInt64)]) -> RateWindow {
-    var window = RateWindow(length: .seconds(3))
-    for (at, sent) in points { window.add(Bytes(sent), at: seconds(at)) }
+    var window = RateWindow()
+    for (at, sent) in points { window.add(Bytes(sent), at: seconds(at), length: .seconds(3)) }
     return window
   }
 
@@ -149,21 +149,21 @@ struct RateWindowTests {
 
   @Test("A steady stream has its rate, however often it is sampled", arguments: [0.05, 0.1, 0.5, 0.7, 2, 30])
   func steady(interval: Double) {
-    var window = RateWindow(length: .seconds(3))
+    var window = RateWindow()
     for n in 0..<200 {
       let at = seconds(Double(n) * interval)
-      window.add(Bytes(UInt64(at.milliseconds) * 1000), at: at)
+      window.add(Bytes(UInt64(at.milliseconds) * 1000), at: at, length: .seconds(3))
     }
     #expect(window.rate == 1_000_000)
   }
 
   @Test("A stall is a rate of 0 once the window has passed", arguments: [0.05, 0.1, 0.5, 0.7, 1])
   func stall(interval: Double) {
-    var window = RateWindow(length: .seconds(3))
+    var window = RateWindow()
     var at = 0.0
     var zeroAfter: Double?
     while at < 20 {
-      window.add(Bytes(UInt64(min(at, 10) * 1_000_000)), at: seconds(at))
+      window.add(Bytes(UInt64(min(at, 10) * 1_000_000)), at: seconds(at), length: .seconds(3))
       if at > 10, window.rate == 0, zeroAfter == nil { zeroAfter = at - 10 }
       at += interval
     }

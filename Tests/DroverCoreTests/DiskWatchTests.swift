@@ -12,7 +12,7 @@ struct DiskWatchTests {
     for (n, left) in remaining.enumerated() {
       watch.observe(
         StreamCounters(transferred: .mebibytes(40 * UInt64(n)), remaining: .mebibytes(left)),
-        memory: StreamCounters(transferred: .mebibytes(memoryPerSample * UInt64(n))))
+        memory: StreamCounters(transferred: .mebibytes(memoryPerSample * UInt64(n))), at: seconds(Double(n)))
     }
     return watch
   }

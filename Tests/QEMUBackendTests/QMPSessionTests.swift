@@ -318,9 +318,9 @@ import Testing
   @Test("pauses double to their limit, differ between sockets and are the same on each run")
   func pauses() {
     let schedule = RetrySchedule()
-    let one = (0...10).map { schedule.pause(after: $0, path: "/run/a.qmp") }
-    let other = (0...10).map { schedule.pause(after: $0, path: "/run/b.qmp") }
-    #expect(one == (0...10).map { schedule.pause(after: $0, path: "/run/a.qmp") })
+    let one = (0...10).map { schedule.pause(after: $0, name: "/run/a.qmp") }
+    let other = (0...10).map { schedule.pause(after: $0, name: "/run/b.qmp") }
+    #expect(one == (0...10).map { schedule.pause(after: $0, name: "/run/a.qmp") })
     #expect(one != other)
     for (attempt, pause) in one.enumerated() {
       let full = min(15_000, 500 << attempt)

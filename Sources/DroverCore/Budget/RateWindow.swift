@@ -6,12 +6,9 @@ struct RateWindow: Sendable {
   private static let resolution = 6
 
   private var points: [(at: Moment, sent: Bytes)] = []
-  private let length: Duration
 
-  /// A window of about `length`; it always holds two samples at least, however far apart.
-  init(length: Duration) { self.length = length }
-
-  mutating func add(_ sent: Bytes, at moment: Moment) {
+  /// Takes one more count into a window of about `length`, which always holds two at least, however far apart.
+  mutating func add(_ sent: Bytes, at moment: Moment, length: Duration) {
     if let last = points.last {
       guard moment > last.at else { return }
       // A counter that falls belongs to another stream: the old points say nothing about it.

@@ -10,6 +10,12 @@ public enum BackendMessage: Sendable {
   case vm(VMObservation)
   /// A VM that is no longer there.
   case vmGone(VMKey)
+  /// The network under a migration.
+  case network(NetworkObservation)
+  /// How fast a VM that does not migrate dirties its memory.
+  case dirtyRate(VMKey, BytesPerSecond)
+  /// A node that was found.
+  case node(BackendName, String)
   /// The back end's own health.
   case health(BackendHealth)
 }
@@ -61,6 +67,15 @@ public struct MigrationObservation: Sendable {
     self.samplingInterval = samplingInterval
     self.guestOnSource = guestOnSource
     self.guestOnTarget = guestOnTarget
+  }
+
+  /// Makes this the last word on the migration: what only a running one has is gone.
+  public mutating func end(_ ending: Ending) {
+    self.ending = ending
+    phase = ending.outcome.phase
+    sample.dirtyRate = nil
+    sample.expectedDowntime = nil
+    sample.cpuThrottle = nil
   }
 }
 
@@ -127,6 +142,8 @@ public struct MigrationFacts: Hashable, Sendable {
   public var origin = Origin.unknown
   /// Configured guest memory plus the capacity of each disk that is copied: what the budget counts.
   public var size: Bytes?
+  /// The part of `size` that is guest memory; nil where it is not told apart.
+  public var memory: Bytes?
 
   /// No facts yet.
   public init() {}
@@ -138,6 +155,7 @@ public struct MigrationFacts: Hashable, Sendable {
     if facts.target.isEmpty { facts.target = earlier.target }
     if facts.origin == .unknown { facts.origin = earlier.origin }
     facts.size = facts.size ?? earlier.size
+    facts.memory = facts.memory ?? earlier.memory
     return facts
   }
 }

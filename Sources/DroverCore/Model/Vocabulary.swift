@@ -27,6 +27,9 @@ public enum Phase: String, CaseIterable, Sendable {
     }
   }
 
+  /// Whether the guest has gone over and its memory follows, or should.
+  public var isPostcopy: Bool { self == .postcopy || self == .postcopyPaused }
+
   /// Whether this phase proves that the copy could begin; an abort or a failure proves nothing.
   public var provesStart: Bool {
     switch self {

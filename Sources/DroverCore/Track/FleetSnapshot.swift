@@ -6,6 +6,8 @@ public struct FleetSnapshot: Sendable {
   public internal(set) var groups: [MigrationGroup] = []
   /// VMs, several of one name joined; sorted by back end, namespace or host, and name.
   public internal(set) var vms: [VMView] = []
+  /// How fast VMs that do not migrate dirty their memory, as measured last, where that is measured.
+  public internal(set) var dirtyRates: [VMRef: BytesPerSecond] = [:]
   /// Nodes and hosts.
   public internal(set) var nodes: [NodeView] = []
   /// Back ends.

@@ -19,6 +19,8 @@ struct Inventory: Sendable {
   /// All VMs, in the order of `isBefore`.
   private(set) var vms: [VMView] = []
   private(set) var nodes: [NodeView] = []
+  /// How fast VMs dirty their memory; apart from `vms`, since most are never measured.
+  private(set) var dirtyRates: [VMRef: BytesPerSecond] = [:]
 
   mutating func prepareNode(_ node: String, of backend: BackendName) { _ = index(of: node, backend) }
 
@@ -37,6 +39,11 @@ struct Inventory: Sendable {
     show(vm.vm)
   }
 
+  /// Takes how fast a VM dirties its memory; of several entries of one name the last that was told counts.
+  mutating func setDirtyRate(_ rate: BytesPerSecond, of key: VMKey) {
+    if let vm = places[key]?.vm { dirtyRates[vm] = rate }
+  }
+
   mutating func remove(_ key: VMKey) {
     guard let vm = places.removeValue(forKey: key) else { return }
     removeEntry(key, of: vm.vm)
@@ -47,6 +54,7 @@ struct Inventory: Sendable {
     places = places.filter { $0.key.backend != backend }
     names = names.filter { $0.key.backend != backend }
     vms.removeAll { $0.vm.backend == backend }
+    dirtyRates = dirtyRates.filter { $0.key.backend != backend }
     nodes.removeAll { $0.backend == backend }
   }
 
@@ -74,7 +82,10 @@ struct Inventory: Sendable {
 
   private mutating func removeEntry(_ key: VMKey, of vm: VMRef) {
     names[vm]?.entries.removeAll { $0 == key }
-    if names[vm]?.entries.isEmpty ?? false { names[vm] = nil }
+    if names[vm]?.entries.isEmpty ?? false {
+      names[vm] = nil
+      dirtyRates[vm] = nil
+    }
     show(vm)
   }
 

@@ -103,7 +103,11 @@ public struct MigrationTracker: Sendable {
     case .guestMoved(let move):
       // Only where the migration is still shown: nothing that is said after an end may count it again.
       store.update(move.id) { view, watch in watch.relocate(move, in: &view, at: now) }
+    case .network(let observation):
+      return observe(observation, at: now)
     case .vm(let observation): inventory.insert(observation)
+    case .dirtyRate(let key, let rate): inventory.setDirtyRate(rate, of: key)
+    case .node(let backend, let node): inventory.prepareNode(node, of: backend)
     case .vmGone(let key): inventory.remove(key)
     case .health(let health): backends[index].take(health)
     }
@@ -144,6 +148,7 @@ public struct MigrationTracker: Sendable {
     var snapshot = FleetSnapshot()
     snapshot.groups = store.groups
     snapshot.vms = inventory.vms
+    snapshot.dirtyRates = inventory.dirtyRates
     snapshot.nodes = inventory.nodes
     snapshot.backends = backends
     snapshot.totals = ledger.totals
@@ -226,6 +231,19 @@ public struct MigrationTracker: Sendable {
     return events
   }
 
+  private mutating func observe(_ network: NetworkObservation, at now: Moment) -> [LifecycleEvent] {
+    // Another back end's word on the network of this one's migration is none.
+    guard store.owner(of: network.id) == network.backend else { return [] }
+    var events: [LifecycleEvent] = []
+    let settings = settings.verdict
+    store.update(network.id) { view, watch in
+      let before = view.verdict.kind
+      watch.take(network, in: &view, settings: settings, at: now)
+      if view.verdict.kind != before { events.append(.verdictChanged(view, from: before)) }
+    }
+    return events
+  }
+
   /// Makes sure that one more migration can be tracked; the one that ended longest ago gives way.
   private mutating func makeRoom() -> Bool {
     while store.count >= settings.maxMigrations {
@@ -277,6 +295,9 @@ extension BackendMessage {
     case .guestMoved(let move): move.backend
     case .vm(let observation): observation.key.backend
     case .vmGone(let key): key.backend
+    case .network(let observation): observation.backend
+    case .dirtyRate(let key, _): key.backend
+    case .node(let backend, _): backend
     case .health(let health): health.backend
     }
   }

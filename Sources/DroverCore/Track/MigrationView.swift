@@ -50,6 +50,12 @@ public struct MigrationView: Sendable, Equatable {
   public internal(set) var progressBudget: ProgressBudget?
   /// When that time is over; nil where no deadline applies in this phase.
   public internal(set) var progressDeadline: Moment?
+  /// What the source's host sees of the network; nil where nobody looks.
+  public internal(set) var network: NetworkReport?
+  /// Networks that are lost; the management network first.
+  public internal(set) var networkLosses: [NetworkLoss] = []
+  /// How long the control connection may be silent; nil where there is no such limit.
+  public internal(set) var keepalive: KeepaliveBudget?
   /// Whether it will end by itself, and why that is thought.
   public internal(set) var verdict = Verdict()
   /// Where the guest runs.

@@ -18,7 +18,8 @@ struct MigrationWatch: Sendable {
   /// Since when the retention runs; nil while the migration is open or its guest runs nowhere or twice.
   private var retentionBegan: Moment?
   private var progress: ProgressWatch?
-  private var rate = RateWindow(length: Self.rateSpan)
+  private var rate = RateWindow()
+  private var networkSeenAt: Moment?
   private var passes = PassWatch()
   private var disks = DiskWatch()
   private var guestOnSource: Bool?
@@ -32,7 +33,9 @@ struct MigrationWatch: Sendable {
   }
 
   /// How long bytes may stop before it counts.
-  private var tolerance: Duration { max(Self.shortestInterruption, samplingInterval * 3) }
+  private var tolerance: Duration {
+    max(Self.shortestInterruption, samplingInterval * 3, (disks.step ?? .zero) * 3)
+  }
 
   /// Brings `view` up to date with what its source says; returns an interruption that is over.
   mutating func apply(
@@ -41,7 +44,8 @@ struct MigrationWatch: Sendable {
   ) -> Duration? {
     samplingInterval = observation.samplingInterval
     view.facts = observation.facts.completed(by: view.facts)
-    if view.facts.target.isEmpty, let arrival { view.facts.target = arrival.host }
+    // A source may know an address only; the destination knows its name.
+    if let arrival { view.facts.target = arrival.host }
     view.sampledAt = max(view.sampledAt, observation.takenAt)
     guestOnSource = observation.guestOnSource
     guestOnTarget = observation.guestOnTarget
@@ -55,8 +59,25 @@ struct MigrationWatch: Sendable {
     }
     let interruption = follow(observation.sample, in: &view, settings: verdict)
     setDeadlines(of: &view, budget: budget)
+    setKeepalive(of: &view)
     judge(&view, settings: verdict, at: now)
     return interruption
+  }
+
+  /// Takes what the source's host sees of the network.
+  mutating func take(
+    _ network: NetworkObservation, in view: inout MigrationView, settings: VerdictSettings, at now: Moment
+  ) {
+    guard !view.isOver, networkSeenAt.map({ network.takenAt >= $0 }) ?? true else { return }
+    networkSeenAt = network.takenAt
+    view.network = network.report
+    view.networkLosses = network.report.losses(at: network.takenAt, settings: settings)
+    setKeepalive(of: &view)
+    judge(&view, settings: settings, at: now)
+  }
+
+  private func setKeepalive(of view: inout MigrationView) {
+    view.keepalive = view.network.flatMap { KeepaliveBudget($0, lastSent: view.progress?.lastSent) }
   }
 
   /// Looks again at a migration that nothing new was said of: silence counts too.
@@ -144,7 +165,8 @@ struct MigrationWatch: Sendable {
       return nil
     }
     let moment = view.sampledAt
-    rate.add(sent, at: moment)
+    if let disk = sample.disk { disks.observe(disk, memory: sample.memory, at: moment) }
+    rate.add(sent, at: moment, length: max(Self.rateSpan, (disks.step ?? .zero) * 3))
     view.transferRate = rate.rate
 
     if progress == nil { progress = ProgressWatch(sent: sent, remaining: sample.remaining, at: moment) }
@@ -154,7 +176,6 @@ struct MigrationWatch: Sendable {
 
     // The rate that a source reports stays as it was when the bytes stop.
     if let clocks = view.progress, moment - clocks.lastSent > tolerance { view.sample.dirtyRate = nil }
-    if let disk = sample.disk { disks.observe(disk, memory: sample.memory) }
     if let memory = sample.memory, let iteration = sample.iterations {
       passes.observe(
         memory, iteration: iteration, dirty: view.sample.dirtyRate, transfer: view.transferRate,
@@ -207,6 +228,9 @@ struct MigrationWatch: Sendable {
     view.completionDeadline = nil
     view.progressBudget = nil
     view.progressDeadline = nil
+    view.network = nil
+    view.networkLosses = []
+    view.keepalive = nil
     view.verdict = Verdict()
     endSeenAt = now
     return interruption

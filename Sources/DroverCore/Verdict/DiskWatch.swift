@@ -1,6 +1,15 @@
 /// Follows the copy of disks, for which no source tells a dirty rate: what tells is that bytes flow and the best
 /// remaining is not improved.
 struct DiskWatch: Sendable {
+  /// The trend is that of so long a time at least, and of so many steps of the copy.
+  private static let shortestTrend = Duration.seconds(10)
+  private static let trendSteps = 6
+
+  private struct Point {
+    var at: Moment
+    var remaining: Bytes
+  }
+
   /// Smallest remaining ever seen.
   private(set) var best: Bytes?
   /// Bytes of disk sent since then.
@@ -9,10 +18,15 @@ struct DiskWatch: Sendable {
   private var diskAtBest: Bytes = 0
   private var memoryAtBest: Bytes = 0
   private var memorySinceBest: Bytes = 0
+  private var steps = StepWatch()
+  private var points: [Point] = []
+  private var isCopying = false
 
-  mutating func observe(_ disk: StreamCounters, memory: StreamCounters?) {
-    guard let remaining = disk.remaining else { return }
+  mutating func observe(_ disk: StreamCounters, memory: StreamCounters?, at moment: Moment) {
     let memorySent = memory?.transferred ?? 0
+    isCopying = memorySent == 0
+    if isCopying { steps.observe(disk.transferred, at: moment) }
+    guard let remaining = disk.remaining else { return }
     if best.map({ remaining < $0 }) ?? true {
       best = remaining
       diskAtBest = disk.transferred
@@ -20,6 +34,23 @@ struct DiskWatch: Sendable {
     }
     sentSinceBest = disk.transferred - diskAtBest
     memorySinceBest = memorySent - memoryAtBest
+    points.append(Point(at: moment, remaining: remaining))
+    let span = max(Self.shortestTrend, (steps.usual ?? .zero) * Self.trendSteps)
+    while points.count > 2, moment - points[1].at >= span { points.removeFirst() }
+  }
+
+  /// How long one step takes, while disks are copied and memory does not move yet; nil otherwise.
+  ///
+  /// Before two steps have been seen, a step is taken to be as long as it can be without the copy counting as stalled.
+  var step: Duration? { isCopying ? steps.usual ?? .milliseconds(3300) : nil }
+
+  /// Bytes a second by which the remaining bytes have fallen lately; nil before there is a trend, and where memory
+  /// moves. Never below 0.
+  var shrinkRate: BytesPerSecond? {
+    guard isCopying, let first = points.first, let last = points.last,
+      last.at - first.at >= (steps.usual ?? Self.shortestTrend) * 2
+    else { return nil }
+    return BytesPerSecond(first.remaining - last.remaining, in: last.at - first.at)
   }
 
   /// Whether the whole best remaining was sent `passes` times over without improving on it.

@@ -35,6 +35,11 @@ public enum Evidence: Hashable, Sendable {
   case passesDoNotShrink(passes: Int, best: Bytes, dirty: BytesPerSecond, transfer: BytesPerSecond)
   /// Of the disks, `sent` bytes have gone over since their remaining bytes were last at their best, without improving it.
   case diskDoesNotShrink(best: Bytes, sent: Bytes, transfer: BytesPerSecond)
+  /// The remaining bytes of the disks fall by `shrink` a second.
+  case diskTrend(remaining: Bytes, shrink: BytesPerSecond, transfer: BytesPerSecond)
+  /// The peer is not heard any more over one of the connections; with the moment at which the keepalive ends the
+  /// migration, where that is known.
+  case networkSilent([NetworkLoss], keepaliveDeadline: Moment?)
   /// The remaining bytes fall by the difference of the two rates.
   case trend(remaining: Bytes, dirty: BytesPerSecond, transfer: BytesPerSecond)
 }

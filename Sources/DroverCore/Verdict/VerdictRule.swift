@@ -6,17 +6,24 @@ public struct VerdictSettings: Hashable, Sendable {
   public var passes: Int
   /// The part of the transfer rate from which the guest counts as dirtying as fast as is sent.
   public var dirtyRatio: Double
+  /// How long the control connection may be silent; never less than two seconds more than its keepalive's interval.
+  public var controlSilence: Duration
+  /// How long the data connection may leave what was sent without an acknowledgement.
+  public var dataSilence: Duration
   /// How old a sample may be, beyond its interval, for anything to be said at all.
   public var sampleAge: Duration
 
   /// The documented defaults.
   public init(
     stalledAfter: Duration = .seconds(10), passes: Int = 3, dirtyRatio: Double = 0.9,
+    controlSilence: Duration = .seconds(7), dataSilence: Duration = .seconds(5),
     sampleAge: Duration = .seconds(10)
   ) {
     self.stalledAfter = stalledAfter
     self.passes = passes
     self.dirtyRatio = dirtyRatio
+    self.controlSilence = controlSilence
+    self.dataSilence = dataSilence
     self.sampleAge = sampleAge
   }
 
@@ -33,7 +40,13 @@ extension Verdict {
     settings: VerdictSettings,
     at now: Moment
   ) -> Verdict {
-    guard view.phase == .precopy, let clocks = view.progress else { return Verdict() }
+    guard view.phase == .precopy else { return Verdict() }
+    if !view.networkLosses.isEmpty {
+      return Verdict(
+        .networkLost,
+        .networkSilent(view.networkLosses, keepaliveDeadline: view.keepalive?.deadline))
+    }
+    guard let clocks = view.progress else { return Verdict() }
 
     let limit = settings.longestSampleAge(samplingInterval)
     guard now - view.sampledAt <= limit else { return Verdict(.unknown, .sampleTooOld(limit: limit)) }
@@ -41,7 +54,9 @@ extension Verdict {
     guard view.sample.transferred != nil else { return Verdict(.unknown, .tooFewSamples) }
     let sent = view.sampledAt - clocks.lastSent
     let drop = view.sampledAt - clocks.lastDrop
-    if sent >= settings.stalledAfter, drop >= settings.stalledAfter {
+    // A copy that moves in steps is not stalled between two of them.
+    let patience = max(settings.stalledAfter, (disks.step ?? .zero) * 3)
+    if sent >= patience, drop >= patience {
       return Verdict(.stalled, .still(sent: sent, drop: drop, remaining: view.sample.remaining))
     }
 
@@ -52,6 +67,7 @@ extension Verdict {
       return Verdict(
         .notConverging, .diskDoesNotShrink(best: best, sent: disks.sentSinceBest, transfer: transfer))
     }
+    if disks.step != nil { return judgeDisks(view, disks, remaining: remaining, transfer: transfer) }
     if let iterations = view.sample.iterations, iterations < 2 { return Verdict(.unknown, .firstPass) }
 
     if passes.fruitless >= max(1, settings.passes), let best = passes.best {
@@ -72,6 +88,24 @@ extension Verdict {
     let seconds = Double(remaining.count) / Double(transfer.value - dirty.value)
     // A trend of more than a century is none.
     guard seconds < 3.2e9 else { return Verdict(.slow, evidence) }
+    return ends(view, in: seconds, evidence)
+  }
+
+  /// While disks are copied their remaining bytes are all there is: nobody tells how fast a guest dirties a disk.
+  private static func judgeDisks(
+    _ view: MigrationView, _ disks: DiskWatch, remaining: Bytes, transfer: BytesPerSecond
+  ) -> Verdict {
+    guard let shrink = disks.shrinkRate else { return Verdict(.unknown, .tooFewSamples) }
+    let evidence = Evidence.diskTrend(remaining: remaining, shrink: shrink, transfer: transfer)
+    guard shrink.value > 0 else { return Verdict(.slow, evidence) }
+    // Memory follows when the disks are done, as fast as they went over.
+    let memory = view.facts.memory.map { Double($0.count) / Double(max(1, transfer.value)) } ?? 0
+    let seconds = Double(remaining.count) / Double(shrink.value) + memory
+    guard seconds < 3.2e9 else { return Verdict(.slow, evidence) }
+    return ends(view, in: seconds, evidence)
+  }
+
+  private static func ends(_ view: MigrationView, in seconds: Double, _ evidence: Evidence) -> Verdict {
     let end = view.sampledAt + .milliseconds(Int64(seconds * 1000))
     let isLate = view.completionDeadline.map { end > $0 } ?? false
     return Verdict(isLate ? .slow : .converging, evidence, expectedEnd: end)

@@ -69,8 +69,22 @@ public enum Words {
         + "began with no less than \(size(best.count)) to send"
     case .diskDoesNotShrink(let best, let sent, let transfer):
       "disks: \(size(sent.count)) sent at \(rate(transfer.value)) since \(size(best.count)) remained, and never less"
+    case .diskTrend(let remaining, let shrink, let transfer):
+      "disks: \(size(remaining.count)) remaining, falling by \(rate(shrink.value)) of \(rate(transfer.value)) sent"
+    case .networkSilent(let losses, let deadline):
+      losses.map(silence).joined(separator: "; ")
+        + (deadline != nil ? "; libvirt ends the migration at the keepalive deadline" : "")
     case .trend(let remaining, let dirty, let transfer):
       "\(size(remaining.count)) remaining; dirties \(rate(dirty.value)) of \(rate(transfer.value)) sent"
+    }
+  }
+
+  private static func silence(_ loss: NetworkLoss) -> String {
+    let silence = duration(loss.silence.inSeconds)
+    return switch loss.network {
+    case .management: "control connection: nothing received for \(silence)"
+    case .migration: "data connection: nothing acknowledged for \(silence)"
+    case .unknown: "nothing heard for \(silence)"
     }
   }
 

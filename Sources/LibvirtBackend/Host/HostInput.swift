@@ -1,0 +1,71 @@
+internal import DroverCore
+internal import InetDiag
+internal import Logging
+
+/// What happens to the watch of a host.
+enum HostInput: Sendable {
+  case tick
+  /// A connection is open; `conf` is the host's `qemu.conf`, nil where it cannot be read.
+  case opened(HostFacts, conf: QEMUConf?)
+  case openFailed(LibvirtError)
+  /// The daemon is gone; the words say how.
+  case closed(String)
+  case event(DomainName, HostEvent)
+  /// What runs on the host.
+  case listed(Result<[RunningDomain], LibvirtError>, begunAt: Moment)
+  case looked(DomainLook)
+  /// A round of looks at domains that rest is over; those with something to tell were `looked` at.
+  case swept
+  /// The round hangs at a domain; the others are still to be looked at.
+  case sweepHangs(at: String?, rest: [String])
+  case network(Result<NetworkLook, InetDiagError>)
+  /// Known connections, each as it is now; nil where there is no trace of it any more.
+  case polled([UInt64: TCPConnection?])
+  case dirtyRate(String, BytesPerSecond)
+  case dirtyRatesDone(LibvirtError?)
+}
+
+/// One look at the kernel's connections.
+struct NetworkLook: Sendable {
+  var takenAt: Moment
+  var connections: [TCPConnection]
+  var owners: ConnectionBook.Owners
+  /// Whether the daemon talks to others over ssh.
+  var hasSSH: Bool
+}
+
+/// A domain that runs.
+struct RunningDomain: Hashable, Sendable {
+  var name: DomainName
+  var state: DomainState
+}
+
+/// What else one look at a domain is to ask.
+struct LookWish: Hashable, Sendable {
+  /// The state, even where there is no job.
+  var state = false
+  var limits = false
+  var memory = false
+  var disks = false
+}
+
+/// What the watch of a host wants done.
+enum HostAction: Sendable {
+  /// Opens a connection; where there is one already, the new one takes its place.
+  case open
+  /// Lets the connection go.
+  case close
+  case list
+  case look(String, LookWish)
+  /// Looks at domains that rest, one after the other.
+  case sweep([String])
+  /// The round takes too long: what has not been looked at yet is taken from it.
+  case splitSweep
+  /// Reads the kernel's connections, and who owns them.
+  case readNetwork(domains: [DomainName])
+  /// Looks at single connections again, which costs next to nothing.
+  case pollConnections([TCPConnection])
+  case measureDirtyRates([String])
+  case tell(BackendMessage)
+  case log(Logger.Level, String)
+}

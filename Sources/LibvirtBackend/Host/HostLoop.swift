@@ -1,0 +1,202 @@
+internal import DroverCore
+internal import Glibc
+internal import InetDiag
+internal import Logging
+internal import Posix
+
+/// The thread of one host: takes what happens, lets the watch decide, and has it done.
+///
+/// It never calls libvirt itself: each call, or round of calls, has a thread of its own, which ends with it. A call that
+/// hangs holds that thread and nothing else.
+final class HostLoop {
+  private let configuration: LibvirtConfiguration
+  private let clock: any Timepiece
+  private let log: Logger
+  private let mailbox: HostMailbox
+  private let tell: (BackendMessage) -> Void
+  private let surroundings: HostSurroundings
+
+  private var watch: HostWatch
+  private var connection: HostConnection?
+  /// Which of the connections that were ever tried is in use.
+  private var number = 0
+  private var tried = 0
+  private var sweep: DomainSweep?
+
+  init(
+    _ configuration: LibvirtConfiguration, clock: any Timepiece, log: Logger, mailbox: HostMailbox,
+    telling: @escaping (BackendMessage) -> Void
+  ) {
+    self.configuration = configuration
+    self.clock = clock
+    self.log = log
+    self.mailbox = mailbox
+    tell = telling
+    surroundings = HostSurroundings(root: configuration.root)
+    watch = HostWatch(configuration, at: clock.now())
+  }
+
+  /// Works until the mailbox is stopped.
+  func run() {
+    handle(.tick)
+    while let mail = mailbox.take(within: watch.nextDeadline.map { $0 - clock.now() }) {
+      for mail in mail {
+        switch mail {
+        case .came(let input): handle(input)
+        case .told(let input, let number): if number == self.number { handle(input) }
+        case .connected(let connection, let facts, let conf, let number):
+          drop()
+          self.connection = connection
+          self.number = number
+          handle(.opened(facts, conf: conf))
+        }
+      }
+      handle(.tick)
+    }
+    drop()
+  }
+
+  private func handle(_ input: HostInput) {
+    var inputs = [input]
+    while !inputs.isEmpty {
+      for action in watch.handle(inputs.removeFirst(), at: clock.now(), epoch: clock.epochOffset()) {
+        switch action {
+        case .tell(let message): tell(message)
+        case .log(let level, let text): log.log(level: level, "\(text)")
+        case .open: open()
+        case .close: drop()
+        case .list: list()
+        case .look(let uuid, let wish): look(uuid, wish)
+        case .sweep(let uuids): begin(DomainSweep(uuids))
+        case .splitSweep:
+          if let sweep {
+            let (uuid, rest) = sweep.giveUp()
+            self.sweep = nil
+            inputs.append(.sweepHangs(at: uuid, rest: rest))
+          }
+        case .readNetwork(let domains): inputs.append(.network(surroundings.network(of: domains, clock)))
+        case .pollConnections(let connections):
+          if let polled = surroundings.poll(connections) { inputs.append(.polled(polled)) }
+        case .measureDirtyRates(let uuids): measureDirtyRates(uuids)
+        }
+      }
+    }
+  }
+
+  // MARK: - The connection
+
+  private func open() {
+    tried += 1
+    let number = tried
+    onThread { [configuration, mailbox, surroundings] in
+      do throws(LibvirtError) {
+        let connection = try HostConnection(
+          to: configuration.uri, canWrite: configuration.dirtyRate,
+          hearing: { mailbox.put(.told(.event($0, $1), by: number)) },
+          closed: { mailbox.put(.told(.closed($0), by: number)) })
+        do throws(LibvirtError) {
+          let facts = try connection.facts()
+          mailbox.put(.connected(connection, facts, conf: surroundings.conf(), number: number))
+        } catch {
+          connection.close()
+          throw error
+        }
+      } catch {
+        mailbox.put(.came(.openFailed(error)))
+      }
+    }
+  }
+
+  /// Lets go of the connection; that may take as long as a call to a daemon that hangs.
+  private func drop() {
+    guard let old = connection else { return }
+    connection = nil
+    sweep = nil
+    _ = startThread("drover-close") { old.close() }
+  }
+
+  // MARK: - Calls
+
+  private func list() {
+    ask { connection, clock in
+      let begunAt = clock.now()
+      return .listed(Result { () throws(LibvirtError) in try connection.runningDomains() }, begunAt: begunAt)
+    }
+  }
+
+  private func look(_ uuid: String, _ wish: LookWish) {
+    ask { connection, clock in .looked(DomainLook(at: uuid, wish, over: connection, clock)) }
+  }
+
+  private func begin(_ sweep: DomainSweep) {
+    self.sweep = sweep
+    ask { [mailbox] connection, clock in
+      while let uuid = sweep.next() {
+        let look = DomainLook(at: uuid, LookWish(), over: connection, clock)
+        if look.isTelling { mailbox.put(.came(.looked(look))) }
+        guard sweep.isMine else { return look.isTelling ? nil : .looked(look) }
+      }
+      return .swept
+    }
+  }
+
+  private func measureDirtyRates(_ uuids: [String]) {
+    ask { [mailbox] connection, _ in
+      var failure: LibvirtError?
+      var started: [String] = []
+      for uuid in uuids {
+        do throws(LibvirtError) {
+          // What rested when the round began may have begun to migrate.
+          guard try connection.jobStatistics(of: uuid).kind == .none else { continue }
+          try connection.startDirtyRate(of: uuid)
+          started.append(uuid)
+        } catch { failure = failure ?? error }
+      }
+      // QEMU looks for one second.
+      usleep(1_300_000)
+      for uuid in started {
+        do throws(LibvirtError) {
+          if let rate = try connection.dirtyRate(of: uuid) { mailbox.put(.came(.dirtyRate(uuid, rate))) }
+        } catch { failure = failure ?? error }
+      }
+      return .dirtyRatesDone(failure)
+    }
+  }
+
+  /// Has one or more calls made on a thread of their own.
+  private func ask(_ body: @escaping @Sendable (HostConnection, any Timepiece) -> HostInput?) {
+    guard let connection else { return }
+    onThread { [mailbox, clock] in
+      if let input = body(connection, clock) { mailbox.put(.came(input)) }
+    }
+  }
+
+  private func onThread(_ body: @escaping @Sendable () -> Void) {
+    guard !startThread("drover-call", body) else { return }
+    log.error("no thread is left for a call to libvirt; starting anew")
+    mailbox.put(.came(.closed("no thread is left for its calls")))
+  }
+}
+
+extension DomainLook {
+  /// Asks a domain for its job, then for its state; blocks for as long as its QEMU does.
+  fileprivate init(at uuid: String, _ wish: LookWish, over connection: HostConnection, _ clock: any Timepiece) {
+    let begunAt = clock.now()
+    let job = Result { () throws(LibvirtError) in try connection.jobStatistics(of: uuid) }
+    let isAlone = (try? job.get())?.kind == JobStatistics.Kind.none
+    self.init(uuid: uuid, begunAt: begunAt, takenAt: clock.now(), job: job, state: .success(.running))
+    // A domain that rests needs no second question, unless somebody waits for it.
+    guard !isAlone || wish.state else {
+      isTelling = false
+      return
+    }
+    state = Result { () throws(LibvirtError) in try connection.state(of: uuid) }
+    if wish.memory { memory = try? connection.memory(of: uuid) }
+    if isAlone || (try? state.get())?.isActive == false {
+      if (try? state.get()) == .shutOff(.migrated) { completed = try? connection.completedStatistics(of: uuid) }
+      return
+    }
+    if wish.limits { limits = try? connection.limits(of: uuid) }
+    if wish.disks { diskCapacities = try? connection.diskCapacities(of: uuid) }
+  }
+}

@@ -1,0 +1,92 @@
+internal import DroverCore
+internal import FoundationEssentials
+internal import InetDiag
+internal import Synchronization
+
+/// What is read of the host beside libvirt: its kernel's connections, who owns them, and its `qemu.conf`.
+final class HostSurroundings: Sendable {
+  private static let daemons: Set<String> = ["libvirtd", "virtqemud"]
+  /// The kernel cuts a process's name at 15 bytes.
+  private static let sshNames = ["ssh"]
+
+  private let root: String
+  private let processes: ProcessTable
+  private let socket = Mutex<InetDiagSocket?>(nil)
+  private let ports = Mutex<ClosedRange<UInt16>>(QEMUConf.defaultMigrationPorts)
+
+  init(root: String) {
+    self.root = root == "/" ? "" : root
+    processes = ProcessTable(root: self.root + "/proc")
+  }
+
+  /// The host's `qemu.conf`; nil where it cannot be read, which only root may.
+  func conf() -> QEMUConf? {
+    guard let text = text(of: "/etc/libvirt/qemu.conf") else { return nil }
+    let conf = QEMUConf(text: text)
+    ports.withLock { $0 = conf.migrationPorts }
+    return conf
+  }
+
+  /// The connections to other hosts' daemons and QEMUs.
+  func network(of domains: [DomainName], _ clock: any Timepiece) -> Result<NetworkLook, InetDiagError> {
+    Result { () throws(InetDiagError) in
+      let socket = try open()
+      var connections = try socket.connections(toPorts: ConnectionBook.controlPorts)
+      connections += try socket.connections(toPorts: ports.withLock { $0 })
+      var look = NetworkLook(
+        takenAt: clock.now(), connections: connections, owners: ConnectionBook.Owners(), hasSSH: false)
+      guard !domains.isEmpty else { return look }
+      look.owners = owners(of: domains)
+      look.hasSSH = Self.sshNames.contains {
+        !processes.children(named: $0, ofProcessesNamed: Self.daemons).isEmpty
+      }
+      return look
+    }
+  }
+
+  /// Single connections as they are now; nil where they cannot be read.
+  func poll(_ connections: [TCPConnection]) -> [UInt64: TCPConnection?]? {
+    guard let socket = socket.withLock({ $0 }) else { return nil }
+    var polled: [UInt64: TCPConnection?] = [:]
+    for connection in connections {
+      do throws(InetDiagError) {
+        polled.updateValue(try socket.connection(again: connection), forKey: connection.cookie)
+      } catch { return nil }
+    }
+    return polled
+  }
+
+  private func open() throws(InetDiagError) -> InetDiagSocket {
+    if let known = socket.withLock({ $0 }) { return known }
+    let fresh = try InetDiagSocket(networkNamespace: root.isEmpty ? nil : root + "/proc/1/ns/net")
+    socket.withLock { $0 = fresh }
+    return fresh
+  }
+
+  private func owners(of domains: [DomainName]) -> ConnectionBook.Owners {
+    var owners = ConnectionBook.Owners()
+    for name in ["libvirtd", "virtqemud"] {
+      guard let process = process(in: "/run/\(name).pid"),
+        let inodes = processes.socketInodes(ofProcess: process)
+      else { continue }
+      owners.daemon = (owners.daemon ?? []).union(inodes)
+    }
+    for domain in domains {
+      guard !domain.name.contains("/"), let process = process(in: "/run/libvirt/qemu/\(domain.name).pid"),
+        let inodes = processes.socketInodes(ofProcess: process)
+      else { continue }
+      owners.domains[domain.uuid] = inodes
+    }
+    return owners
+  }
+
+  private func process(in file: String) -> Int32? {
+    text(of: file).flatMap { Int32($0.split(whereSeparator: \.isWhitespace).first ?? "") }
+  }
+
+  private func text(of file: String) -> String? {
+    // At most a file's worth: what belongs to the host is not trusted to be small.
+    guard let data = try? Data(contentsOf: URL(filePath: root + file)), data.count <= 1 << 20 else { return nil }
+    return String(decoding: data, as: UTF8.self)
+  }
+}

@@ -1,0 +1,90 @@
+internal import DroverCore
+internal import InetDiag
+
+/// A connection that may be a migration's, from its first sight to its end.
+struct BookedConnection: Sendable {
+  /// What it is for.
+  enum Kind: Sendable {
+    /// Between the two daemons.
+    case control
+    /// For the guest's memory, or a disk.
+    case data
+  }
+
+  /// Moments that differ by no more than this are one: the kernel counts in ticks.
+  private static let jitter = Duration.milliseconds(60)
+
+  /// As it was when it was last seen alive.
+  private(set) var connection: TCPConnection
+  let kind: Kind
+  /// When it appeared; nil where it was there at the first look.
+  let appearedAt: Moment?
+  /// When the peer was last heard.
+  private(set) var lastHeard: Moment?
+  /// When it was last seen alive.
+  private(set) var seenAt: Moment
+  /// When it was first seen to have ended, and how.
+  private(set) var end: (at: Moment, fate: EndEvidence.Fate)?
+  /// The only migration that it can belong to, once that is known.
+  var owner: String?
+  /// Every migration that it may belong to.
+  var candidates: Set<String> = []
+
+  init(connection: TCPConnection, kind: Kind, appearedAt: Moment?, seenAt: Moment) {
+    self.connection = connection
+    self.kind = kind
+    self.appearedAt = appearedAt
+    self.seenAt = seenAt
+  }
+
+  /// When it ended, or was last seen alive.
+  var lastSeenAlive: Moment { end?.at ?? seenAt }
+  /// For how long the peer had not been heard then.
+  var silence: Duration? { lastHeard.map { lastSeenAlive - $0 } }
+
+  func mayBelong(to uuid: String) -> Bool { owner.map { $0 == uuid } ?? candidates.contains(uuid) }
+
+  var isAwaited: Bool {
+    // A full window of the peer's is no silence: it still answers the probes. Where this host itself drops what it
+    // sends, only the timer and the queue show it.
+    (connection.unackedSegments ?? 0) > 0 || connection.timer == .zeroWindowProbe
+      || (connection.sendQueue > 0 && connection.attempts > 0)
+  }
+
+  mutating func see(_ connection: TCPConnection, at now: Moment) {
+    guard end == nil else { return }
+    guard connection.state.isAlive else {
+      // A connection that waits for its end has lost its figures: the last ones stand.
+      let isByPeer = [.closeWait, .lastAck, .closed].contains(connection.state)
+      end = (now, isByPeer ? .endedByPeer : .closedHere)
+      return
+    }
+    seenAt = now
+    self.connection = connection
+    guard let silence = kind == .control ? connection.lastDataReceived : connection.lastAckReceived else { return }
+    let heard = now - silence
+    // Otherwise an unchanged connection would move its deadline with every look.
+    if let lastHeard, heard - lastHeard < Self.jitter, lastHeard - heard < Self.jitter { return }
+    lastHeard = heard
+  }
+
+  mutating func miss(at now: Moment) { end = end ?? (now, .endedByPeer) }
+
+  /// What several connections of one kind come to.
+  static func health(of entries: [BookedConnection]) -> ConnectionHealth? {
+    // A disk's connection rests while memory moves, and the other way round: the one heard last tells.
+    let heard = entries.compactMap(\.lastHeard).max()
+    guard let heard else { return nil }
+    let unacked = entries.compactMap { $0.connection.unacked }
+    let retransmits = entries.compactMap { $0.connection.retransmits }
+    return ConnectionHealth(
+      lastHeard: heard, isAwaited: entries.contains(where: \.isAwaited),
+      unacked: unacked.isEmpty ? nil : unacked.reduce(0, +),
+      retransmits: retransmits.isEmpty ? nil : retransmits.reduce(0, &+))
+  }
+}
+
+extension TCPConnection.State {
+  /// Whether neither side has closed.
+  var isAlive: Bool { self == .established || self == .synSent }
+}

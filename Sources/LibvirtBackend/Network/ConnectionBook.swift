@@ -1,0 +1,202 @@
+internal import DroverCore
+internal import InetDiag
+
+/// The TCP connections of this host to other hosts' daemons and QEMUs, told apart by migration.
+///
+/// Nothing names the migration that a connection belongs to. What tells is who owns it, where that may be read, and when
+/// it appeared: each migration has a control connection of its own, made just before its job begins.
+struct ConnectionBook: Sendable {
+  /// Ports that daemons listen on: 16509 for TCP, 16514 for TLS.
+  static let controlPorts: ClosedRange<UInt16> = 16509...16514
+  /// Connections are made when the job has begun; the two moments are found in different ways.
+  private static let head = Duration.seconds(1)
+  /// Who is known to own which sockets; nil where that may not be read.
+  struct Owners: Hashable, Sendable {
+    var daemon: Set<UInt64>?
+    /// Sockets of each domain's QEMU, by UUID.
+    var domains: [String: Set<UInt64>] = [:]
+  }
+
+  /// A migration that connections are looked for.
+  struct Migration: Hashable, Sendable {
+    var uuid: String
+    var startedAt: Moment
+  }
+
+  private var entries: [UInt64: BookedConnection] = [:]
+  private var hasLooked = false
+
+  /// Takes all connections to the ports of daemons and of migrations; returns whether one of them is new.
+  mutating func take(
+    _ connections: [TCPConnection], of migrations: [Migration], owners: Owners, at now: Moment
+  ) -> Bool {
+    var hasNew = false
+    for connection in connections {
+      let kind: BookedConnection.Kind = Self.controlPorts.contains(connection.remote.port) ? .control : .data
+      guard isMeant(connection, kind, owners) || entries[connection.cookie] != nil else { continue }
+      if entries[connection.cookie] == nil {
+        // One that is over already belongs to a migration that is over.
+        guard connection.state.isAlive else { continue }
+        entries[connection.cookie] = BookedConnection(
+          connection: connection, kind: kind, appearedAt: hasLooked ? now : nil, seenAt: now)
+        hasNew = true
+      }
+      entries[connection.cookie]?.see(connection, at: now)
+    }
+    hasLooked = true
+    let present = Set(connections.map(\.cookie))
+    for cookie in entries.keys where !present.contains(cookie) { entries[cookie]?.miss(at: now) }
+    let known = Set(migrations.map(\.uuid))
+    entries = entries.filter { _, entry in
+      entry.end == nil || entry.owner.map(known.contains) ?? !entry.candidates.isDisjoint(with: known)
+    }
+    assign(to: migrations, owners)
+    return hasNew
+  }
+
+  /// The connections of all migrations that are worth another look soon.
+  var polled: [TCPConnection] {
+    entries.values.filter { $0.end == nil && ($0.owner != nil || !$0.candidates.isEmpty) }.map(\.connection)
+  }
+
+  /// Takes single connections that were looked at again; returns the migrations whose data connection has just ended.
+  ///
+  /// Which of a migration's connections ends first tells an abort from a target that died, and they are less than a
+  /// tenth of a second apart.
+  mutating func take(polled: [UInt64: TCPConnection?], at now: Moment) -> Set<String> {
+    var ended: Set<String> = []
+    for (cookie, connection) in polled {
+      guard let before = entries[cookie], before.end == nil else { continue }
+      if let connection {
+        entries[cookie]?.see(connection, at: now)
+      } else {
+        entries[cookie]?.miss(at: now)
+      }
+      if before.kind == .data, entries[cookie]?.end != nil {
+        ended.formUnion(before.owner.map { [$0] } ?? before.candidates)
+      }
+    }
+    return ended
+  }
+
+  /// What is seen of one migration's network; nil parts where nothing is.
+  func connections(of uuid: String, at now: Moment) -> (
+    control: ConnectionHealth?, spread: Duration, data: ConnectionHealth?, sharesWire: Bool
+  ) {
+    let control = live(.control, of: uuid, at: now)
+    let data = live(.data, of: uuid, at: now)
+    // Of several that it may be, the one that gives up first counts.
+    let heard = control.compactMap(\.lastHeard)
+    let earliest = control.min { ($0.lastHeard ?? now) < ($1.lastHeard ?? now) }
+    let spread = heard.max().flatMap { latest in heard.min().map { latest - $0 } } ?? .zero
+    let addresses = Set(control.map(\.connection.remote.address))
+    return (
+      earliest.flatMap { BookedConnection.health(of: [$0]) }, spread, BookedConnection.health(of: data),
+      data.allSatisfy { addresses.contains($0.connection.remote.address) }
+    )
+  }
+
+  /// What became of one migration's connections, as of the last look.
+  func evidence(of uuid: String, keepalive: KeepaliveSettings) -> EndEvidence {
+    let mine = entries.values.filter { $0.mayBelong(to: uuid) }
+    let control = mine.filter { $0.kind == .control }
+    // A disk's connection ends before the migration does: the last one tells.
+    let data = mine.filter { $0.kind == .data }.max { $0.lastSeenAlive < $1.lastSeenAlive }
+    // What may belong to another migration, too, says nothing of this one's end, unless all of them say the same.
+    let fates = Set(control.map { $0.end?.fate ?? .open })
+    var evidence = EndEvidence(
+      control: fates.count == 1 ? fates.first : nil, data: data.map { $0.end?.fate ?? .open },
+      keepalive: keepalive)
+    if let dataEnd = data?.end?.at {
+      evidence.dataEndedFirst =
+        !control.isEmpty && control.allSatisfy { $0.end.map { $0.at > dataEnd } ?? true }
+    }
+    evidence.dataQueue = data?.connection.sendQueue ?? 0
+    evidence.controlSilence = control.compactMap(\.silence).max()
+    evidence.dataSilence = data.flatMap { $0.isAwaited ? $0.silence : nil }
+    return evidence
+  }
+
+  private func live(_ kind: BookedConnection.Kind, of uuid: String, at now: Moment) -> [BookedConnection] {
+    entries.values.filter {
+      $0.kind == kind && $0.mayBelong(to: uuid) && $0.end == nil
+    }.sorted { $0.connection.cookie < $1.connection.cookie }
+  }
+
+  /// Whether a connection can be a migration's at all.
+  private func isMeant(_ connection: TCPConnection, _ kind: BookedConnection.Kind, _ owners: Owners) -> Bool {
+    switch kind {
+    case .control:
+      // Without a right to see whose it is, one of root's is taken for the daemon's.
+      owners.daemon?.contains(connection.inode) ?? (connection.uid == 0)
+    case .data: true
+    }
+  }
+
+  /// Finds out which connection belongs to which migration, as far as can be told.
+  private mutating func assign(to migrations: [Migration], _ owners: Owners) {
+    for cookie in entries.keys {
+      guard let entry = entries[cookie], entry.owner == nil else { continue }
+      let candidates = candidates(for: entry, among: migrations, owners)
+      entries[cookie]?.candidates = candidates
+    }
+    // What can only belong to one migration does; and a migration that has one needs no other control connection.
+    while let (cookie, uuid) = settled {
+      entries[cookie]?.owner = uuid
+      guard entries[cookie]?.kind == .control else { continue }
+      for (other, entry) in entries where entry.kind == .control && entry.owner == nil {
+        entries[other]?.candidates.remove(uuid)
+      }
+    }
+  }
+
+  /// A connection that can only belong to one migration, and the migration.
+  private var settled: (cookie: UInt64, uuid: String)? {
+    for (cookie, entry) in entries where entry.owner == nil && entry.candidates.count == 1 {
+      if let uuid = entry.candidates.first, isOnly(entry, of: uuid) { return (cookie, uuid) }
+    }
+    return nil
+  }
+
+  private func candidates(
+    for entry: BookedConnection, among migrations: [Migration], _ owners: Owners
+  ) -> Set<String> {
+    let inode = entry.connection.inode
+    // Another program's connection to a daemon is guarded by that program's own keepalive, if any.
+    if entry.kind == .control, let daemon = owners.daemon, !daemon.contains(inode) { return [] }
+    let owner = entry.kind == .data ? owners.domains.first { $0.value.contains(inode) }?.key : nil
+    return Set(
+      migrations.filter { migration in
+        // A guest's disk may come over the same ports, but not since its migration began.
+        if let appearedAt = entry.appearedAt, appearedAt < migration.startedAt - Self.head { return false }
+        switch entry.kind {
+        case .data:
+          // Where its QEMU's sockets can be read, a connection that is not among them is not its own.
+          return owner.map { $0 == migration.uuid } ?? (owners.domains[migration.uuid] == nil)
+        case .control: return !hasControl(migration.uuid) && reaches(entry, migration.uuid)
+        }
+      }.map(\.uuid))
+  }
+
+  private func hasControl(_ uuid: String) -> Bool {
+    entries.values.contains { $0.kind == .control && $0.owner == uuid }
+  }
+
+  /// Whether a control connection goes where the migration's data is known to go, as far as one network serves both.
+  private func reaches(_ entry: BookedConnection, _ uuid: String) -> Bool {
+    let targets = Set(
+      entries.values.filter { $0.kind == .data && $0.owner == uuid }.map(\.connection.remote.address))
+    let controls = entries.values.filter { $0.kind == .control }.map(\.connection.remote.address)
+    guard !targets.isEmpty, controls.contains(where: targets.contains) else { return true }
+    return targets.contains(entry.connection.remote.address)
+  }
+
+  /// Whether no other unowned control connection can be the migration's as well.
+  private func isOnly(_ entry: BookedConnection, of uuid: String) -> Bool {
+    guard entry.kind == .control else { return true }
+    return !entries.values.contains {
+      $0.kind == .control && $0.connection.cookie != entry.connection.cookie && $0.owner == nil
+        && $0.candidates.contains(uuid)
+    }
+  }
+}
