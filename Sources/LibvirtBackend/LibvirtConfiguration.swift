@@ -14,8 +14,9 @@ public struct LibvirtConfiguration: Sendable {
   public var keepalive: KeepaliveSettings?
   /// The time-outs that apply.
   public var budget: BudgetSettings
-  /// Where the host's files are: `/`, or `/proc/PID/root` of a process in the host's namespaces. Its network is then
-  /// that process's, too.
+  /// Where the host's files and processes are: `/`, or a path that it is mounted at.
+  ///
+  /// `/proc/PID/root` shows the host of a process in other namespaces; its network is then that of its first process.
   public var root: String
   /// How often a domain is asked while its migration runs.
   public var activeInterval = Duration.milliseconds(500)

@@ -44,8 +44,9 @@ struct DiskWatch: Sendable {
   /// Before two steps have been seen, a step is taken to be as long as it can be without the copy counting as stalled.
   var step: Duration? { isCopying ? steps.usual ?? .milliseconds(3300) : nil }
 
-  /// Bytes a second by which the remaining bytes have fallen lately; nil before there is a trend, and where memory
-  /// moves. Never below 0.
+  /// Bytes a second by which the remaining bytes have fallen lately; nil before there is a trend.
+  ///
+  /// Never below 0, and nil while memory moves.
   var shrinkRate: BytesPerSecond? {
     guard isCopying, let first = points.first, let last = points.last,
       last.at - first.at >= (steps.usual ?? Self.shortestTrend) * 2

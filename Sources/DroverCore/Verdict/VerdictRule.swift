@@ -67,7 +67,9 @@ extension Verdict {
       return Verdict(
         .notConverging, .diskDoesNotShrink(best: best, sent: disks.sentSinceBest, transfer: transfer))
     }
-    if disks.step != nil { return judgeDisks(view, disks, remaining: remaining, transfer: transfer) }
+    if disks.step != nil, transfer.value > 0 {
+      return judgeDisks(view, disks, remaining: remaining, transfer: transfer)
+    }
     if let iterations = view.sample.iterations, iterations < 2 { return Verdict(.unknown, .firstPass) }
 
     if passes.fruitless >= max(1, settings.passes), let best = passes.best {

@@ -54,7 +54,9 @@ final class HostConnection: Sendable {
     self.handle = handle
     self.canWrite = canWrite
     // The test driver has none, nor has a daemon whose connection cannot die unseen.
-    if virConnectSetKeepAlive(handle, Self.keepalive.interval, Self.keepalive.count) < 0 { virResetLastError() }
+    if virConnectSetKeepAlive(handle, Self.keepalive.interval, Self.keepalive.count) < 0 {
+      virResetLastError()
+    }
     callbacks = Self.listen(to: handle, EventSink(hearing: hearing, closed: closed))
   }
 
@@ -127,7 +129,9 @@ final class HostConnection: Sendable {
     let domain = try domain(uuid)
     var state: Int32 = 0
     var reason: Int32 = 0
-    guard virDomainGetState(domain.handle, &state, &reason, 0) == 0 else { throw .last(in: "virDomainGetState") }
+    guard virDomainGetState(domain.handle, &state, &reason, 0) == 0 else {
+      throw .last(in: "virDomainGetState")
+    }
     return DomainState(state: state, reason: reason)
   }
 
@@ -160,7 +164,8 @@ final class HostConnection: Sendable {
   /// Capacity of each disk of a domain that runs; QEMU is asked, and not where somebody else is just asking it.
   func diskCapacities(of uuid: String) throws(LibvirtError) -> [Bytes] {
     var capacities: [Bytes] = []
-    try statistics(of: uuid, VIR_DOMAIN_STATS_BLOCK, flags: VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT.rawValue) {
+    try statistics(of: uuid, VIR_DOMAIN_STATS_BLOCK, flags: VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT.rawValue)
+    {
       parameters in
       for disk in 0..<min(parameters.number("block.count") ?? 0, 256) {
         if let capacity = parameters.number("block.\(disk).capacity") { capacities.append(Bytes(capacity)) }

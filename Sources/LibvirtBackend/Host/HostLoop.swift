@@ -180,7 +180,8 @@ final class HostLoop {
 
 extension DomainLook {
   /// Asks a domain for its job, then for its state; blocks for as long as its QEMU does.
-  fileprivate init(at uuid: String, _ wish: LookWish, over connection: HostConnection, _ clock: any Timepiece) {
+  fileprivate init(at uuid: String, _ wish: LookWish, over connection: HostConnection, _ clock: any Timepiece)
+  {
     let begunAt = clock.now()
     let job = Result { () throws(LibvirtError) in try connection.jobStatistics(of: uuid) }
     let isAlone = (try? job.get())?.kind == JobStatistics.Kind.none
@@ -193,10 +194,15 @@ extension DomainLook {
     state = Result { () throws(LibvirtError) in try connection.state(of: uuid) }
     if wish.memory { memory = try? connection.memory(of: uuid) }
     if isAlone || (try? state.get())?.isActive == false {
-      if (try? state.get()) == .shutOff(.migrated) { completed = try? connection.completedStatistics(of: uuid) }
+      if (try? state.get()) == .shutOff(.migrated) {
+        completed = try? connection.completedStatistics(of: uuid)
+      }
       return
     }
-    if wish.limits { limits = try? connection.limits(of: uuid) }
+    if wish.limits {
+      askedLimits = true
+      limits = try? connection.limits(of: uuid)
+    }
     if wish.disks { diskCapacities = try? connection.diskCapacities(of: uuid) }
   }
 }

@@ -86,7 +86,9 @@ final class HostSurroundings: Sendable {
 
   private func text(of file: String) -> String? {
     // At most a file's worth: what belongs to the host is not trusted to be small.
-    guard let data = try? Data(contentsOf: URL(filePath: root + file)), data.count <= 1 << 20 else { return nil }
+    guard let data = try? Data(contentsOf: URL(filePath: root + file)), data.count <= 1 << 20 else {
+      return nil
+    }
     return String(decoding: data, as: UTF8.self)
   }
 }

@@ -2,6 +2,8 @@ internal import CLibvirt
 
 /// State and reason of a domain, as `virDomainGetState` tells them and lifecycle events imply them.
 enum DomainState: Hashable, Sendable {
+  /// Its QEMU is being started; nobody knows yet whether a guest arrives or boots.
+  case starting
   case running
   /// Runs here while a post-copy is still under way, or broken: this host is its target.
   case runningPostcopy
@@ -28,6 +30,7 @@ enum DomainState: Hashable, Sendable {
         switch reason {
         case _ where state != Int32(bitPattern: VIR_DOMAIN_PAUSED.rawValue): .paused
         case VIR_DOMAIN_PAUSED_MIGRATION.rawValue: .pausedMigration
+        case VIR_DOMAIN_PAUSED_STARTING_UP.rawValue: .starting
         case VIR_DOMAIN_PAUSED_POSTCOPY.rawValue: .pausedPostcopy
         case VIR_DOMAIN_PAUSED_POSTCOPY_FAILED.rawValue: .pausedPostcopyFailed
         default: .paused

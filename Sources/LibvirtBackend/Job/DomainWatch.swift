@@ -1,43 +1,6 @@
 internal import DroverCore
 internal import Logging
 
-/// What names a domain, on whatever host it is.
-struct DomainName: Hashable, Sendable {
-  /// The UUID in libvirt's form: lower case, with dashes.
-  var uuid: String
-  var name: String
-}
-
-/// One look at a domain: its job, and then its state.
-struct DomainLook: Sendable {
-  var uuid: String
-  /// When the first question was put; what happened since may not be in the answers.
-  var begunAt: Moment
-  /// When the last answer came.
-  var takenAt: Moment
-  var job: Result<JobStatistics, LibvirtError>
-  var state: Result<DomainState, LibvirtError>
-  /// Asked now and then only; nil where it was not, or nobody answered.
-  var limits: MigrationLimits?
-  var memory: Bytes?
-  var diskCapacities: [Bytes]?
-  /// Whether there is anything in it that a watch does not know of a domain that rests.
-  var isTelling = true
-  /// What the host keeps of the last migration, asked where the domain does not run any more.
-  var completed: JobStatistics?
-
-  init(
-    uuid: String, begunAt: Moment, takenAt: Moment, job: Result<JobStatistics, LibvirtError>,
-    state: Result<DomainState, LibvirtError>
-  ) {
-    self.uuid = uuid
-    self.begunAt = begunAt
-    self.takenAt = takenAt
-    self.job = job
-    self.state = state
-  }
-}
-
 /// Follows one domain of a host: the migration that takes it away, or its arrival.
 struct DomainWatch: Sendable {
   enum Note {
@@ -50,9 +13,9 @@ struct DomainWatch: Sendable {
   /// How long the final figures of a migration may take after its domain has stopped.
   static let longestSettling = Duration.seconds(1)
   /// How often limits are asked for.
-  private static let limitsInterval = Duration.seconds(5)
+  static let limitsInterval = Duration.seconds(5)
   /// Two starts of one job differ by no more than this, however they were found.
-  private static let sameStart = Duration.seconds(2)
+  static let sameStart = Duration.seconds(2)
 
   /// A migration out of this host.
   struct Job: Sendable {
@@ -74,15 +37,15 @@ struct DomainWatch: Sendable {
   let host: String
   let samplingInterval: Duration
 
-  private(set) var state: DomainState
-  private(set) var job: Job?
+  var state: DomainState
+  var job: Job?
   /// When an event spoke of a migration that no look has shown yet.
-  private var hintedAt: Moment?
-  private var arrival: Arrival?
-  private var ended: (id: MigrationID, outcome: Outcome, at: Moment)?
-  private var isShown = false
+  var hintedAt: Moment?
+  var arrival: Arrival?
+  var ended: (id: MigrationID, outcome: Outcome, at: Moment)?
+  var isShown = false
 
-  private struct Arrival: Equatable {
+  struct Arrival: Equatable {
     var isActive: Bool
     var guestRuns: Bool
   }
@@ -105,9 +68,9 @@ struct DomainWatch: Sendable {
   /// Whether its QEMU runs.
   var isActive: Bool { state.isActive }
   /// Whether the guest itself is here: not before it has arrived, nor after it has left.
-  private var hasGuest: Bool {
+  var hasGuest: Bool {
     switch state {
-    case .shutOff, .pausedPostcopy, .pausedPostcopyFailed: false
+    case .shutOff, .starting, .pausedPostcopy, .pausedPostcopyFailed: false
     default: !(arrival.map { $0.isActive && !$0.guestRuns } ?? false)
     }
   }
@@ -119,7 +82,7 @@ struct DomainWatch: Sendable {
   }
 
   /// Whether the next look should ask how large the guest's memory is.
-  var wantsMemory: Bool { job.map { $0.last.facts.memory == nil } ?? false }
+  var wantsMemory: Bool { job?.last.facts.memory == nil }
   /// Whether the next look should ask how large the disks are.
   var wantsDisks: Bool { job.map { $0.largestDiskTotal > 0 && $0.diskCapacities == nil } ?? false }
 
@@ -140,7 +103,7 @@ struct DomainWatch: Sendable {
     return notes
   }
 
-  private mutating func hear(_ lifecycle: Lifecycle, at now: Moment, into notes: inout [Note]) {
+  mutating func hear(_ lifecycle: Lifecycle, at now: Moment, into notes: inout [Note]) {
     switch lifecycle {
     case .started(let isIncoming):
       if let ended, ended.outcome == .succeeded, !isIncoming { move(ended.id, into: &notes) }
@@ -159,7 +122,7 @@ struct DomainWatch: Sendable {
     }
   }
 
-  private mutating func hint(at now: Moment, into notes: inout [Note]) {
+  mutating func hint(at now: Moment, into notes: inout [Note]) {
     hintedAt = hintedAt ?? now
     notes.append(.look)
   }
@@ -208,7 +171,7 @@ struct DomainWatch: Sendable {
     return notes
   }
 
-  private mutating func follow(
+  mutating func follow(
     _ statistics: JobStatistics, _ look: DomainLook, _ epoch: EpochOffset, into notes: inout [Note]
   ) {
     let start = statistics.elapsed.map { look.takenAt - $0 } ?? hintedAt ?? look.takenAt
@@ -220,7 +183,7 @@ struct DomainWatch: Sendable {
     var job = self.job ?? begin(at: start, look.takenAt, epoch)
     hintedAt = nil
     job.vanishedAt = nil
-    if look.limits != nil || job.limitsAskedAt == nil { job.limitsAskedAt = look.takenAt }
+    if look.askedLimits { job.limitsAskedAt = look.takenAt }
     job.limits = look.limits ?? job.limits
     job.diskCapacities = look.diskCapacities ?? job.diskCapacities
     job.largestDiskTotal = max(job.largestDiskTotal, statistics.disk.total)
@@ -238,17 +201,19 @@ struct DomainWatch: Sendable {
   }
 
   /// Memory and the disks that are copied; it never shrinks, since the source's own totals begin at 0.
-  private func size(of job: Job, before: Bytes?) -> Bytes? {
+  func size(of job: Job, before: Bytes?) -> Bytes? {
     guard let memory = job.last.facts.memory else { return before }
     let disks = copiedDisks(capacities: job.diskCapacities ?? [], total: Bytes(job.largestDiskTotal))
     return max(before ?? 0, memory + disks)
   }
 
   /// There is no job, or no domain any more.
-  private mutating func miss(_ look: DomainLook, _ epoch: EpochOffset, into notes: inout [Note]) {
+  mutating func miss(_ look: DomainLook, _ epoch: EpochOffset, into notes: inout [Note]) {
     guard var job else {
       // The event may have come first, and its end may still be told.
-      if let hintedAt, look.takenAt - hintedAt >= Self.longestSettling { missed(hintedAt, look, epoch, into: &notes) }
+      if let hintedAt, look.takenAt - hintedAt >= Self.longestSettling {
+        missed(hintedAt, look, epoch, into: &notes)
+      }
       return
     }
     // What was asked before the job was seen says nothing of it.
@@ -278,12 +243,12 @@ struct DomainWatch: Sendable {
   }
 
   /// Whether figures that the host keeps are those of this job: they tell no start, but how long it took.
-  private func isSame(_ completed: JobStatistics, _ job: Job, _ now: Moment) -> Bool {
+  func isSame(_ completed: JobStatistics, _ job: Job, _ now: Moment) -> Bool {
     completed.elapsed.map { $0 + Self.sameStart >= job.last.takenAt - job.last.startedAt } ?? false
   }
 
   /// A migration of which only an event spoke.
-  private mutating func missed(
+  mutating func missed(
     _ hinted: Moment, _ look: DomainLook, _ epoch: EpochOffset, into notes: inout [Note]
   ) {
     hintedAt = nil
@@ -294,7 +259,7 @@ struct DomainWatch: Sendable {
     self.job = job
   }
 
-  private func begin(at start: Moment, _ seen: Moment, _ epoch: EpochOffset) -> Job {
+  func begin(at start: Moment, _ seen: Moment, _ epoch: EpochOffset) -> Job {
     let id = MigrationID(domain: domain, startedUnixMilliseconds: epoch.unixMilliseconds(start))
     var job = Job(
       last: MigrationObservation(
@@ -304,7 +269,7 @@ struct DomainWatch: Sendable {
     return job
   }
 
-  private func phase(copying: Bool) -> Phase {
+  func phase(copying: Bool) -> Phase {
     switch state {
     case .pausedPostcopy: .postcopy
     case .pausedPostcopyFailed: .postcopyPaused
@@ -314,128 +279,24 @@ struct DomainWatch: Sendable {
     }
   }
 
-  private var guestOnSource: Bool {
+  var guestOnSource: Bool {
     switch state {
     case .running, .paused, .pausedMigration, .runningPostcopy: true
-    case .pausedPostcopy, .pausedPostcopyFailed, .shutOff: false
+    case .starting, .pausedPostcopy, .pausedPostcopyFailed, .shutOff: false
     }
   }
 
   /// In post-copy the guest has gone over, whether or not its memory can still follow.
-  private var guestOnTarget: Bool? {
+  var guestOnTarget: Bool? {
     switch state {
     case .pausedPostcopy, .pausedPostcopyFailed: true
     default: nil
     }
   }
 
-  // MARK: - Ends
-
-  /// The source's own word that a migration succeeded.
-  private mutating func succeed(
-    _ statistics: JobStatistics, at now: Moment, _ epoch: EpochOffset, into notes: inout [Note]
-  ) {
-    let start = statistics.elapsed.map { now - $0 } ?? hintedAt ?? now
-    // The same success may be told twice: by the event, and by the figures that the host keeps.
-    if job == nil, let ended, ended.outcome == .succeeded, hintedAt == nil { return }
-    var last = (job ?? begin(at: start, now, epoch)).last
-    last.takenAt = max(now, last.takenAt)
-    last.sample = Sample(statistics, phase: .succeeded, limits: job?.limits)
-    last.guestOnSource = false
-    last.guestOnTarget = true
-    let over = statistics.elapsed.map { last.startedAt + $0 } ?? now
-    last.end(
-      Ending(
-        outcome: .succeeded, certainty: .reported, endedAt: min(now, over), duration: statistics.elapsed))
-    finish(last, into: &notes)
-  }
-
-  /// The domain does not run here any more; `stop` is nil where nobody says why.
-  private mutating func stopped(_ stop: DomainState.Stop?, at now: Moment, into notes: inout [Note]) {
-    guard var job else {
-      if hintedAt == nil { hint(at: now, into: &notes) }
-      return
-    }
-    job.stoppedAt = job.stoppedAt ?? now
-    job.stop = stop ?? job.stop
-    job.last.guestOnSource = false
-    self.job = job
-    // The figures of a success come right behind; of anything else nothing more comes.
-    if let stop = job.stop, stop != .migrated { conclude(nil, at: now, into: &notes) }
-  }
-
-  /// Whether it still matters that a guest left from here: one that is started again runs twice.
-  func remembersEnd(at now: Moment) -> Bool {
-    ended.map { $0.outcome == .succeeded && now - $0.at < .seconds(3600) } ?? false
-  }
-
-  /// When the watch wants to be woken to conclude; nil where nothing is pending.
-  var settlesAt: Moment? {
-    job.flatMap { $0.stoppedAt }.map { $0 + Self.longestSettling }
-  }
-
-  /// Ends a job that is over, by what is known of how.
-  ///
-  /// - Parameter evidence: What the host's connections show, where they could be looked at.
-  mutating func conclude(_ evidence: EndEvidence?, at now: Moment, into notes: inout [Note]) {
-    guard let job, job.stoppedAt != nil || job.vanishedAt != nil else { return }
-    if let stoppedAt = job.stoppedAt, job.stop == nil || job.stop == .migrated {
-      guard now - stoppedAt >= Self.longestSettling else { return }
-    }
-    var last = job.last
-    let endedAt = job.stoppedAt ?? job.vanishedAt ?? now
-    last.takenAt = max(endedAt, last.takenAt)
-    last.guestOnSource = guestOnSource && job.stoppedAt == nil
-    last.guestOnTarget = job.stop == .migrated ? true : last.phase.isPostcopy ? last.guestOnTarget : nil
-    last.end(EndInference(stop: job.stop, isStopped: job.stoppedAt != nil, phase: job.last.phase, evidence).ending(at: endedAt))
-    finish(last, into: &notes)
-  }
-
-  /// The connection was away, and came back without the job.
-  mutating func concludeUnseen(byDaemon: Bool, at now: Moment, into notes: inout [Note]) {
-    guard let job, job.vanishedAt != nil else { return }
-    var last = job.last
-    last.takenAt = max(now, last.takenAt)
-    last.guestOnSource = guestOnSource
-    last.guestOnTarget = nil
-    last.end(
-      Ending(
-        outcome: .failed, cause: byDaemon ? .sourceLost : .unknown, certainty: .inferred,
-        text: byDaemon
-          ? "the source's libvirt daemon went away during the migration, and came back without it"
-          : "it ended while the connection to the source's libvirt daemon was lost",
-        endedAt: now))
-    finish(last, into: &notes)
-  }
-
-  private mutating func finish(_ last: MigrationObservation, into notes: inout [Note]) {
-    job = nil
-    hintedAt = nil
-    if let ending = last.ending { ended = (last.id, ending.outcome, ending.endedAt) }
-    notes.append(.tell(.migration(last)))
-    show(into: &notes)
-  }
-
-  private static func unseen(_ job: Job, at now: Moment) -> MigrationObservation {
-    var last = job.last
-    last.takenAt = now
-    last.guestOnTarget = nil
-    last.end(
-      Ending(
-        outcome: .failed, cause: .unknown, certainty: .inferred,
-        text: "another migration of this guest began before the end of this one was seen", endedAt: now))
-    return last
-  }
-
-  /// A guest that is started here behind a migration that took it away runs twice.
-  private mutating func move(_ id: MigrationID, into notes: inout [Note]) {
-    notes.append(.tell(.guestMoved(GuestMove(backend: vm.backend, id: id, isOnSource: true))))
-    ended = nil
-  }
-
   // MARK: - Arrivals and the inventory
 
-  private mutating func arrive(_ next: Arrival, into notes: inout [Note]) {
+  mutating func arrive(_ next: Arrival, into notes: inout [Note]) {
     guard next != arrival, job == nil else { return }
     arrival = next
     notes.append(
@@ -465,18 +326,4 @@ struct DomainWatch: Sendable {
       notes.append(.tell(.vmGone(VMKey(backend: vm.backend, text: name.uuid))))
     }
   }
-}
-
-/// The capacity of the disks that are copied, which libvirt does not name.
-///
-/// Its total begins with their sum, and grows as the guest writes: so it is never less than the sum of those that are
-/// copied, and that is the largest sum of capacities that it holds.
-func copiedDisks(capacities: [Bytes], total: Bytes) -> Bytes {
-  guard total > 0 else { return 0 }
-  // More disks than this are taken together: their sums could not be gone through.
-  guard capacities.count <= 12 else { return min(total, capacities.reduce(0, +)) }
-  var sums: Set<Bytes> = [0]
-  for capacity in capacities { sums.formUnion(sums.map { $0 + capacity }) }
-  let best = sums.filter { $0 <= total }.max() ?? 0
-  return best > 0 ? best : total
 }

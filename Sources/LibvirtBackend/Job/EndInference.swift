@@ -65,16 +65,18 @@ struct EndInference: Hashable, Sendable {
     guard let data = evidence.data else {
       self.init(
         .failed, .unknown, .inferred,
-        "the job ended and the guest runs on at the source; control and data shared one connection, or were not seen")
+        "the job ended and the guest runs on at the source; control and data shared one connection, or were not seen"
+      )
       return
     }
     switch data {
     case .closedHere where evidence.dataEndedFirst:
       self.init(
         .aborted, .userAbort, .inferred,
-        "the source itself ended the copy, while the control connection was healthy")
+        "the source itself ended the copy, and nothing was wrong with the connections")
     case .endedByPeer where evidence.dataSilence.map { $0 > Self.tcpPatience } ?? false:
-      self.init(.failed, .connectionLost, .inferred, "the data connection had been silent until it was given up")
+      self.init(
+        .failed, .connectionLost, .inferred, "the data connection had been silent until it was given up")
     case .endedByPeer where evidence.dataEndedFirst && evidence.dataQueue > Self.shortQueue:
       // An abort with much in flight is answered by a reset, too.
       self.init(

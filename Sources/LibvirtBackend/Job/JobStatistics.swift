@@ -122,7 +122,8 @@ extension StreamCounters {
 extension BytesPerSecond {
   /// Nil in the first pass: QEMU measures between two looks at the dirty bitmap, and says 0 before.
   fileprivate init?(dirtying job: JobStatistics) {
-    guard let passes = job.iteration, passes >= 2, let pages = job.dirtyPagesPerSecond, let size = job.pageSize,
+    guard let passes = job.iteration, passes >= 2, let pages = job.dirtyPagesPerSecond,
+      let size = job.pageSize,
       pages > 0 || (job.elapsed ?? .zero) > .seconds(1)
     else { return nil }
     let (rate, overflow) = pages.multipliedReportingOverflow(by: size)

@@ -61,7 +61,9 @@ struct BookedConnection: Sendable {
     }
     seenAt = now
     self.connection = connection
-    guard let silence = kind == .control ? connection.lastDataReceived : connection.lastAckReceived else { return }
+    guard let silence = kind == .control ? connection.lastDataReceived : connection.lastAckReceived else {
+      return
+    }
     let heard = now - silence
     // Otherwise an unchanged connection would move its deadline with every look.
     if let lastHeard, heard - lastHeard < Self.jitter, lastHeard - heard < Self.jitter { return }

@@ -79,21 +79,39 @@ struct ConnectionBook: Sendable {
     return ended
   }
 
-  /// What is seen of one migration's network; nil parts where nothing is.
-  func connections(of uuid: String, at now: Moment) -> (
-    control: ConnectionHealth?, spread: Duration, data: ConnectionHealth?, sharesWire: Bool
-  ) {
-    let control = live(.control, of: uuid, at: now)
-    let data = live(.data, of: uuid, at: now)
-    // Of several that it may be, the one that gives up first counts.
-    let heard = control.compactMap(\.lastHeard)
-    let earliest = control.min { ($0.lastHeard ?? now) < ($1.lastHeard ?? now) }
-    let spread = heard.max().flatMap { latest in heard.min().map { latest - $0 } } ?? .zero
+  /// What is seen of one migration's network.
+  struct Sight: Sendable {
+    /// Of several that it may be, the one that gives up first.
+    var control: ConnectionHealth?
+    /// How much later the last of them was heard.
+    var controlSpread = Duration.zero
+    var data: ConnectionHealth?
+    /// Whether both go to one address.
+    var sharesWire = true
+    /// Whether there was ever one of the kind, ended or not.
+    var hadControl = false
+    var hadData = false
+  }
+
+  /// What is seen of one migration's network now.
+  func sight(of uuid: String) -> Sight {
+    let mine = entries.values.filter { $0.mayBelong(to: uuid) }
+    let control = mine.filter { $0.kind == .control && $0.end == nil }
+    let data = mine.filter { $0.kind == .data && $0.end == nil }
+    var sight = Sight()
+    sight.hadControl = mine.contains { $0.kind == .control }
+    sight.hadData = mine.contains { $0.kind == .data }
+    let heard = control.filter { $0.lastHeard != nil }.sorted {
+      $0.lastHeard ?? $0.seenAt < $1.lastHeard ?? $1.seenAt
+    }
+    if let first = heard.first, let last = heard.last {
+      sight.control = BookedConnection.health(of: [first])
+      sight.controlSpread = (last.lastHeard ?? last.seenAt) - (first.lastHeard ?? first.seenAt)
+    }
+    sight.data = BookedConnection.health(of: data)
     let addresses = Set(control.map(\.connection.remote.address))
-    return (
-      earliest.flatMap { BookedConnection.health(of: [$0]) }, spread, BookedConnection.health(of: data),
-      data.allSatisfy { addresses.contains($0.connection.remote.address) }
-    )
+    sight.sharesWire = data.allSatisfy { addresses.contains($0.connection.remote.address) }
+    return sight
   }
 
   /// What became of one migration's connections, as of the last look.
@@ -108,19 +126,12 @@ struct ConnectionBook: Sendable {
       control: fates.count == 1 ? fates.first : nil, data: data.map { $0.end?.fate ?? .open },
       keepalive: keepalive)
     if let dataEnd = data?.end?.at {
-      evidence.dataEndedFirst =
-        !control.isEmpty && control.allSatisfy { $0.end.map { $0.at > dataEnd } ?? true }
+      evidence.dataEndedFirst = control.allSatisfy { $0.end.map { $0.at > dataEnd } ?? true }
     }
     evidence.dataQueue = data?.connection.sendQueue ?? 0
     evidence.controlSilence = control.compactMap(\.silence).max()
     evidence.dataSilence = data.flatMap { $0.isAwaited ? $0.silence : nil }
     return evidence
-  }
-
-  private func live(_ kind: BookedConnection.Kind, of uuid: String, at now: Moment) -> [BookedConnection] {
-    entries.values.filter {
-      $0.kind == kind && $0.mayBelong(to: uuid) && $0.end == nil
-    }.sorted { $0.connection.cookie < $1.connection.cookie }
   }
 
   /// Whether a connection can be a migration's at all.

@@ -16,7 +16,7 @@ struct EndEvidence: Hashable, Sendable {
   var control: Fate?
   /// The connection of the guest's memory, or of a disk; nil where it was never seen.
   var data: Fate?
-  /// Whether the data connection had ended while the control connection was still there.
+  /// Whether the data connection had ended while the control connection, if any, was still there.
   var dataEndedFirst = false
   /// What the data connection still had to send when it was last seen.
   var dataQueue: Bytes = 0

@@ -1,0 +1,152 @@
+internal import DroverCore
+internal import Logging
+
+/// What is learnt of domains, from events, lists and looks.
+extension HostWatch {
+  mutating func watch(_ name: DomainName, _ state: DomainState) {
+    guard domains[name.uuid].map({ $0.name != name }) ?? true else { return }
+    domains[name.uuid] = DomainWatch(
+      name, state: state, backend: configuration.name, host: host,
+      samplingInterval: configuration.activeInterval)
+  }
+
+  mutating func heard(
+    _ name: DomainName, _ event: HostEvent, at now: Moment, _ epoch: EpochOffset,
+    into actions: inout [HostAction]
+  ) {
+    // Events may overtake the answer that the connection is open.
+    guard !host.isEmpty else { return }
+    if domains[name.uuid] == nil { watch(name, .shutOff(.other)) }
+    change(name.uuid, at: now, into: &actions) { $0.hear(event, at: now, epoch: epoch) }
+    forgetIfGone(name.uuid, at: now)
+  }
+
+  mutating func listed(
+    _ result: Result<[RunningDomain], LibvirtError>, _ begunAt: Moment, at now: Moment,
+    into actions: inout [HostAction]
+  ) {
+    listBegan = nil
+    isListLate = false
+    listAt = max(now, begunAt + configuration.idleInterval)
+    switch result {
+    case .failure(let error) where error.isConnectionLost: closed(error.message, at: now, into: &actions)
+    case .failure(let error):
+      if health.failed(error.kind) { actions.append(.log(.warning, "\(error)")) }
+    case .success(let running):
+      if health.answered(at: now, took: now - begunAt) {
+        actions.append(.log(.info, "libvirt answers again"))
+      }
+      for domain in running {
+        let isNew = domains[domain.name.uuid] == nil
+        watch(domain.name, domain.state)
+        change(domain.name.uuid, at: now, into: &actions) { watch in
+          var notes: [DomainWatch.Note] = []
+          // An event may have told a later state than a list that was asked for before it.
+          if isNew || !watch.isBusy { watch.enter(domain.state, at: now, into: &notes) }
+          watch.show(into: &notes)
+          return notes
+        }
+        if domain.state == .pausedMigration, looks[domain.name.uuid] == nil, lookAt[domain.name.uuid] == nil,
+          domains[domain.name.uuid]?.isArriving == false
+        {
+          lookAt[domain.name.uuid] = now
+        }
+      }
+      missed(Set(running.map(\.name.uuid)), at: now, into: &actions)
+    }
+  }
+
+  /// Forgets what is missing from two lists in a row: the events of its end are then long here.
+  mutating func missed(_ present: Set<String>, at now: Moment, into actions: inout [HostAction]) {
+    let gone = Set(domains.keys).subtracting(present)
+    for uuid in gone where missing.contains(uuid) {
+      if domains[uuid]?.isBusy == true {
+        lookAt[uuid] = lookAt[uuid] ?? now
+        continue
+      }
+      change(uuid, at: now, into: &actions) { watch in
+        var notes: [DomainWatch.Note] = []
+        watch.leave(into: &notes)
+        return notes
+      }
+      forgetIfGone(uuid, at: now)
+    }
+    missing = gone
+  }
+
+  mutating func forgetIfGone(_ uuid: String, at now: Moment) {
+    guard let watch = domains[uuid], !watch.isActive, !watch.isBusy, !watch.remembersEnd(at: now) else {
+      return
+    }
+    domains[uuid] = nil
+    lookAt[uuid] = nil
+  }
+
+  mutating func looked(
+    _ look: DomainLook, at now: Moment, _ epoch: EpochOffset, into actions: inout [HostAction]
+  ) {
+    looks[look.uuid] = nil
+    hanging.remove(look.uuid)
+    if hanging.isEmpty { replaced = 0 }
+    lookAt[look.uuid] = nil
+    switch look.job {
+    case .failure(let error) where error.code == .noSupport: knowsJobs = false
+    case .failure(let error) where error.kind == .timeout:
+      complain(error, "a domain cannot be asked", into: &actions)
+    default: break
+    }
+    change(look.uuid, at: now, into: &actions) { $0.take(look, epoch: epoch) }
+    conclude(look.uuid, at: now, into: &actions)
+    if domains[look.uuid]?.isBusy == true {
+      lookAt[look.uuid] = max(now, look.begunAt + configuration.activeInterval)
+    }
+    forgetIfGone(look.uuid, at: now)
+  }
+
+  /// Lets a domain's watch do something, and does what it asks for.
+  mutating func change(
+    _ uuid: String, at now: Moment, into actions: inout [HostAction],
+    _ body: (inout DomainWatch) -> [DomainWatch.Note]
+  ) {
+    guard var watch = domains[uuid] else { return }
+    let hadJob = watch.job != nil
+    let notes = body(&watch)
+    domains[uuid] = watch
+    if watch.job != nil, !hadJob { networkAt = now }
+    for note in notes {
+      switch note {
+      case .tell(let message): actions.append(.tell(message))
+      case .log(let level, let text): actions.append(.log(level, text))
+      case .look: lookAt[uuid] = now
+      }
+    }
+    if watch.isBusy, lookAt[uuid] == nil, looks[uuid] == nil { lookAt[uuid] = now }
+  }
+
+  /// Ends a migration that is over without a word; what its connections show is read first.
+  mutating func conclude(_ uuid: String, at now: Moment, into actions: inout [HostAction]) {
+    guard let job = domains[uuid]?.job, let vanishedAt = job.vanishedAt, job.stoppedAt == nil else { return }
+    if job.last.takenAt < openedAt, job.last.startedAt < openedAt, vanishedAt >= openedAt {
+      let byDaemon = lostByDaemon
+      change(uuid, at: now, into: &actions) { watch in
+        var notes: [DomainWatch.Note] = []
+        watch.concludeUnseen(byDaemon: byDaemon, at: now, into: &notes)
+        return notes
+      }
+    } else if configuration.isLocal, networkError == nil {
+      networkAt = now
+    } else {
+      conclude(uuid, nil, at: now, into: &actions)
+    }
+  }
+
+  mutating func conclude(
+    _ uuid: String, _ evidence: EndEvidence?, at now: Moment, into actions: inout [HostAction]
+  ) {
+    change(uuid, at: now, into: &actions) { watch in
+      var notes: [DomainWatch.Note] = []
+      watch.conclude(evidence, at: now, into: &notes)
+      return notes
+    }
+  }
+}

@@ -1,0 +1,126 @@
+internal import DroverCore
+internal import Logging
+
+/// What is to be asked now.
+extension HostWatch {
+  mutating func proceed(at now: Moment, into actions: inout [HostAction]) {
+    proceedWithConnection(at: now, into: &actions)
+    for (uuid, began) in looks where now - began >= configuration.callDeadline && !hanging.contains(uuid) {
+      hang(uuid, into: &actions)
+    }
+    for (uuid, watch) in domains where watch.settlesAt.map({ now >= $0 }) ?? false {
+      conclude(uuid, nil, at: now, into: &actions)
+      forgetIfGone(uuid, at: now)
+    }
+    guard link == .up else { return }
+    if let listBegan {
+      if !isListLate, now - listBegan >= configuration.callDeadline {
+        isListLate = true
+        if health.failed(.timeout) {
+          actions.append(.log(.warning, "libvirt does not answer; waiting for it"))
+        }
+      }
+    } else if let listAt, now >= listAt {
+      listBegan = now
+      actions.append(.list)
+    }
+    if let networkAt, now >= networkAt { readNetwork(at: now, into: &actions) }
+    pollConnections(at: now, into: &actions)
+    lookAround(at: now, into: &actions)
+    sweep(at: now, into: &actions)
+    measureDirtyRates(at: now, into: &actions)
+  }
+
+  mutating func proceedWithConnection(at now: Moment, into actions: inout [HostAction]) {
+    switch link {
+    case .down:
+      if let retryAt, now >= retryAt {
+        self.retryAt = nil
+        link = .opening(since: now, isReplacement: false)
+        health.openingBegan()
+        actions.append(.open)
+      }
+    case .opening(let since, let isReplacement):
+      if !isReplacement, !health.isOpeningLate, now - since >= configuration.openDeadline {
+        health.isOpeningLate = true
+        if health.failed(.timeout) {
+          actions.append(
+            .log(
+              .warning,
+              "libvirt takes longer than \(configuration.openDeadline.inSeconds) s to let us in; waiting for it"
+            ))
+        }
+      }
+    case .up:
+      if hanging.count >= Self.mostHanging * (replaced + 1), replaced < Self.mostReplaced,
+        retryAt.map({ now >= $0 }) ?? true
+      {
+        replaced += 1
+        retryAt = nil
+        link = .opening(since: now, isReplacement: true)
+        actions.append(.log(.info, "\(hanging.count) domains hang: going on over another connection"))
+        actions.append(.open)
+      } else {
+        retryAt = nil
+      }
+    }
+  }
+
+  mutating func hang(_ uuid: String, into actions: inout [HostAction]) {
+    guard hanging.insert(uuid).inserted else { return }
+    health.count(.timeout)
+    let name = domains[uuid]?.name.name ?? uuid
+    actions.append(.log(.warning, "\(name) does not answer: its QEMU hangs, or another client waits for it"))
+  }
+
+  mutating func lookAround(at now: Moment, into actions: inout [HostAction]) {
+    for (uuid, due) in lookAt where now >= due && looks[uuid] == nil {
+      guard let watch = domains[uuid] else {
+        lookAt[uuid] = nil
+        continue
+      }
+      looks[uuid] = now
+      lookAt[uuid] = nil
+      actions.append(
+        .look(
+          uuid,
+          LookWish(
+            state: true, limits: watch.wantsLimits(at: now), memory: watch.wantsMemory,
+            disks: watch.wantsDisks)))
+    }
+  }
+
+  mutating func sweep(at now: Moment, into actions: inout [HostAction]) {
+    guard knowsJobs else { return }
+    if let sweepBegan {
+      if now - sweepBegan >= configuration.callDeadline { actions.append(.splitSweep) }
+      return
+    }
+    if unswept.isEmpty, sweepAt.map({ now >= $0 }) ?? true {
+      unswept = domains.filter { uuid, watch in
+        watch.isActive && !watch.isBusy && looks[uuid] == nil && lookAt[uuid] == nil
+      }.keys.sorted()
+      sweepAt =
+        now
+        + (configuration.isLocal && isNetworkVisible && networkError == nil
+          ? Self.slowSweep : configuration.idleInterval)
+    }
+    guard !unswept.isEmpty else { return }
+    let uuids = unswept.filter { domains[$0] != nil && looks[$0] == nil }
+    unswept = []
+    guard !uuids.isEmpty else { return }
+    sweepBegan = now
+    actions.append(.sweep(uuids))
+  }
+
+  mutating func measureDirtyRates(at now: Moment, into actions: inout [HostAction]) {
+    guard configuration.dirtyRate, !areDirtyRatesMeasured, let dirtyRatesAt, now >= dirtyRatesAt else {
+      return
+    }
+    let resting = domains.filter { uuid, watch in
+      watch.isActive && !watch.isBusy && !watch.isArriving && looks[uuid] == nil
+    }.keys.sorted()
+    areDirtyRatesMeasured = true
+    actions.append(.measureDirtyRates(resting))
+  }
+}
