@@ -35,16 +35,13 @@ final class HostConnection: Sendable {
   private let domains = Mutex<[String: DomainHandle]>([:])
   private let callbacks: [Int32]
   private let canWrite: Bool
+  /// Whether this is the connection that tells events, and that the daemon is gone.
+  let hearsEvents: Bool
 
-  /// Opens a connection and listens to its events from then on.
+  /// Opens a connection.
   ///
-  /// - Parameters:
-  ///   - hearing: is told events, on libvirt's event thread.
-  ///   - closed: is told once that the daemon is gone, on the same thread.
-  init(
-    to uri: String, canWrite: Bool, hearing: @escaping @Sendable (DomainName, HostEvent) -> Void,
-    closed: @escaping @Sendable (String) -> Void
-  ) throws(LibvirtError) {
+  /// - Parameter listener: is told events from then on, on libvirt's event thread; nil to hear none.
+  init(to uri: String, canWrite: Bool, listener: HostListener? = nil) throws(LibvirtError) {
     guard EventLoop.isRunning else {
       throw LibvirtError(code: .systemError, call: "virEventRegisterDefaultImpl", message: "no event loop")
     }
@@ -57,14 +54,15 @@ final class HostConnection: Sendable {
     if virConnectSetKeepAlive(handle, Self.keepalive.interval, Self.keepalive.count) < 0 {
       virResetLastError()
     }
-    callbacks = Self.listen(to: handle, EventSink(hearing: hearing, closed: closed))
+    hearsEvents = listener != nil
+    callbacks = listener.map { Self.listen(to: handle, EventSink($0)) } ?? []
   }
 
   /// Stops listening and lets go; may take as long as a call to a daemon that hangs.
   func close() {
     domains.withLock { $0.removeAll() }
     for callback in callbacks { virConnectDomainEventDeregisterAny(handle, callback) }
-    virConnectUnregisterCloseCallback(handle, EventSink.onClose)
+    if hearsEvents { virConnectUnregisterCloseCallback(handle, EventSink.onClose) }
     virConnectClose(handle)
     virResetLastError()
   }
@@ -273,24 +271,24 @@ private final class DomainHandle: Sendable {
   func miss() { wasMissed.withLock { $0 = true } }
 }
 
+/// Who is told what a connection hears.
+struct HostListener: Sendable {
+  var hearing: @Sendable (DomainName, HostEvent) -> Void
+  /// Told once that the daemon is gone, and how.
+  var closed: @Sendable (String) -> Void
+}
+
 /// Where libvirt's callbacks go; libvirt holds one reference for each callback.
 private final class EventSink: Sendable {
-  private let hearing: @Sendable (DomainName, HostEvent) -> Void
-  private let closed: @Sendable (String) -> Void
+  private let listener: HostListener
 
-  init(
-    hearing: @escaping @Sendable (DomainName, HostEvent) -> Void,
-    closed: @escaping @Sendable (String) -> Void
-  ) {
-    self.hearing = hearing
-    self.closed = closed
-  }
+  init(_ listener: HostListener) { self.listener = listener }
 
   private static func tell(
     _ event: @autoclosure () -> HostEvent, of domain: OpaquePointer?, _ context: UnsafeMutableRawPointer?
   ) {
     guard let context, let domain, let name = DomainName(domain) else { return }
-    Unmanaged<EventSink>.fromOpaque(context).takeUnretainedValue().hearing(name, event())
+    Unmanaged<EventSink>.fromOpaque(context).takeUnretainedValue().listener.hearing(name, event())
   }
 
   static let onLifecycle: virConnectDomainEventCallback = { _, domain, event, detail, context in
@@ -318,7 +316,7 @@ private final class EventSink: Sendable {
       case VIR_CONNECT_CLOSE_REASON_KEEPALIVE.rawValue: "the daemon does not answer any more"
       default: "it broke"
       }
-    Unmanaged<EventSink>.fromOpaque(context).takeUnretainedValue().closed(words)
+    Unmanaged<EventSink>.fromOpaque(context).takeUnretainedValue().listener.closed(words)
   }
 
   static let release: virFreeCallback = { context in

@@ -51,7 +51,7 @@ struct LookWish: Hashable, Sendable {
 
 /// What the watch of a host wants done.
 enum HostAction: Sendable {
-  /// Opens a connection; where there is one already, the new one takes its place.
+  /// Opens a connection.
   case open
   /// Lets the connection go.
   case close

@@ -17,7 +17,7 @@ final class HostLoop {
   private let surroundings: HostSurroundings
 
   private var watch: HostWatch
-  private var connection: HostConnection?
+  private var pool: ConnectionPool?
   /// Which of the connections that were ever tried is in use.
   private var number = 0
   private var tried = 0
@@ -44,9 +44,9 @@ final class HostLoop {
         switch mail {
         case .came(let input): handle(input)
         case .told(let input, let number): if number == self.number { handle(input) }
-        case .connected(let connection, let facts, let conf, let number):
+        case .connected(let pool, let facts, let conf, let number):
           drop()
-          self.connection = connection
+          self.pool = pool
           self.number = number
           handle(.opened(facts, conf: conf))
         }
@@ -90,15 +90,18 @@ final class HostLoop {
     let number = tried
     onThread { [configuration, mailbox, surroundings] in
       do throws(LibvirtError) {
-        let connection = try HostConnection(
-          to: configuration.uri, canWrite: configuration.dirtyRate,
+        let (uri, canWrite) = (configuration.uri, configuration.dirtyRate)
+        let listener = HostListener(
           hearing: { mailbox.put(.told(.event($0, $1), by: number)) },
           closed: { mailbox.put(.told(.closed($0), by: number)) })
+        let pool = ConnectionPool(
+          try HostConnection(to: uri, canWrite: canWrite, listener: listener)
+        ) { () throws(LibvirtError) in try HostConnection(to: uri, canWrite: canWrite) }
         do throws(LibvirtError) {
-          let facts = try connection.facts()
-          mailbox.put(.connected(connection, facts, conf: surroundings.conf(), number: number))
+          let facts = try pool.with { connection throws(LibvirtError) in try connection.facts() }
+          mailbox.put(.connected(pool, facts, conf: surroundings.conf(), number: number))
         } catch {
-          connection.close()
+          pool.close()
           throw error
         }
       } catch {
@@ -107,10 +110,10 @@ final class HostLoop {
     }
   }
 
-  /// Lets go of the connection; that may take as long as a call to a daemon that hangs.
+  /// Lets go of the connections; that may take as long as a call to a daemon that hangs.
   private func drop() {
-    guard let old = connection else { return }
-    connection = nil
+    guard let old = pool else { return }
+    pool = nil
     sweep = nil
     _ = startThread("drover-close") { old.close() }
   }
@@ -118,21 +121,24 @@ final class HostLoop {
   // MARK: - Calls
 
   private func list() {
-    ask { connection, clock in
+    ask { pool, clock in
       let begunAt = clock.now()
-      return .listed(Result { () throws(LibvirtError) in try connection.runningDomains() }, begunAt: begunAt)
+      let running = Result { () throws(LibvirtError) in
+        try pool.with { connection throws(LibvirtError) in try connection.runningDomains() }
+      }
+      return .listed(running, begunAt: begunAt)
     }
   }
 
   private func look(_ uuid: String, _ wish: LookWish) {
-    ask { connection, clock in .looked(DomainLook(at: uuid, wish, over: connection, clock)) }
+    ask { pool, clock in .looked(DomainLook(at: uuid, wish, over: pool, clock)) }
   }
 
   private func begin(_ sweep: DomainSweep) {
     self.sweep = sweep
-    ask { [mailbox] connection, clock in
+    ask { [mailbox] pool, clock in
       while let uuid = sweep.next() {
-        let look = DomainLook(at: uuid, LookWish(), over: connection, clock)
+        let look = DomainLook(at: uuid, LookWish(), over: pool, clock)
         if look.isTelling { mailbox.put(.came(.looked(look))) }
         guard sweep.isMine else { return look.isTelling ? nil : .looked(look) }
       }
@@ -141,33 +147,39 @@ final class HostLoop {
   }
 
   private func measureDirtyRates(_ uuids: [String]) {
-    ask { [mailbox] connection, _ in
+    ask { [mailbox] pool, _ in
       var failure: LibvirtError?
+      /// What does not go for one domain does not keep it from the others.
+      func each(_ uuids: [String], _ call: (HostConnection, String) throws(LibvirtError) -> Void) {
+        for uuid in uuids {
+          do throws(LibvirtError) {
+            try pool.with { connection throws(LibvirtError) in try call(connection, uuid) }
+          } catch {
+            failure = failure ?? error
+          }
+        }
+      }
       var started: [String] = []
-      for uuid in uuids {
-        do throws(LibvirtError) {
-          // What rested when the round began may have begun to migrate.
-          guard try connection.jobStatistics(of: uuid).kind == .none else { continue }
-          try connection.startDirtyRate(of: uuid)
-          started.append(uuid)
-        } catch { failure = failure ?? error }
+      each(uuids) { connection, uuid throws(LibvirtError) in
+        // What rested when the round began may have begun to migrate.
+        guard try connection.jobStatistics(of: uuid).kind == .none else { return }
+        try connection.startDirtyRate(of: uuid)
+        started.append(uuid)
       }
       // QEMU looks for one second.
       usleep(1_300_000)
-      for uuid in started {
-        do throws(LibvirtError) {
-          if let rate = try connection.dirtyRate(of: uuid) { mailbox.put(.came(.dirtyRate(uuid, rate))) }
-        } catch { failure = failure ?? error }
+      each(started) { connection, uuid throws(LibvirtError) in
+        if let rate = try connection.dirtyRate(of: uuid) { mailbox.put(.came(.dirtyRate(uuid, rate))) }
       }
       return .dirtyRatesDone(failure)
     }
   }
 
   /// Has one or more calls made on a thread of their own.
-  private func ask(_ body: @escaping @Sendable (HostConnection, any Timepiece) -> HostInput?) {
-    guard let connection else { return }
+  private func ask(_ body: @escaping @Sendable (ConnectionPool, any Timepiece) -> HostInput?) {
+    guard let pool else { return }
     onThread { [mailbox, clock] in
-      if let input = body(connection, clock) { mailbox.put(.came(input)) }
+      if let input = body(pool, clock) { mailbox.put(.came(input)) }
     }
   }
 
@@ -180,23 +192,36 @@ final class HostLoop {
 
 extension DomainLook {
   /// Asks a domain for its job, then for its state; blocks for as long as its QEMU does.
-  fileprivate init(at uuid: String, _ wish: LookWish, over connection: HostConnection, _ clock: any Timepiece)
-  {
+  fileprivate init(at uuid: String, _ wish: LookWish, over pool: ConnectionPool, _ clock: any Timepiece) {
     let begunAt = clock.now()
+    do throws(LibvirtError) {
+      self = try pool.with { connection throws(LibvirtError) in
+        DomainLook(at: uuid, wish, over: connection, begunAt: begunAt, clock)
+      }
+    } catch {
+      self.init(
+        uuid: uuid, begunAt: begunAt, takenAt: clock.now(), job: .failure(error), state: .failure(error))
+    }
+  }
+
+  private init(
+    at uuid: String, _ wish: LookWish, over connection: HostConnection, begunAt: Moment,
+    _ clock: any Timepiece
+  ) {
     let job = Result { () throws(LibvirtError) in try connection.jobStatistics(of: uuid) }
+    let takenAt = clock.now()
     let isAlone = (try? job.get())?.kind == JobStatistics.Kind.none
-    self.init(uuid: uuid, begunAt: begunAt, takenAt: clock.now(), job: job, state: .success(.running))
     // A domain that rests needs no second question, unless somebody waits for it.
     guard !isAlone || wish.state else {
+      self.init(uuid: uuid, begunAt: begunAt, takenAt: takenAt, job: job, state: .success(.running))
       isTelling = false
       return
     }
-    state = Result { () throws(LibvirtError) in try connection.state(of: uuid) }
+    let state = Result { () throws(LibvirtError) in try connection.state(of: uuid) }
+    self.init(uuid: uuid, begunAt: begunAt, takenAt: takenAt, job: job, state: state)
     if wish.memory { memory = try? connection.memory(of: uuid) }
     if isAlone || (try? state.get())?.isActive == false {
-      if (try? state.get()) == .shutOff(.migrated) {
-        completed = try? connection.completedStatistics(of: uuid)
-      }
+      if (try? state.get()) == .shutOff(.migrated) { completed = try? connection.completedStatistics(of: uuid) }
       return
     }
     if wish.limits {

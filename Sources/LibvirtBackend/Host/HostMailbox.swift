@@ -10,8 +10,8 @@ enum HostMail: Sendable {
   case told(HostInput, by: Int)
   /// What came of a call, whichever connection it went over.
   case came(HostInput)
-  /// A connection is open.
-  case connected(HostConnection, HostFacts, conf: QEMUConf?, number: Int)
+  /// There are connections.
+  case connected(ConnectionPool, HostFacts, conf: QEMUConf?, number: Int)
 }
 
 /// What other threads have for the loop of a host, and what wakes it.

@@ -87,7 +87,6 @@ extension HostWatch {
   ) {
     looks[look.uuid] = nil
     hanging.remove(look.uuid)
-    if hanging.isEmpty { replaced = 0 }
     lookAt[look.uuid] = nil
     switch look.job {
     case .failure(let error) where error.code == .noSupport: knowsJobs = false

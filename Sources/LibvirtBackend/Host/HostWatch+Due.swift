@@ -36,33 +36,19 @@ extension HostWatch {
     case .down:
       if let retryAt, now >= retryAt {
         self.retryAt = nil
-        link = .opening(since: now, isReplacement: false)
+        link = .opening(since: now)
         health.openingBegan()
         actions.append(.open)
       }
-    case .opening(let since, let isReplacement):
-      if !isReplacement, !health.isOpeningLate, now - since >= configuration.openDeadline {
-        health.isOpeningLate = true
-        if health.failed(.timeout) {
-          actions.append(
-            .log(
-              .warning,
-              "libvirt takes longer than \(configuration.openDeadline.inSeconds) s to let us in; waiting for it"
-            ))
-        }
+    case .opening(let since):
+      guard !health.isOpeningLate, now - since >= configuration.openDeadline else { return }
+      health.isOpeningLate = true
+      if health.failed(.timeout) {
+        let patience = configuration.openDeadline.inSeconds
+        actions.append(
+          .log(.warning, "libvirt takes longer than \(patience) s to let Drover in; waiting for it"))
       }
-    case .up:
-      if hanging.count >= Self.mostHanging * (replaced + 1), replaced < Self.mostReplaced,
-        retryAt.map({ now >= $0 }) ?? true
-      {
-        replaced += 1
-        retryAt = nil
-        link = .opening(since: now, isReplacement: true)
-        actions.append(.log(.info, "\(hanging.count) domains hang: going on over another connection"))
-        actions.append(.open)
-      } else {
-        retryAt = nil
-      }
+    case .up: break
     }
   }
 

@@ -4,19 +4,15 @@ internal import Logging
 
 /// Watches one libvirt host: what happens goes in, what to ask and what to tell comes out; time is a parameter.
 struct HostWatch: Sendable {
-  /// So many calls that hang are too many for one connection: a daemon reads five requests of a client at a time.
-  static let mostHanging = 3
   /// How long a round over domains that rest may take where the kernel's connections show each new migration.
   static let slowSweep = Duration.seconds(10)
-  /// How many connections may be given up with their hanging calls.
-  static let mostReplaced = 6
 
   /// How often a migration's connections are looked at for their end.
   static let pollInterval = Duration.milliseconds(20)
 
   enum Link: Equatable {
     case down
-    case opening(since: Moment, isReplacement: Bool)
+    case opening(since: Moment)
     case up
   }
 
@@ -30,7 +26,6 @@ struct HostWatch: Sendable {
 
   var attempts = 0
   var retryAt: Moment?
-  var replaced = 0
   /// When the connection in use was opened.
   var openedAt: Moment
   var lostByDaemon = false
@@ -107,7 +102,7 @@ struct HostWatch: Sendable {
   /// When something has to be done even if nothing happens.
   var nextDeadline: Moment? {
     var deadlines = [retryAt, health.nextDeadline].compactMap(\.self)
-    if case .opening(let since, _) = link, health.isOpeningLate == false {
+    if case .opening(let since) = link, health.isOpeningLate == false {
       deadlines.append(since + configuration.openDeadline)
     }
     guard link == .up || listBegan != nil else { return deadlines.min() }
@@ -135,11 +130,10 @@ struct HostWatch: Sendable {
   mutating func opened(
     _ facts: HostFacts, _ conf: QEMUConf?, at now: Moment, into actions: inout [HostAction]
   ) {
-    let isReplacement = if case .opening(_, let flag) = link { flag } else { false }
     link = .up
     attempts = 0
     retryAt = nil
-    if !isReplacement { openedAt = now }
+    openedAt = now
     listBegan = nil
     isListLate = false
     listAt = now
@@ -179,12 +173,11 @@ struct HostWatch: Sendable {
   }
 
   mutating func openFailed(_ error: LibvirtError, at now: Moment, into actions: inout [HostAction]) {
-    let isReplacement = if case .opening(_, let flag) = link { flag } else { false }
-    link = isReplacement ? .up : .down
+    link = .down
     retryAt = now + configuration.retry.pause(after: attempts, name: configuration.uri)
     attempts += 1
     let kind: LibvirtErrorKind = error.kind == .denied ? .denied : .connect
-    if health.failed(kind), !isReplacement {
+    if health.failed(kind) {
       actions.append(.log(.warning, "\(error); tried again until it works"))
     }
   }
