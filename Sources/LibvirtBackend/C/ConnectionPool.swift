@@ -79,7 +79,11 @@ final class ConnectionPool: Sendable {
         return false
       }
       // The one that hears events last, so that it is taken first, and the others are there when it hangs.
-      if connection.hearsEvents { state.free.append(connection) } else { state.free.insert(connection, at: 0) }
+      if connection.hearsEvents {
+        state.free.append(connection)
+      } else {
+        state.free.insert(connection, at: 0)
+      }
       return true
     }
     if !isKept { connection.close() }

@@ -24,9 +24,6 @@ struct HostFacts: Hashable, Sendable {
 ///
 /// Every call blocks until the daemon answers, some of them without limit: they belong on a thread of their own.
 final class HostConnection: Sendable {
-  /// What a connection that the daemon closed is said to have come to.
-  static let closedByDaemon = "the daemon closed it"
-
   /// Our own connection is asked for a sign of life so often; a daemon that is stopped is noticed after 20 s.
   private static let keepalive = (interval: Int32(5), count: UInt32(3))
 
@@ -274,8 +271,8 @@ private final class DomainHandle: Sendable {
 /// Who is told what a connection hears.
 struct HostListener: Sendable {
   var hearing: @Sendable (DomainName, HostEvent) -> Void
-  /// Told once that the daemon is gone, and how.
-  var closed: @Sendable (String) -> Void
+  /// Told once that the daemon is gone.
+  var closed: @Sendable (CloseReason) -> Void
 }
 
 /// Where libvirt's callbacks go; libvirt holds one reference for each callback.
@@ -310,13 +307,13 @@ private final class EventSink: Sendable {
 
   static let onClose: virConnectCloseFunc = { _, reason, context in
     guard let context else { return }
-    let words: String =
+    let reason: CloseReason =
       switch UInt32(bitPattern: reason) {
-      case VIR_CONNECT_CLOSE_REASON_EOF.rawValue: HostConnection.closedByDaemon
-      case VIR_CONNECT_CLOSE_REASON_KEEPALIVE.rawValue: "the daemon does not answer any more"
-      default: "it broke"
+      case VIR_CONNECT_CLOSE_REASON_EOF.rawValue: .byDaemon
+      case VIR_CONNECT_CLOSE_REASON_KEEPALIVE.rawValue: .silent
+      default: .broken("it broke")
       }
-    Unmanaged<EventSink>.fromOpaque(context).takeUnretainedValue().listener.closed(words)
+    Unmanaged<EventSink>.fromOpaque(context).takeUnretainedValue().listener.closed(reason)
   }
 
   static let release: virFreeCallback = { context in

@@ -61,8 +61,6 @@ struct HostHealth: Sendable {
     hasNews = true
   }
 
-  var nextDeadline: Moment? { nil }
-
   /// What is to be told now; nil where nothing changed.
   mutating func due(at now: Moment) -> BackendHealth? {
     guard hasNews, hasAttempted else { return nil }

@@ -8,8 +8,8 @@ enum HostInput: Sendable {
   /// A connection is open; `conf` is the host's `qemu.conf`, nil where it cannot be read.
   case opened(HostFacts, conf: QEMUConf?)
   case openFailed(LibvirtError)
-  /// The daemon is gone; the words say how.
-  case closed(String)
+  /// The daemon is gone.
+  case closed(CloseReason)
   case event(DomainName, HostEvent)
   /// What runs on the host.
   case listed(Result<[RunningDomain], LibvirtError>, begunAt: Moment)
@@ -23,6 +23,23 @@ enum HostInput: Sendable {
   case polled([UInt64: TCPConnection?])
   case dirtyRate(String, BytesPerSecond)
   case dirtyRatesDone(LibvirtError?)
+}
+
+/// How a connection to a daemon was lost.
+enum CloseReason: Hashable, Sendable {
+  /// The daemon closed it, as one does that ends.
+  case byDaemon
+  /// The daemon is not heard any more.
+  case silent
+  case broken(String)
+
+  var words: String {
+    switch self {
+    case .byDaemon: "the daemon closed it"
+    case .silent: "the daemon does not answer any more"
+    case .broken(let words): words
+    }
+  }
 }
 
 /// One look at the kernel's connections.

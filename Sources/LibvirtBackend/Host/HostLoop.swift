@@ -186,7 +186,7 @@ final class HostLoop {
   private func onThread(_ body: @escaping @Sendable () -> Void) {
     guard !startThread("drover-call", body) else { return }
     log.error("no thread is left for a call to libvirt; starting anew")
-    mailbox.put(.came(.closed("no thread is left for its calls")))
+    mailbox.put(.came(.closed(.broken("no thread is left for its calls"))))
   }
 }
 
@@ -221,7 +221,9 @@ extension DomainLook {
     self.init(uuid: uuid, begunAt: begunAt, takenAt: takenAt, job: job, state: state)
     if wish.memory { memory = try? connection.memory(of: uuid) }
     if isAlone || (try? state.get())?.isActive == false {
-      if (try? state.get()) == .shutOff(.migrated) { completed = try? connection.completedStatistics(of: uuid) }
+      if (try? state.get()) == .shutOff(.migrated) {
+        completed = try? connection.completedStatistics(of: uuid)
+      }
       return
     }
     if wish.limits {

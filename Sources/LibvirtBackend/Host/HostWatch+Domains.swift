@@ -29,7 +29,8 @@ extension HostWatch {
     isListLate = false
     listAt = max(now, begunAt + configuration.idleInterval)
     switch result {
-    case .failure(let error) where error.isConnectionLost: closed(error.message, at: now, into: &actions)
+    case .failure(let error) where error.isConnectionLost:
+      closed(.broken(error.message), at: now, into: &actions)
     case .failure(let error):
       if health.failed(error.kind) { actions.append(.log(.warning, "\(error)")) }
     case .success(let running):
@@ -37,7 +38,10 @@ extension HostWatch {
         actions.append(.log(.info, "libvirt answers again"))
       }
       for domain in running {
-        let isNew = domains[domain.name.uuid] == nil
+        let known = domains[domain.name.uuid]
+        // Nearly all of them, nearly always.
+        if let known, known.name == domain.name, known.state == domain.state, known.isShownRight { continue }
+        let isNew = known == nil
         watch(domain.name, domain.state)
         change(domain.name.uuid, at: now, into: &actions) { watch in
           var notes: [DomainWatch.Note] = []
@@ -80,14 +84,19 @@ extension HostWatch {
     }
     domains[uuid] = nil
     lookAt[uuid] = nil
+    busy.remove(uuid)
   }
 
   mutating func looked(
     _ look: DomainLook, at now: Moment, _ epoch: EpochOffset, into actions: inout [HostAction]
   ) {
     looks[look.uuid] = nil
-    hanging.remove(look.uuid)
     lookAt[look.uuid] = nil
+    if hanging.remove(look.uuid) != nil {
+      let seconds = (now - look.begunAt).inSeconds
+      actions.append(
+        .log(.info, "\(domains[look.uuid]?.name.name ?? look.uuid) answers again, after \(seconds) s"))
+    }
     switch look.job {
     case .failure(let error) where error.code == .noSupport: knowsJobs = false
     case .failure(let error) where error.kind == .timeout:
@@ -111,6 +120,7 @@ extension HostWatch {
     let hadJob = watch.job != nil
     let notes = body(&watch)
     domains[uuid] = watch
+    if watch.isBusy { busy.insert(uuid) } else { busy.remove(uuid) }
     if watch.job != nil, !hadJob { networkAt = now }
     for note in notes {
       switch note {

@@ -8,9 +8,13 @@ extension HostWatch {
     for (uuid, began) in looks where now - began >= configuration.callDeadline && !hanging.contains(uuid) {
       hang(uuid, into: &actions)
     }
-    for (uuid, watch) in domains where watch.settlesAt.map({ now >= $0 }) ?? false {
+    for uuid in busy where domains[uuid]?.settlesAt.map({ now >= $0 }) ?? false {
       conclude(uuid, nil, at: now, into: &actions)
       forgetIfGone(uuid, at: now)
+    }
+    if link == .up || !busy.isEmpty {
+      if let networkAt, now >= networkAt { readNetwork(at: now, into: &actions) }
+      pollConnections(at: now, into: &actions)
     }
     guard link == .up else { return }
     if let listBegan {
@@ -24,8 +28,6 @@ extension HostWatch {
       listBegan = now
       actions.append(.list)
     }
-    if let networkAt, now >= networkAt { readNetwork(at: now, into: &actions) }
-    pollConnections(at: now, into: &actions)
     lookAround(at: now, into: &actions)
     sweep(at: now, into: &actions)
     measureDirtyRates(at: now, into: &actions)

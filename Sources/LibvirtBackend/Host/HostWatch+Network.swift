@@ -8,8 +8,8 @@ extension HostWatch {
     _ result: Result<NetworkLook, InetDiagError>, at now: Moment, _ epoch: EpochOffset,
     into actions: inout [HostAction]
   ) {
-    let running = domains.values.compactMap { watch in
-      watch.job.map { ConnectionBook.Migration(uuid: watch.name.uuid, startedAt: $0.last.startedAt) }
+    let running = busy.compactMap { uuid in
+      domains[uuid]?.job.map { ConnectionBook.Migration(uuid: uuid, startedAt: $0.last.startedAt) }
     }
     networkAt = now + (running.isEmpty ? configuration.idleInterval : configuration.activeInterval)
     switch result {
@@ -70,7 +70,7 @@ extension HostWatch {
   }
 
   mutating func readNetwork(at now: Moment, into actions: inout [HostAction]) {
-    let running = domains.values.filter { $0.job != nil }
+    let running = busy.compactMap { domains[$0] }.filter { $0.job != nil }
     networkAt = now + (running.isEmpty ? configuration.idleInterval : configuration.activeInterval)
     if configuration.isLocal {
       actions.append(.readNetwork(domains: running.map(\.name)))
@@ -87,13 +87,13 @@ extension HostWatch {
   }
 
   mutating func pollConnections(at now: Moment, into actions: inout [HostAction]) {
-    guard networkError == nil, domains.values.contains(where: { $0.job != nil }) else {
+    guard networkError == nil, !busy.isEmpty else {
       pollAt = nil
       return
     }
     if let pollAt, now < pollAt { return }
-    pollAt = now + Self.pollInterval
     let polled = book.polled
+    pollAt = polled.isEmpty ? nil : now + Self.pollInterval
     if !polled.isEmpty { actions.append(.pollConnections(polled)) }
   }
 }

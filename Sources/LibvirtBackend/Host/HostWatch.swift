@@ -23,6 +23,8 @@ struct HostWatch: Sendable {
   var keepalive = KeepaliveSettings()
   var knowsJobs = true
   var domains: [String: DomainWatch] = [:]
+  /// Those that are looked at again and again.
+  var busy: Set<String> = []
 
   var attempts = 0
   var retryAt: Moment?
@@ -70,7 +72,7 @@ struct HostWatch: Sendable {
     case .tick: break
     case .opened(let facts, let conf): opened(facts, conf, at: now, into: &actions)
     case .openFailed(let error): openFailed(error, at: now, into: &actions)
-    case .closed(let words): closed(words, at: now, into: &actions)
+    case .closed(let reason): closed(reason, at: now, into: &actions)
     case .event(let name, let event): heard(name, event, at: now, epoch, into: &actions)
     case .listed(let result, let begunAt): listed(result, begunAt, at: now, into: &actions)
     case .looked(let look): looked(look, at: now, epoch, into: &actions)
@@ -101,26 +103,26 @@ struct HostWatch: Sendable {
 
   /// When something has to be done even if nothing happens.
   var nextDeadline: Moment? {
-    var deadlines = [retryAt, health.nextDeadline].compactMap(\.self)
-    if case .opening(let since) = link, health.isOpeningLate == false {
+    var deadlines = [retryAt].compactMap(\.self)
+    if case .opening(let since) = link, !health.isOpeningLate {
       deadlines.append(since + configuration.openDeadline)
     }
-    guard link == .up || listBegan != nil else { return deadlines.min() }
+    // The kernel tells of connections whether or not the daemon does.
+    if link == .up || !busy.isEmpty { deadlines += [networkAt, pollAt].compactMap(\.self) }
+    for uuid in busy {
+      if let settles = domains[uuid]?.settlesAt { deadlines.append(settles) }
+      if link == .up, looks[uuid] == nil, let at = lookAt[uuid] { deadlines.append(at) }
+    }
+    for (uuid, began) in looks where !hanging.contains(uuid) {
+      deadlines.append(began + configuration.callDeadline)
+    }
+    guard link == .up else { return deadlines.min() }
     if let listBegan {
       if !isListLate { deadlines.append(listBegan + configuration.callDeadline) }
     } else if let listAt {
       deadlines.append(listAt)
     }
-    for (uuid, began) in looks where !hanging.contains(uuid) {
-      deadlines.append(began + configuration.callDeadline)
-    }
-    for (uuid, watch) in domains where watch.isBusy {
-      if looks[uuid] == nil, let at = lookAt[uuid] { deadlines.append(at) }
-      if let settles = watch.settlesAt { deadlines.append(settles) }
-    }
     if let sweepBegan { deadlines.append(sweepBegan + configuration.callDeadline) }
-    if let networkAt { deadlines.append(networkAt) }
-    if let pollAt { deadlines.append(pollAt) }
     if configuration.dirtyRate, !areDirtyRatesMeasured, let dirtyRatesAt { deadlines.append(dirtyRatesAt) }
     return deadlines.min()
   }
@@ -182,17 +184,17 @@ struct HostWatch: Sendable {
     }
   }
 
-  mutating func closed(_ words: String, at now: Moment, into actions: inout [HostAction]) {
+  mutating func closed(_ reason: CloseReason, at now: Moment, into actions: inout [HostAction]) {
     guard link != .down else { return }
     link = .down
-    lostByDaemon = words == HostConnection.closedByDaemon
+    lostByDaemon = reason == .byDaemon
     retryAt = now + configuration.retry.pause(after: 0, name: configuration.uri)
     attempts = 1
     listBegan = nil
     listAt = nil
     if health.failed(.lost) {
       actions.append(
-        .log(.warning, "the connection to libvirt is lost: \(words); opened again until it works"))
+        .log(.warning, "the connection to libvirt is lost: \(reason.words); opened again until it works"))
     }
     actions.append(.close)
   }

@@ -41,6 +41,8 @@ struct DomainWatch: Sendable {
   var job: Job?
   /// When an event spoke of a migration that no look has shown yet.
   var hintedAt: Moment?
+  /// When an event last spoke of the domain's state.
+  var heardAt: Moment?
   var arrival: Arrival?
   var ended: (id: MigrationID, outcome: Outcome, at: Moment)?
   var isShown = false
@@ -67,6 +69,8 @@ struct DomainWatch: Sendable {
   var isArriving: Bool { arrival?.isActive == true }
   /// Whether its QEMU runs.
   var isActive: Bool { state.isActive }
+  /// Whether what was told of it last still holds.
+  var isShownRight: Bool { isShown == hasGuest }
   /// Whether the guest itself is here: not before it has arrived, nor after it has left.
   var hasGuest: Bool {
     switch state {
@@ -97,6 +101,7 @@ struct DomainWatch: Sendable {
     case .completed(let statistics):
       if statistics.isMigrationOut { succeed(statistics, at: now, epoch, into: &notes) }
     case .lifecycle(let lifecycle):
+      heardAt = now
       hear(lifecycle, at: now, into: &notes)
       show(into: &notes)
     }
@@ -152,13 +157,18 @@ struct DomainWatch: Sendable {
     var notes: [Note] = []
     switch look.state {
     case .success(let state):
-      if state.isActive { enter(state, at: look.takenAt, into: &notes) }
+      // An event that came meanwhile knows better.
+      let isOvertaken = heardAt.map { look.begunAt < $0 } ?? false
+      if state.isActive, !isOvertaken { enter(state, at: look.takenAt, into: &notes) }
     case .failure: break
     }
     switch look.job {
     case .success(let statistics) where statistics.isMigrating:
       follow(statistics, look, epoch, into: &notes)
-    case .success: miss(look, epoch, into: &notes)
+    case .success(let statistics):
+      // To save or dump a guest makes passes over its memory, too.
+      if statistics.kind == .active { hintedAt = nil }
+      miss(look, epoch, into: &notes)
     case .failure(let error) where error.code == .operationUnsupported && job == nil:
       // Only the host that a guest leaves tells about its migration.
       hintedAt = nil
@@ -210,10 +220,8 @@ struct DomainWatch: Sendable {
   /// There is no job, or no domain any more.
   mutating func miss(_ look: DomainLook, _ epoch: EpochOffset, into notes: inout [Note]) {
     guard var job else {
-      // The event may have come first, and its end may still be told.
-      if let hintedAt, look.takenAt - hintedAt >= Self.longestSettling {
-        missed(hintedAt, look, epoch, into: &notes)
-      }
+      // Nothing is made up of an event alone: a guest that is saved or dumped tells the same ones.
+      if let hintedAt, look.takenAt - hintedAt >= Self.longestSettling { self.hintedAt = nil }
       return
     }
     // What was asked before the job was seen says nothing of it.
@@ -245,18 +253,6 @@ struct DomainWatch: Sendable {
   /// Whether figures that the host keeps are those of this job: they tell no start, but how long it took.
   func isSame(_ completed: JobStatistics, _ job: Job, _ now: Moment) -> Bool {
     completed.elapsed.map { $0 + Self.sameStart >= job.last.takenAt - job.last.startedAt } ?? false
-  }
-
-  /// A migration of which only an event spoke.
-  mutating func missed(
-    _ hinted: Moment, _ look: DomainLook, _ epoch: EpochOffset, into notes: inout [Note]
-  ) {
-    hintedAt = nil
-    guard state == .running || state == .paused, !isArriving else { return }
-    var job = begin(at: hinted, look.takenAt, epoch)
-    job.last.guestOnSource = guestOnSource
-    job.vanishedAt = look.takenAt
-    self.job = job
   }
 
   func begin(at start: Moment, _ seen: Moment, _ epoch: EpochOffset) -> Job {
