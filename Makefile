@@ -3,6 +3,7 @@
 BUILD_PACKAGES := libcurl4-openssl-dev libmicrohttpd-dev zlib1g-dev pkg-config
 RUN_PACKAGES   := $(BUILD_PACKAGES) qemu-system-x86
 TEST_PACKAGES  := $(RUN_PACKAGES) prometheus binutils util-linux procps python3 python3-prometheus-client
+LAB_PACKAGES   := $(TEST_PACKAGES) libvirt-daemon libvirt-clients iproute2 iptables socat
 
 SWIFT  ?= swift
 PREFIX ?= /usr/local
@@ -10,7 +11,7 @@ SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 SOURCE := Package.swift Sources Tests
 
-.PHONY: help run build install test lab bench format format-check packages-run packages-test clean
+.PHONY: help run build install test lab bench format format-check packages-run packages-test packages-lab clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,7 +32,7 @@ test: packages-test ## install what is missing, then all tests that need no root
 	$(SWIFT) test --skip-build --filter ScenarioTests # real QEMUs, and nothing beside them
 	$(SWIFT) test --skip-build --filter EndToEndTests # the executable from outside
 
-lab: packages-test ## post-copy and its failures on real QEMU (root: userfaultfd)
+lab: packages-lab ## post-copy, and two libvirt hosts in namespaces (root)
 	$(SWIFT) build --build-tests
 	$(SUDO) env DROVER_LAB=1 PATH="$$PATH" $(SWIFT) test --skip-build --filter LabTests
 
@@ -51,6 +52,9 @@ packages-run:
 
 packages-test:
 	@.ci/packages "$(SUDO)" $(TEST_PACKAGES)
+
+packages-lab:
+	@.ci/packages "$(SUDO)" $(LAB_PACKAGES)
 
 clean: ## remove what was built
 	rm -rf .build

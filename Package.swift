@@ -127,10 +127,15 @@ let package = Package(
     .testTarget(
       name: "ScenarioTests",
       dependencies: ["DroverCore", "QEMUBackend", "QEMURig", "ScenarioSupport"], swiftSettings: settings),
-    // The same, for what needs root; `make lab`.
+    // Two libvirt hosts that Tests/Lab/lab.sh makes; apart from ScenarioSupport, which needs no root.
+    .target(
+      name: "LibvirtLab", dependencies: ["Posix", "QEMURig"], path: "Tests/LibvirtLab",
+      swiftSettings: settings),
+    // What needs root; `make lab`.
     .testTarget(
       name: "LabTests",
-      dependencies: ["DroverCore", "QEMUBackend", "QEMURig", "ScenarioSupport"], swiftSettings: settings),
+      dependencies: ["DroverCore", "LibvirtLab", "QEMUBackend", "QEMURig", "ScenarioSupport"],
+      swiftSettings: settings),
     // The executable from outside: its commands, its signals, a real Prometheus.
     .testTarget(
       name: "EndToEndTests", dependencies: ["drover", "CurlClient", "DroverService", "MicroHTTP", "QEMURig"],

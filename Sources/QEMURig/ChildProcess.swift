@@ -1,6 +1,6 @@
-internal import CLinux
 internal import FoundationEssentials
 internal import Glibc
+internal import Posix
 internal import Synchronization
 
 /// How a process ended.
@@ -73,7 +73,8 @@ final class ChildProcess: Sendable {
     let words = leash.launcher + arguments
     guard let program = words.first else { throw RigError(.unsuitable, "posix_spawn", "no command given") }
     var pid: pid_t = 0
-    let error = spawn(&pid, words, standardError: standardError)
+    let error = spawnProcess(
+      &pid, words, environment: ProcessInfo.processInfo.environment, standardError: .file(standardError))
     if error == ENOENT && program == leash.launcher.first { throw leash.missing(program) }
     guard error == 0 else { throw .system("posix_spawn of \(program)", error) }
     let life = Life(pid: pid)
@@ -111,38 +112,5 @@ final class ChildProcess: Sendable {
   func end() async {
     signal(SIGKILL)
     _ = await waitForExit()
-  }
-}
-
-/// posix_spawnp with nothing inherited: no descriptors, no signal settings, no controlling process group.
-private func spawn(_ pid: inout pid_t, _ words: [String], standardError: String) -> Int32 {
-  var files = posix_spawn_file_actions_t()
-  posix_spawn_file_actions_init(&files)
-  defer { posix_spawn_file_actions_destroy(&files) }
-  posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0)
-  posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0)
-  posix_spawn_file_actions_addopen(&files, 2, standardError, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-  drover_spawn_close_from(&files, 3)
-
-  var attributes = posix_spawnattr_t()
-  posix_spawnattr_init(&attributes)
-  defer { posix_spawnattr_destroy(&attributes) }
-  var none = sigset_t()
-  sigemptyset(&none)
-  var all = sigset_t()
-  sigfillset(&all)
-  posix_spawnattr_setsigmask(&attributes, &none)
-  posix_spawnattr_setsigdefault(&attributes, &all)
-  // A group of its own: Ctrl-C at the terminal is for us, who then end the children in order.
-  posix_spawnattr_setpgroup(&attributes, 0)
-  posix_spawnattr_setflags(
-    &attributes,
-    Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
-
-  let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
-  return withCStrings(words) { argv in
-    withCStrings(environment) { envp in
-      posix_spawnp(&pid, words[0], &files, &attributes, argv, envp)
-    }
   }
 }

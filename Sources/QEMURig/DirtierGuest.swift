@@ -23,7 +23,7 @@ public struct DirtyRate: Hashable, Sendable {
   public var bytesPerSecond: Int { Int(pagesPerTick) * 4096 * 100 }
 
   /// The byte on the guest's serial line that sets this rate, and that its heartbeat then repeats.
-  var command: UInt8 {
+  public var command: UInt8 {
     pagesPerTick == 0 ? UInt8(ascii: "0") : UInt8(ascii: "a") + UInt8(pagesPerTick.trailingZeroBitCount)
   }
 }
@@ -41,7 +41,7 @@ public struct WorkingSet: Hashable, Sendable {
   }
 
   /// The byte on the guest's serial line that sets this size, and that its heartbeat then repeats.
-  var command: UInt8 { UInt8(ascii: "A") + UInt8(mebibytes.trailingZeroBitCount) }
+  public var command: UInt8 { UInt8(ascii: "A") + UInt8(mebibytes.trailingZeroBitCount) }
 }
 
 /// A guest of one boot sector that dirties memory at a chosen rate and halts in between.

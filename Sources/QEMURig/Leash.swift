@@ -1,6 +1,7 @@
 internal import CLinux
 internal import FoundationEssentials
 internal import Glibc
+internal import Posix
 
 /// What the rig needs from its surroundings: a QEMU, and a leash that ends it together with us.
 public struct RigEnvironment: Hashable, Sendable {
@@ -109,18 +110,4 @@ func findExecutable(_ program: String) -> String? {
   if program.contains("/") { return access(program, X_OK) == 0 ? program : nil }
   let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
   return path.split(separator: ":").map { "\($0)/\(program)" }.first { access($0, X_OK) == 0 }
-}
-
-/// Lends `strings` as a null-terminated array of C strings.
-func withCStrings<R>(
-  _ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> R
-) -> R {
-  let pointers = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: strings.count + 1)
-  for (index, string) in strings.enumerated() { pointers[index] = strdup(string) }
-  pointers[strings.count] = nil
-  defer {
-    for index in strings.indices { free(pointers[index]) }
-    pointers.deallocate()
-  }
-  return body(pointers)
 }
