@@ -146,7 +146,7 @@ let package = Package(
       name: "drover-bench",
       dependencies: [
         "CBench", "CLinux", "CMicroHTTP", "DroverCore", "DroverService", "Exposition", "KeptBytes",
-        "MicroHTTP", "QEMUBackend", .product(name: "Logging", package: "swift-log"),
+        "LibvirtLab", "MicroHTTP", "QEMURig", "QEMUBackend", .product(name: "Logging", package: "swift-log"),
       ],
       path: "Tests/Bench", exclude: ["CBench"], swiftSettings: settings),
     // Counts the allocations of whatever it is linked into, so nothing else may be.
