@@ -2,7 +2,7 @@
 
 BUILD_PACKAGES := libcurl4-openssl-dev libmicrohttpd-dev libvirt-dev zlib1g-dev pkg-config
 RUN_PACKAGES   := $(BUILD_PACKAGES) qemu-system-x86
-TEST_PACKAGES  := $(RUN_PACKAGES) prometheus binutils util-linux procps python3 python3-prometheus-client
+TEST_PACKAGES  := $(RUN_PACKAGES) prometheus systemd binutils util-linux procps python3 python3-prometheus-client
 LAB_PACKAGES   := $(TEST_PACKAGES) libvirt-daemon libvirt-clients iproute2 iptables socat
 
 SWIFT  ?= swift
@@ -23,8 +23,10 @@ run: packages-run ## install what is missing, build, and watch real QEMU guests 
 build: ## release build only
 	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover
 
-install: ## copy what `make build` built to $(DESTDIR)$(PREFIX)/bin
+install: ## copy what `make build` built, and the systemd unit, to $(DESTDIR)$(PREFIX)
 	install -D -m 755 .build/release/drover $(DESTDIR)$(PREFIX)/bin/drover
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,/usr/local/bin,$(PREFIX)/bin,' deploy/systemd/drover.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/drover.service
 
 test: packages-test ## install what is missing, then all tests that need no root
 	$(SWIFT) build --build-tests
