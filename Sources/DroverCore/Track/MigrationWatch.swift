@@ -130,14 +130,16 @@ struct MigrationWatch: Sendable {
   }
 
   /// Takes the source's own word, after the end, that its guest was started or stopped behind the migration.
-  mutating func relocate(_ move: GuestMove, in view: inout MigrationView, at now: Moment) {
+  ///
+  /// `evidence` is the destination's own word, nil where nobody can ask it.
+  mutating func relocate(_ move: GuestMove, in view: inout MigrationView, evidence: Bool?, at now: Moment) {
     guard view.isOver, move.backend == view.identity.vm.backend, move.isOnSource != guestOnSource else {
       return
     }
     guestOnSource = move.isOnSource
     // What was settled is so no longer.
     view.guest = .unknown
-    locate(in: &view, evidence: nil, at: now)
+    locate(in: &view, evidence: evidence, at: now)
   }
 
   /// Whether time alone may change where the guest is shown.
