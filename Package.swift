@@ -79,7 +79,7 @@ let package = Package(
     .target(
       name: "DroverService",
       dependencies: [
-        "DroverCore", "Exposition", "KeptBytes", "MicroHTTP", "QEMUBackend",
+        "DroverCore", "Exposition", "KeptBytes", "LibvirtBackend", "MicroHTTP", "QEMUBackend",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
       ],
@@ -87,8 +87,8 @@ let package = Package(
     .executableTarget(
       name: "drover",
       dependencies: [
-        "CRevision", "CurlClient", "DroverCore", "DroverService", "Exposition", "MicroHTTP",
-        "QEMUBackend", "QEMURig",
+        "CRevision", "CurlClient", "DroverCore", "DroverService", "Exposition", "LibvirtBackend",
+        "MicroHTTP", "QEMUBackend", "QEMURig",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
