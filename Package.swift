@@ -69,7 +69,8 @@ let package = Package(
     .target(
       name: "LibvirtBackend",
       dependencies: [
-        "CLibvirt", "CLinux", "DroverCore", "InetDiag", "Posix", .product(name: "Logging", package: "swift-log"),
+        "CLibvirt", "CLinux", "DroverCore", "InetDiag", "Posix",
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: librarySettings),
     // Real QEMU guests that migrate on this machine: the demo's and the tests'.

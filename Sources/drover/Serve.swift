@@ -82,7 +82,8 @@ struct SourceOptions: ParsableArguments {
     var status = stat()
     guard stat(rootDirectory, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
       throw ValidationError(
-        "--path.rootfs \(rootDirectory): there is no such directory; give / or the path where the host's / is mounted")
+        "--path.rootfs \(rootDirectory): there is no such directory; give / or the path where the host's / is mounted"
+      )
     }
   }
 }

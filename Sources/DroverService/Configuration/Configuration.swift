@@ -183,7 +183,8 @@ extension Configuration {
       }
       guard !result.backends.contains(where: { $0.uri == uri }) else {
         throw ConfigurationError(
-          .invalid, file: "--libvirt.uri", "\(quoted(uri)) is named twice; name it in the file or in one flag")
+          .invalid, file: "--libvirt.uri", "\(quoted(uri)) is named twice; name it in the file or in one flag"
+        )
       }
       result.backends.append(.libvirt(Libvirt(uri: uri, timeouts: timeouts, keepalive: keepalive)))
     }

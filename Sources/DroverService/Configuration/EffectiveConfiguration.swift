@@ -15,7 +15,12 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
         "timeouts",
         .mapping(
           Self.values(configuration.timeouts)
-            + [("keepalive", Self.value(configuration.keepalive, unset: "what each libvirt host's qemu.conf says"))])
+            + [
+              (
+                "keepalive",
+                Self.value(configuration.keepalive, unset: "what each libvirt host's qemu.conf says")
+              )
+            ])
       ),
       (
         "verdict",

@@ -10,7 +10,8 @@ enum LibvirtURI {
   /// Why this can never be opened, with what was probably meant; nil where nothing speaks against it.
   static func refusal(of text: String) -> String? {
     guard !text.isEmpty else { return "a URI must be given, such as \(example)" }
-    guard !text.unicodeScalars.contains(where: { $0 == " " || $0.properties.generalCategory == .control }) else {
+    guard !text.unicodeScalars.contains(where: { $0 == " " || $0.properties.generalCategory == .control })
+    else {
       return "\(quoted(text)) has blanks or control characters in it; write a blank as %20"
     }
     if ["qemu://system", "qemu://session"].contains(text) {
