@@ -115,7 +115,9 @@ let package = Package(
     .testTarget(name: "QEMURigTests", dependencies: ["QEMURig"], swiftSettings: settings),
     .testTarget(
       name: "DroverServiceTests",
-      dependencies: ["DroverCore", "DroverService", "Exposition", "MicroHTTP", "CurlClient"],
+      dependencies: [
+        "CurlClient", "DroverCore", "DroverService", "Exposition", "LibvirtBackend", "MicroHTTP",
+      ],
       swiftSettings: settings),
     // Watches real QEMUs with the real back end and tracker; for the two suites below.
     .target(

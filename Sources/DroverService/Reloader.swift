@@ -115,7 +115,7 @@ extension QEMUConfiguration {
 }
 
 extension LibvirtConfiguration {
-  fileprivate init(_ libvirt: Configuration.Libvirt, root: String) {
+  init(_ libvirt: Configuration.Libvirt, root: String) {
     self.init(
       name: libvirt.name, uri: libvirt.uri, host: libvirt.host, dirtyRate: libvirt.dirtyRate,
       keepalive: libvirt.keepalive, budget: libvirt.timeouts, root: root)

@@ -1,4 +1,5 @@
 import DroverCore
+import LibvirtBackend
 import Testing
 
 @testable import DroverService
@@ -102,6 +103,32 @@ struct LibvirtConfigurationTests {
     #expect(host.keepalive?.isEnabled ?? true == (expected?.interval != .zero))
     let text = EffectiveConfiguration(configuration).description
     #expect(try Configuration.parse(text, file: "effective") == configuration)
+  }
+
+  @Test("all of it reaches the back end")
+  func wiring() throws {
+    let all = try hosts(
+      """
+      backends:
+        - libvirt: {name: a, uri: "qemu://b/system", host: c, dirtyRate: true,
+                    timeouts: {completionPerGiB: 1m, progress: 2m, keepalive: {interval: 3s, count: 4}}}
+        - libvirt: {uri: "qemu://d/system"}
+      """)
+    try #require(all.count == 2)
+    let first = LibvirtConfiguration(all[0], root: "/host")
+    #expect(first.name.rawValue == "a")
+    #expect(first.uri == "qemu://b/system")
+    #expect(first.host == "c")
+    #expect(first.dirtyRate)
+    #expect(first.budget == BudgetSettings(completionPerGiB: .seconds(60), progress: .seconds(120)))
+    #expect(first.keepalive == KeepaliveSettings(interval: .seconds(3), count: 4))
+    #expect(first.root == "/host")
+    let second = LibvirtConfiguration(all[1], root: "/")
+    #expect(second.host.isEmpty)
+    #expect(!second.dirtyRate)
+    #expect(second.budget == BudgetSettings())
+    #expect(second.keepalive == nil)
+    #expect(second.root == "/")
   }
 
   @Test("what is in force is shown, with a keepalive only where one is set")

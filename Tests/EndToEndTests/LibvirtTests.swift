@@ -156,7 +156,10 @@ extension EndToEnd {
           ["--libvirt.uri", "/run/libvirt/libvirt-sock-ro"], 1, "is no URI",
           "qemu:///system?socket=/run/libvirt/libvirt-sock-ro"
         ),
-        (["--libvirt.uri", "test:///default", "--libvirt.uri", "test:///default"], 1, "is named twice", "one flag"),
+        (
+          ["--libvirt.uri", "test:///default", "--libvirt.uri", "test:///default"], 1, "is named twice",
+          "one flag"
+        ),
         (["--path.rootfs", "/no/such"], 64, "--path.rootfs /no/such: there is no such directory", "mounted"),
         (["--path.rootfs", "/etc/passwd"], 64, "there is no such directory", "mounted"),
       ])
