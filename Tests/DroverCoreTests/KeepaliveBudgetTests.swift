@@ -54,6 +54,16 @@ struct KeepaliveBudgetTests {
     #expect(budget.uncertainty == .seconds(5))
   }
 
+  @Test("A copy that moves in steps may have gone on for one more")
+  func inferredSteps() throws {
+    let budget = try #require(
+      KeepaliveBudget(report(.inferred(.remote)), lastSent: seconds(120), step: .seconds(16)))
+    #expect(budget.deadline == seconds(145) && budget.uncertainty == .seconds(21))
+    let measured = try #require(
+      KeepaliveBudget(report(.measured), lastSent: seconds(120), step: .seconds(16)))
+    #expect(measured.uncertainty == .zero)
+  }
+
   @Test("Where there is nothing to count from yet there is no deadline")
   func nothingToCountFrom() {
     #expect(KeepaliveBudget(report(.measured, heard: nil), lastSent: seconds(120)) == nil)

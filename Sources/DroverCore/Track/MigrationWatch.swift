@@ -79,7 +79,9 @@ struct MigrationWatch: Sendable {
   }
 
   private func setKeepalive(of view: inout MigrationView) {
-    view.keepalive = view.network.flatMap { KeepaliveBudget($0, lastSent: view.progress?.lastSent) }
+    view.keepalive = view.network.flatMap {
+      KeepaliveBudget($0, lastSent: view.progress?.lastSent, step: disks.step ?? .zero)
+    }
   }
 
   private static func forgetNetwork(of view: inout MigrationView) {
