@@ -53,7 +53,7 @@ let package = Package(
     // Threads and the addresses of Unix sockets.
     .target(name: "Posix", dependencies: ["CLinux"], swiftSettings: librarySettings),
 
-    // The kernel's own view of a migration's TCP connections: no API of libvirt or QEMU says that they are silent.
+    // The kernel's own view of a migration's TCP connections; neither libvirt nor QEMU tells of their silence.
     .target(
       name: "InetDiag", dependencies: ["CLinux", "DroverCore", "Posix"], swiftSettings: librarySettings),
 
