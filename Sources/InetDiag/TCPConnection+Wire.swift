@@ -49,7 +49,7 @@ extension TCPConnection {
     notSent = word(.notsentBytes).map { Bytes(UInt64($0)) }
     bytesAcked = long(.bytesAcked).map { Bytes($0) }
     bytesReceived = long(.bytesReceived).map { Bytes($0) }
-    // Before the peer has answered these count from the start of the machine.
+    // Before the peer has answered these count from the start of the kernel's clock.
     guard state != .synSent else { return }
     lastDataSent = milliseconds(.lastDataSent)
     lastDataReceived = milliseconds(.lastDataRecv)

@@ -9,7 +9,7 @@ struct IPAddressTests {
     arguments: [
       ("192.0.2.1", "192.0.2.1"), ("::ffff:192.0.2.1", "192.0.2.1"), ("::ffff:c000:201", "192.0.2.1"),
       ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"), ("::1", "::1"), ("::", "::"), ("0.0.0.0", "0.0.0.0"),
-      ("fe80::1:2", "fe80::1:2"),
+      ("fe80::1:2", "fe80::1:2"), ("1::ffff:192.0.2.1", "1::ffff:c000:201"),
     ])
   func canonical(text: String, canonical: String) throws {
     let address = try #require(IPAddress(text))
