@@ -15,6 +15,7 @@ extension HostWatch {
     if link == .up || !busy.isEmpty {
       if let networkAt, now >= networkAt { readNetwork(at: now, into: &actions) }
       pollConnections(at: now, into: &actions)
+      if let reportAt, now >= reportAt { report(at: now, into: &actions) }
     }
     guard link == .up else { return }
     if let listBegan {
