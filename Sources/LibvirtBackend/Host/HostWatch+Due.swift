@@ -103,7 +103,8 @@ extension HostWatch {
   }
 
   mutating func measureDirtyRates(at now: Moment, into actions: inout [HostAction]) {
-    guard configuration.dirtyRate, !areDirtyRatesMeasured, let dirtyRatesAt, now >= dirtyRatesAt else {
+    guard configuration.dirtyRate, knowsJobs, !areDirtyRatesMeasured, let dirtyRatesAt, now >= dirtyRatesAt
+    else {
       return
     }
     let resting = domains.filter { uuid, watch in

@@ -127,7 +127,7 @@ struct HostWatch: Sendable {
       deadlines.append(listAt)
     }
     if let sweepBegan { deadlines.append(sweepBegan + configuration.callDeadline) }
-    if configuration.dirtyRate, !areDirtyRatesMeasured, let dirtyRatesAt { deadlines.append(dirtyRatesAt) }
+    if configuration.dirtyRate, knowsJobs, !areDirtyRatesMeasured, let dirtyRatesAt { deadlines.append(dirtyRatesAt) }
     return deadlines.min()
   }
 
