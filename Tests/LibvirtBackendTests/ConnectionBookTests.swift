@@ -246,6 +246,20 @@ extension ConnectionBook {
     #expect(book.evidence(1).control == .closedHere)
   }
 
+  @Test("two that the keepalive ends together both show it, though nobody owns their connections any more")
+  func keepalive() {
+    var book = openedBook()
+    let controls: [TCPConnection] = [.control(1), .control(2)]
+    book.look(500, controls + [.data(11), .data(21)], of: two, daemon: [1001, 1002], domains: domains)
+    let kept = (controls + [.data(11), .data(21)]).map { $0.kept(.finWait1) }
+    book.look(30_500, kept, of: two, daemon: [], domains: [1: [], 2: []])
+    for n in [1, 2] {
+      #expect(book.evidence(n).control == .closedHere)
+      #expect(book.evidence(n).controlSilence == .seconds(30))
+      #expect(!book.evidence(n).dataEndedFirst)
+    }
+  }
+
   @Test("a migration that is tried again at once has nothing of the last one's connections")
   func triedAgain() {
     var book = openedBook()

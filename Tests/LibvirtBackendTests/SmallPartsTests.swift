@@ -40,7 +40,7 @@ import Testing
     "an error has a kind of a closed list",
     arguments: [
       (1, 7, .lost), (38, 7, .lost), (39, 7, .lost), (1, 10, .call), (38, 0, .call), (45, 0, .denied),
-      (79, 0, .denied), (80, 0, .denied), (88, 0, .denied), (29, 0, .denied), (68, 10, .timeout),
+      (79, 0, .denied), (94, 0, .denied), (88, 0, .denied), (29, 0, .denied), (68, 10, .timeout),
       (42, 10, .call), (55, 10, .call), (84, 10, .call), (3, 20, .call), (5, 0, .call), (-7, 0, .call),
     ] as [(Int32, Int32, LibvirtErrorKind)])
   func kinds(code: Int32, domain: Int32, kind: LibvirtErrorKind) {
