@@ -12,7 +12,7 @@ extension HostWatch {
       conclude(uuid, nil, at: now, into: &actions)
       forgetIfGone(uuid, at: now)
     }
-    guard link == .up else { return }
+    guard isConnected else { return }
     if let listBegan {
       if !isListLate, now - listBegan >= configuration.callDeadline {
         isListLate = true
@@ -52,17 +52,16 @@ extension HostWatch {
         }
       }
     case .up:
-      if hanging.count >= Self.mostHanging * (replaced + 1), replaced < Self.mostReplaced,
-        retryAt.map({ now >= $0 }) ?? true
-      {
-        replaced += 1
+      guard hanging.count >= Self.mostHanging * (replaced + 1), replaced < Self.mostReplaced else {
         retryAt = nil
-        link = .opening(since: now, isReplacement: true)
-        actions.append(.log(.info, "\(hanging.count) domains hang: going on over another connection"))
-        actions.append(.open)
-      } else {
-        retryAt = nil
+        return
       }
+      if let retryAt, now < retryAt { return }
+      replaced += 1
+      retryAt = nil
+      link = .opening(since: now, isReplacement: true)
+      actions.append(.log(.info, "\(hanging.count) domains hang: going on over another connection"))
+      actions.append(.open)
     }
   }
 
@@ -74,7 +73,7 @@ extension HostWatch {
   }
 
   mutating func lookAround(at now: Moment, into actions: inout [HostAction]) {
-    for (uuid, due) in lookAt where now >= due && looks[uuid] == nil {
+    for (uuid, due) in lookAt where now >= due && looks[uuid] == nil && !sweeping.contains(uuid) {
       guard let watch = domains[uuid] else {
         lookAt[uuid] = nil
         continue
@@ -91,7 +90,8 @@ extension HostWatch {
   }
 
   mutating func sweep(at now: Moment, into actions: inout [HostAction]) {
-    guard knowsJobs else { return }
+    // Before the first list there is nothing to go round.
+    guard knowsJobs, !domains.isEmpty else { return }
     if let sweepBegan {
       if now - sweepBegan >= configuration.callDeadline { actions.append(.splitSweep) }
       return
@@ -110,6 +110,7 @@ extension HostWatch {
     unswept = []
     guard !uuids.isEmpty else { return }
     sweepBegan = now
+    sweeping = Set(uuids)
     actions.append(.sweep(uuids))
   }
 

@@ -34,6 +34,8 @@ struct HostWatch: Sendable {
   /// When the connection in use was opened.
   var openedAt: Moment
   var lostByDaemon = false
+  /// What `qemu.conf` says where the configuration says otherwise, once that has been logged.
+  var saidKeepalive: KeepaliveSettings?
 
   var listAt: Moment?
   var listBegan: Moment?
@@ -48,6 +50,8 @@ struct HostWatch: Sendable {
   var sweepBegan: Moment?
   var sweepAt: Moment?
   var unswept: [String] = []
+  /// What the round under way is asking: it is asked nothing else meanwhile.
+  var sweeping: Set<String> = []
 
   var book = ConnectionBook()
   var networkAt: Moment?
@@ -79,9 +83,12 @@ struct HostWatch: Sendable {
     case .event(let name, let event): heard(name, event, at: now, epoch, into: &actions)
     case .listed(let result, let begunAt): listed(result, begunAt, at: now, into: &actions)
     case .looked(let look): looked(look, at: now, epoch, into: &actions)
-    case .swept: sweepBegan = nil
+    case .swept:
+      sweepBegan = nil
+      sweeping = []
     case .sweepHangs(let uuid, let rest):
       sweepBegan = nil
+      sweeping = []
       if let uuid {
         looks[uuid] = now - configuration.callDeadline
         hang(uuid, into: &actions)
@@ -107,10 +114,11 @@ struct HostWatch: Sendable {
   /// When something has to be done even if nothing happens.
   var nextDeadline: Moment? {
     var deadlines = [retryAt, health.nextDeadline].compactMap(\.self)
-    if case .opening(let since, _) = link, health.isOpeningLate == false {
+    if case .opening(let since, isReplacement: false) = link, !health.isOpeningLate {
       deadlines.append(since + configuration.openDeadline)
     }
-    guard link == .up || listBegan != nil else { return deadlines.min() }
+    deadlines += domains.values.compactMap(\.settlesAt)
+    guard isConnected else { return deadlines.min() }
     if let listBegan {
       if !isListLate { deadlines.append(listBegan + configuration.callDeadline) }
     } else if let listAt {
@@ -120,8 +128,7 @@ struct HostWatch: Sendable {
       deadlines.append(began + configuration.callDeadline)
     }
     for (uuid, watch) in domains where watch.isBusy {
-      if looks[uuid] == nil, let at = lookAt[uuid] { deadlines.append(at) }
-      if let settles = watch.settlesAt { deadlines.append(settles) }
+      if looks[uuid] == nil, !sweeping.contains(uuid), let at = lookAt[uuid] { deadlines.append(at) }
     }
     if let sweepBegan { deadlines.append(sweepBegan + configuration.callDeadline) }
     if let networkAt { deadlines.append(networkAt) }
@@ -132,18 +139,27 @@ struct HostWatch: Sendable {
 
   // MARK: - The connection
 
+  /// Whether there is a connection, even where another is to take its place.
+  var isConnected: Bool {
+    switch link {
+    case .down: false
+    case .opening(_, let isReplacement): isReplacement
+    case .up: true
+    }
+  }
+
   mutating func opened(
     _ facts: HostFacts, _ conf: QEMUConf?, at now: Moment, into actions: inout [HostAction]
   ) {
     let isReplacement = if case .opening(_, let flag) = link { flag } else { false }
     link = .up
-    attempts = 0
     retryAt = nil
     if !isReplacement { openedAt = now }
     listBegan = nil
     isListLate = false
     listAt = now
     sweepBegan = nil
+    sweeping = []
     sweepAt = nil
     networkAt = now
     dirtyRatesAt = dirtyRatesAt ?? now + .seconds(10)
@@ -164,11 +180,9 @@ struct HostWatch: Sendable {
       KeepaliveSettings(
         interval: .seconds(conf.keepaliveInterval ?? 5), count: conf.keepaliveCount ?? 5)
     }
-    let before = keepalive
     keepalive = configuration.keepalive ?? told ?? KeepaliveSettings()
-    if let configured = configuration.keepalive, let told, configured != told,
-      before != configured || attempts == 0
-    {
+    if let configured = configuration.keepalive, let told, configured != told, saidKeepalive != told {
+      saidKeepalive = told
       actions.append(
         .log(
           .warning,
@@ -179,13 +193,19 @@ struct HostWatch: Sendable {
   }
 
   mutating func openFailed(_ error: LibvirtError, at now: Moment, into actions: inout [HostAction]) {
+    // An attempt that was overtaken by another says nothing of the connection that the other one opened.
+    guard link != .up else { return }
     let isReplacement = if case .opening(_, let flag) = link { flag } else { false }
-    link = isReplacement ? .up : .down
     retryAt = now + configuration.retry.pause(after: attempts, name: configuration.uri)
     attempts += 1
     let kind: LibvirtErrorKind = error.kind == .denied ? .denied : .connect
-    if health.failed(kind), !isReplacement {
-      actions.append(.log(.warning, "\(error); tried again until it works"))
+    if isReplacement {
+      link = .up
+      replaced = max(0, replaced - 1)
+      health.count(kind)
+    } else {
+      link = .down
+      if health.failed(kind) { actions.append(.log(.warning, "\(error); tried again until it works")) }
     }
   }
 
@@ -193,8 +213,9 @@ struct HostWatch: Sendable {
     guard link != .down else { return }
     link = .down
     lostByDaemon = words == HostConnection.closedByDaemon
-    retryAt = now + configuration.retry.pause(after: 0, name: configuration.uri)
-    attempts = 1
+    // Counted up to the first answer: a daemon that lets in and closes at once is not asked ever again at once.
+    retryAt = now + configuration.retry.pause(after: attempts, name: configuration.uri)
+    attempts += 1
     listBegan = nil
     listAt = nil
     if health.failed(.lost) {

@@ -42,7 +42,9 @@ struct DomainWatch: Sendable {
   /// When an event spoke of a migration that no look has shown yet.
   var hintedAt: Moment?
   var arrival: Arrival?
-  var ended: (id: MigrationID, outcome: Outcome, at: Moment)?
+  var ended: (id: MigrationID, outcome: Outcome, at: Moment, seenAt: Moment)?
+  /// When an event last told what the domain does.
+  var heardAt: Moment?
   var isShown = false
 
   struct Arrival: Equatable {
@@ -97,6 +99,7 @@ struct DomainWatch: Sendable {
     case .completed(let statistics):
       if statistics.isMigrationOut { succeed(statistics, at: now, epoch, into: &notes) }
     case .lifecycle(let lifecycle):
+      heardAt = now
       hear(lifecycle, at: now, into: &notes)
       show(into: &notes)
     }
@@ -150,19 +153,28 @@ struct DomainWatch: Sendable {
 
   mutating func take(_ look: DomainLook, epoch: EpochOffset) -> [Note] {
     var notes: [Note] = []
+    // An event may have told a later state than a look that was begun before it.
+    let isOvertaken = heardAt.map { look.begunAt < $0 } ?? false
     switch look.state {
     case .success(let state):
-      if state.isActive { enter(state, at: look.takenAt, into: &notes) }
+      if state.isActive, !isOvertaken { enter(state, at: look.takenAt, into: &notes) }
     case .failure: break
     }
     switch look.job {
     case .success(let statistics) where statistics.isMigrating:
       follow(statistics, look, epoch, into: &notes)
+    case .success(let statistics) where statistics.kind == .active && job == nil:
+      // A save, a dump or a snapshot passes over the memory, too.
+      hintedAt = nil
     case .success: miss(look, epoch, into: &notes)
     case .failure(let error) where error.code == .operationUnsupported && job == nil:
       // Only the host that a guest leaves tells about its migration.
       hintedAt = nil
-      arrive(Arrival(isActive: true, guestRuns: state == .runningPostcopy), into: &notes)
+      guard !isOvertaken else { break }
+      // The state was asked for later: a guest that runs by then has arrived.
+      let hasArrived = state == .running || state == .paused
+      arrive(
+        Arrival(isActive: !hasArrived, guestRuns: hasArrived || state == .runningPostcopy), into: &notes)
     case .failure(let error) where error.code == .noDomain || error.code == .operationInvalid:
       miss(look, epoch, into: &notes)
     case .failure: break
@@ -174,6 +186,8 @@ struct DomainWatch: Sendable {
   mutating func follow(
     _ statistics: JobStatistics, _ look: DomainLook, _ epoch: EpochOffset, into notes: inout [Note]
   ) {
+    // A look that was begun before an end was told may still show what has ended.
+    if job == nil, let ended, look.begunAt <= ended.seenAt { return }
     let start = statistics.elapsed.map { look.takenAt - $0 } ?? hintedAt ?? look.takenAt
     if let job, start - job.last.startedAt > Self.sameStart {
       // One job ended and another began between two looks.
@@ -227,12 +241,12 @@ struct DomainWatch: Sendable {
       job.vanishedAt = job.vanishedAt ?? look.takenAt
       self.job = job
     case .success(let state):
+      self.state = state
       if let completed = look.completed, completed.isMigrationOut, isSame(completed, job, look.takenAt),
         state == .shutOff(.migrated)
       {
         succeed(completed, at: look.takenAt, epoch, into: &notes)
       } else if case .shutOff(let stop) = state {
-        self.state = state
         stopped(stop, at: look.takenAt, into: &notes)
       }
     case .failure(let error) where error.code == .noDomain:
