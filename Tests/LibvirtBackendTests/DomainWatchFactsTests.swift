@@ -165,6 +165,15 @@ import Testing
           + [.slowLook(1001, begun: 990, .failure(.onlyAtSource), .success(.pausedMigration))],
         ["arrives", "arrived", "vm"]),
       Story(
+        "leaves again before its arrival was heard of", [.lifecycle(0, 2, 1), .copying(5000, since: 4500)]
+          + [.idle(6000)], ["arrives", "arrived", "precopy", "vm"]),
+      Story(
+        "failed unheard, and is started here", [.lifecycle(0, 2, 1), .lifecycle(90_000, 2, 0)],
+        ["arrives", "arrived", "vm"]),
+      Story(
+        "is none where the domain does not run", from: .shutOff(.other),
+        [.look(0, .failure(.onlyAtSource), .success(.shutOff(.other)))], []),
+      Story(
         "has arrived, and leaves again",
         [.lifecycle(0, 2, 1), .lifecycle(1000, 4, 1), .copying(5000, since: 4500), .lifecycle(6000, 5, 3)]
           + [.event(6010, .completed(.done(1500)))],

@@ -111,7 +111,7 @@ struct DomainWatch: Sendable {
     case .started(let isIncoming):
       if let ended, ended.outcome == .succeeded, !isIncoming { move(ended.id, into: &notes) }
       state = isIncoming ? .pausedMigration : .running
-      if isIncoming { arrive(Arrival(isActive: true, guestRuns: false), into: &notes) }
+      if isIncoming || isArriving { arrive(Arrival(isActive: isIncoming, guestRuns: !isIncoming), into: &notes) }
     case .suspended(let state):
       enter(state, at: now, into: &notes)
       // A destination is paused for the migration, too.
@@ -170,7 +170,7 @@ struct DomainWatch: Sendable {
     case .failure(let error) where error.code == .operationUnsupported && job == nil:
       // Only the host that a guest leaves tells about its migration.
       hintedAt = nil
-      guard !isOvertaken else { break }
+      guard !isOvertaken, state.isActive else { break }
       // The state was asked for later: a guest that runs by then has arrived.
       let hasArrived = state == .running || state == .paused
       arrive(
@@ -194,6 +194,8 @@ struct DomainWatch: Sendable {
       notes.append(.tell(.migration(Self.unseen(job, at: look.takenAt))))
       self.job = nil
     }
+    // A guest that leaves has arrived, whether or not that was heard.
+    if job == nil, isArriving { arrive(Arrival(isActive: false, guestRuns: true), into: &notes) }
     var job = self.job ?? begin(at: start, look.takenAt, epoch)
     hintedAt = nil
     job.vanishedAt = nil
