@@ -4,7 +4,9 @@ import Testing
 
 @testable import LibvirtBackend
 
-private func booked(_ connection: TCPConnection, _ kind: BookedConnection.Kind, at: Int64 = 0) -> BookedConnection {
+private func booked(_ connection: TCPConnection, _ kind: BookedConnection.Kind, at: Int64 = 0)
+  -> BookedConnection
+{
   var entry = BookedConnection(connection: connection, kind: kind, appearedAt: ms(at), seenAt: ms(at))
   entry.see(connection, at: ms(at))
   return entry

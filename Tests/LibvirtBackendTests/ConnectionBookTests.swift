@@ -35,12 +35,14 @@ extension ConnectionBook {
       var book = openedBook()
       let hasNew = book.look(
         500, [.control(1, heard: 100), .data(2, acked: 10, unacked: 3, queue: 5000)],
-        of: [migration(startedAt: 0)], daemon: hasRights ? [1001] : nil, domains: hasRights ? [1: [1002]] : [:])
+        of: [migration(startedAt: 0)], daemon: hasRights ? [1001] : nil,
+        domains: hasRights ? [1: [1002]] : [:])
       #expect(hasNew)
       let sight = book.sight()
       #expect(sight.control == ConnectionHealth(lastHeard: ms(400), isAwaited: false))
       #expect(sight.controlSpread == .zero)
-      #expect(sight.data == ConnectionHealth(lastHeard: ms(490), isAwaited: true, unacked: 5000, retransmits: 0))
+      #expect(
+        sight.data == ConnectionHealth(lastHeard: ms(490), isAwaited: true, unacked: 5000, retransmits: 0))
       #expect(sight.sharesWire)
       #expect(sight.hadControl && sight.hadData)
       let again = book.look(1000, [.control(1), .data(2)], of: [migration(startedAt: 0)])
@@ -101,7 +103,8 @@ extension ConnectionBook {
     #expect(blind.polled.map(\.cookie) == [1])
     // Where the daemon has none at all, the client makes the migration, and its connection is not watched.
     var client = openedBook()
-    client.look(500, [.control(9), .data(2)], of: [migration(startedAt: 0)], daemon: [], domains: [1: [1002]])
+    client.look(
+      500, [.control(9), .data(2)], of: [migration(startedAt: 0)], daemon: [], domains: [1: [1002]])
     #expect(!client.sight().hadControl)
     #expect(client.sight().hadData)
   }
@@ -136,7 +139,8 @@ extension ConnectionBook {
       domains: owners)
     #expect(book.sight().data?.lastHeard == ms(490))
     book.look(
-      9000, [.control(1), .data(2, port: 49_153, acked: 4000, queue: 7), .data(3, acked: 5, unacked: 2, queue: 9)],
+      9000,
+      [.control(1), .data(2, port: 49_153, acked: 4000, queue: 7), .data(3, acked: 5, unacked: 2, queue: 9)],
       of: [migration(startedAt: 0)], daemon: [1001], domains: owners)
     #expect(book.sight().data?.lastHeard == ms(8995))
     #expect(book.sight().data?.unacked == 16)
@@ -242,7 +246,8 @@ extension ConnectionBook {
     book.look(500, all, of: two, daemon: [1001, 1002], domains: domains)
     book.look(1000, [controls[0], controls[1].kept(), .data(11), .data(21)], of: two, domains: domains)
     #expect(book.evidence(1).control == nil)
-    book.look(1020, [controls[0].kept(), controls[1].kept(), .data(11), .data(21)], of: two, domains: domains)
+    book.look(
+      1020, [controls[0].kept(), controls[1].kept(), .data(11), .data(21)], of: two, domains: domains)
     #expect(book.evidence(1).control == .closedHere)
   }
 
@@ -264,7 +269,9 @@ extension ConnectionBook {
   func triedAgain() {
     var book = openedBook()
     let owners: [Int: Set<UInt64>] = [1: [1002, 1004]]
-    book.look(500, [.control(1, heard: 300), .data(2)], of: [migration(startedAt: 0)], daemon: [1001], domains: owners)
+    book.look(
+      500, [.control(1, heard: 300), .data(2)], of: [migration(startedAt: 0)], daemon: [1001], domains: owners
+    )
     // The wire is cut; both are closed, and the next one begins before anybody has looked.
     book.look(
       30_600, [TCPConnection.control(1).kept(.finWait1), TCPConnection.data(2).kept(.finWait1)],

@@ -8,7 +8,8 @@ import Testing
     "every state and reason of libvirt 9 has its meaning",
     arguments: [
       // No state, running, blocked.
-      (0, 0, .running), (1, 0, .running), (1, 1, .running), (1, 2, .running), (1, 3, .running), (1, 4, .running),
+      (0, 0, .running), (1, 0, .running), (1, 1, .running), (1, 2, .running), (1, 3, .running),
+      (1, 4, .running),
       (1, 5, .running), (1, 6, .running), (1, 7, .running), (1, 8, .running), (1, 9, .running),
       (1, 10, .runningPostcopy), (1, 11, .runningPostcopy), (2, 0, .running),
       // Paused.
@@ -44,13 +45,15 @@ import Testing
       // Suspended.
       (3, 0, .suspended(.paused)), (3, 1, .suspended(.pausedMigration)), (3, 2, .suspended(.paused)),
       (3, 3, .suspended(.paused)), (3, 4, .suspended(.paused)), (3, 5, .suspended(.paused)),
-      (3, 6, .suspended(.paused)), (3, 7, .suspended(.pausedPostcopy)), (3, 8, .suspended(.pausedPostcopyFailed)),
+      (3, 6, .suspended(.paused)), (3, 7, .suspended(.pausedPostcopy)),
+      (3, 8, .suspended(.pausedPostcopyFailed)),
       // Resumed.
       (4, 0, .resumed(.running)), (4, 1, .resumed(.running)), (4, 2, .resumed(.running)),
       (4, 3, .resumed(.runningPostcopy)), (4, 4, .resumed(.runningPostcopy)),
       // Stopped.
       (5, 0, .stopped(.shutdown)), (5, 1, .stopped(.destroyed)), (5, 2, .stopped(.crashed)),
-      (5, 3, .stopped(.migrated)), (5, 4, .stopped(.other)), (5, 5, .stopped(.failed)), (5, 6, .stopped(.other)),
+      (5, 3, .stopped(.migrated)), (5, 4, .stopped(.other)), (5, 5, .stopped(.failed)),
+      (5, 6, .stopped(.other)),
       // Shutting down, suspended by the guest itself.
       (6, 0, .other), (6, 1, .other), (6, 2, .other), (7, 0, .other), (7, 1, .other),
       // Crashed; a guest that loads its crash kernel runs on.

@@ -50,8 +50,9 @@ import Testing
     job.elapsed = nil
     var drive = DomainDrive()
     drive.take([.event(100, .iteration), .look(130, .success(job), .success(.running))])
-    drive.take(.look(9000, .success(job), .success(.running)))
+    drive.take([.look(9000, .success(job), .success(.running)), .idle(9500), .conclude(9510, nil)])
     #expect(Set(drive.messages.migrations.map(\.startedAt)) == [ms(100)])
+    #expect(drive.messages.endings.count == 1)
   }
 
   @Test("two jobs between two looks are two migrations")
@@ -95,7 +96,10 @@ import Testing
       if case .tell(let message) = note { drive.messages.append(message) }
     }
     drive.take([.lifecycle(7000, 5, 3), .event(7010, .completed(.done(7000)))])
-    #expect(drive.messages.migrations.map(\.sample.downtimeLimit) == [.milliseconds(300), .milliseconds(300), .milliseconds(300)])
+    #expect(
+      drive.messages.migrations.map(\.sample.downtimeLimit) == [
+        .milliseconds(300), .milliseconds(300), .milliseconds(300),
+      ])
     #expect(drive.messages.migrations.map(\.sample.bandwidthLimit) == [41_943_040, 41_943_040, 41_943_040])
   }
 
@@ -128,9 +132,12 @@ import Testing
   @Test(
     "a guest that arrives",
     arguments: [
-      Story("is started, then resumed", [.lifecycle(0, 2, 1), .lifecycle(1000, 4, 1)], ["arrives", "arrived", "vm"]),
       Story(
-        "runs before its memory is here", [.lifecycle(0, 2, 1), .lifecycle(500, 4, 3), .lifecycle(900, 4, 1)],
+        "is started, then resumed", [.lifecycle(0, 2, 1), .lifecycle(1000, 4, 1)],
+        ["arrives", "arrived", "vm"]),
+      Story(
+        "runs before its memory is here",
+        [.lifecycle(0, 2, 1), .lifecycle(500, 4, 3), .lifecycle(900, 4, 1)],
         ["arrives", "arrives running", "vm", "arrived"]),
       Story(
         "loses its post-copy", [.lifecycle(0, 2, 1), .lifecycle(500, 4, 3), .lifecycle(600, 4, 4)],
@@ -142,10 +149,12 @@ import Testing
       Story(
         "is stopped for its last pass", [.lifecycle(0, 2, 1), .lifecycle(10, 3, 1), .lifecycle(1000, 4, 1)],
         ["arrives", "arrived", "vm"]),
-      Story("was paused before", [.lifecycle(0, 2, 1), .listed(2000, .paused)], ["arrives", "arrived", "vm"]),
+      Story(
+        "was paused before", [.lifecycle(0, 2, 1), .listed(2000, .paused)], ["arrives", "arrived", "vm"]),
       Story("is resumed, and nothing else is heard", [.lifecycle(0, 4, 1)], ["vm"]),
       Story(
-        "is found by a list", [.lifecycle(0, 2, 1), .listed(2000, .pausedMigration), .listed(4000, .running)],
+        "is found by a list",
+        [.lifecycle(0, 2, 1), .listed(2000, .pausedMigration), .listed(4000, .running)],
         ["arrives", "arrived", "vm"]),
       Story(
         "is found by a look", from: .pausedMigration,
@@ -157,7 +166,10 @@ import Testing
         ["arrives running", "arrived"]),
       Story(
         "is resumed between a look's two questions",
-        [.lifecycle(0, 2, 1), .look(999, .failure(.onlyAtSource), .success(.running)), .lifecycle(1000, 4, 1)],
+        [
+          .lifecycle(0, 2, 1), .look(999, .failure(.onlyAtSource), .success(.running)),
+          .lifecycle(1000, 4, 1),
+        ],
         ["arrives", "arrived", "vm"]),
       Story(
         "has arrived when a look that was begun before comes back",
@@ -165,7 +177,8 @@ import Testing
           + [.slowLook(1001, begun: 990, .failure(.onlyAtSource), .success(.pausedMigration))],
         ["arrives", "arrived", "vm"]),
       Story(
-        "leaves again before its arrival was heard of", [.lifecycle(0, 2, 1), .copying(5000, since: 4500)]
+        "leaves again before its arrival was heard of",
+        [.lifecycle(0, 2, 1), .copying(5000, since: 4500)]
           + [.idle(6000)], ["arrives", "arrived", "precopy", "vm"]),
       Story(
         "failed unheard, and is started here", [.lifecycle(0, 2, 1), .lifecycle(90_000, 2, 0)],
@@ -190,7 +203,9 @@ import Testing
 
   @Test(
     "a guest that is started behind the migration that took it away runs twice",
-    arguments: [(2, 0, ["runs again", "vm"]), (2, 2, ["runs again", "vm"]), (2, 1, ["arrives"]), (0, 1, [])]
+    arguments: [
+      (2, 0, ["runs again", "vm"]), (2, 2, ["runs again", "vm"]), (2, 1, ["arrives"]), (0, 1, []),
+    ]
       as [(Int32, Int32, [String])])
   func startedAgain(event: Int32, detail: Int32, told: [String]) throws {
     var drive = DomainDrive()

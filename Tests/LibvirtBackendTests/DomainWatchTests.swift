@@ -37,7 +37,8 @@ private func success(_ at: Int64) -> [Step] {
         [.copying(10_000), .kept(10_500, .done(nil)), .conclude(11_500, nil)],
         ["precopy", "vm gone", "succeeded reported"]),
       Story(
-        "without final figures", [.copying(1000), .lifecycle(1900, 3, 1), .lifecycle(1950, 5, 3)]
+        "without final figures",
+        [.copying(1000), .lifecycle(1900, 3, 1), .lifecycle(1950, 5, 3)]
           + [.conclude(2949, nil), .conclude(2950, nil), .conclude(2960, nil)],
         ["precopy", "switchover", "vm gone", "succeeded reported"]),
       Story("that nobody had seen", [.event(500, .completed(.done(300)))], ["succeeded reported"]),
@@ -47,7 +48,10 @@ private func success(_ at: Int64) -> [Step] {
         ["vm gone", "succeeded reported"]),
       Story(
         "that is over before anybody looks, with a pass",
-        [.event(0, .iteration), .lifecycle(20, 3, 1), .lifecycle(40, 5, 3), .event(45, .completed(.done(40)))],
+        [
+          .event(0, .iteration), .lifecycle(20, 3, 1), .lifecycle(40, 5, 3),
+          .event(45, .completed(.done(40))),
+        ],
         ["vm gone", "succeeded reported"]),
       Story(
         "and is told twice",
@@ -79,7 +83,8 @@ private func success(_ at: Int64) -> [Step] {
         ["precopy", "failed unknown inferred"]),
       Story("has not ended while its job is there", [.copying(1000), .conclude(1510, aborted)], ["precopy"]),
       Story(
-        "has not ended where its job is seen again", [.copying(1000), .idle(1500), .copying(2000)]
+        "has not ended where its job is seen again",
+        [.copying(1000), .idle(1500), .copying(2000)]
           + [.conclude(2010, aborted)], ["precopy"]),
       Story(
         "is not ended by a look that is older than it",
@@ -97,17 +102,20 @@ private func success(_ at: Int64) -> [Step] {
         [.copying(1000), .look(1500, .failure(.gone), .failure(.gone))]
           + [.conclude(2499, nil), .conclude(2500, nil)], ["precopy", "failed source_lost inferred"]),
       Story(
-        "is over with its domain, as a look finds", [.copying(1000)]
+        "is over with its domain, as a look finds",
+        [.copying(1000)]
           + [.look(1500, .failure(.notRunning), .success(.shutOff(.destroyed)))],
         ["precopy", "failed vm_lost reported", "vm gone"]),
       Story(
         "gives way to another between two looks", [.copying(1000), .copying(9000, since: 8000)],
         ["precopy", "failed unknown inferred", "precopy"]),
       Story(
-        "is tried again", [.copying(1000), .idle(1500), .conclude(1510, aborted), .copying(5000, since: 4000)],
+        "is tried again",
+        [.copying(1000), .idle(1500), .conclude(1510, aborted), .copying(5000, since: 4000)],
         ["precopy", "aborted user_abort inferred", "precopy"]),
       Story(
-        "shows in nothing but a pass", [.event(0, .iteration), .idle(100), .idle(1001), .conclude(1010, nil)],
+        "shows in nothing but a pass",
+        [.event(0, .iteration), .idle(100), .idle(1001), .conclude(1010, nil)],
         ["failed unknown inferred"]),
     ])
   func fails(story: Story) { #expect(runs(story.tell().messages.map(words)) == story.told) }
@@ -115,7 +123,8 @@ private func success(_ at: Int64) -> [Step] {
   @Test(
     "a domain that stops at the source ends its migration",
     arguments: [
-      (0, "failed guest_shutdown reported"), (1, "failed vm_lost reported"), (2, "failed guest_crashed reported"),
+      (0, "failed guest_shutdown reported"), (1, "failed vm_lost reported"),
+      (2, "failed guest_crashed reported"),
       (4, "failed other reported"), (5, "failed source_lost reported"), (6, "failed other reported"),
     ] as [(Int32, String)])
   func stops(detail: Int32, told: String) {
@@ -145,15 +154,22 @@ private func success(_ at: Int64) -> [Step] {
         ["precopy", "postcopy", "vm gone", "postcopy_paused", "failed postcopy_broken inferred"]),
       Story(
         "breaks unheard, as a look finds",
-        [.copying(1000), .lifecycle(1510, 3, 7), .idle(2500, .pausedPostcopyFailed), .conclude(2510, aborted)],
+        [
+          .copying(1000), .lifecycle(1510, 3, 7), .idle(2500, .pausedPostcopyFailed),
+          .conclude(2510, aborted),
+        ],
         ["precopy", "postcopy", "vm gone", "postcopy_paused"]),
       Story(
         "breaks, is recovered and succeeds",
-        [.copying(1000), .lifecycle(1510, 3, 7), .lifecycle(2000, 3, 8), .copying(5000, .pausedPostcopyFailed)]
+        [
+          .copying(1000), .lifecycle(1510, 3, 7), .lifecycle(2000, 3, 8),
+          .copying(5000, .pausedPostcopyFailed),
+        ]
           + [.copying(9000, .pausedPostcopy), .lifecycle(9500, 5, 3), .event(9510, .completed(.done(9500)))],
         ["precopy", "postcopy", "vm gone", "postcopy_paused", "postcopy", "succeeded reported"]),
       Story(
-        "is not over while the job is not shown", [.copying(1000), .lifecycle(1510, 3, 7)]
+        "is not over while the job is not shown",
+        [.copying(1000), .lifecycle(1510, 3, 7)]
           + [.idle(2000, .pausedPostcopy), .conclude(2010, aborted)], ["precopy", "postcopy", "vm gone"]),
       Story(
         "vanishes with its domain",
@@ -181,10 +197,12 @@ private func success(_ at: Int64) -> [Step] {
         ["vm gone"]),
       Story("a completed job of another kind", [.event(0, .completed(.saving(10)))], []),
       Story("a guest that is paused and resumed", [.lifecycle(0, 3, 0), .lifecycle(500, 4, 0)], []),
-      Story("an end of a domain that rests", [.lifecycle(0, 5, 1), .lifecycle(900, 2, 0)], ["vm gone", "vm"]),
+      Story(
+        "an end of a domain that rests", [.lifecycle(0, 5, 1), .lifecycle(900, 2, 0)], ["vm gone", "vm"]),
       Story("a definition", [.lifecycle(0, 0, 1), .lifecycle(5, 1, 0), .lifecycle(9, 6, 1)], []),
       Story(
-        "a guest that is stopped for a migration that never shows", [.lifecycle(0, 3, 1)]
+        "a guest that is stopped for a migration that never shows",
+        [.lifecycle(0, 3, 1)]
           + [.idle(500, .pausedMigration), .idle(1500, .pausedMigration), .conclude(2000, nil)], []),
     ])
   func noMigration(story: Story) {

@@ -5,7 +5,8 @@ import Testing
 
 /// What the connections show.
 private func evidence(
-  control: EndEvidence.Fate? = .open, data: EndEvidence.Fate? = .open, dataFirst: Bool = false, queue: Bytes = 0,
+  control: EndEvidence.Fate? = .open, data: EndEvidence.Fate? = .open, dataFirst: Bool = false,
+  queue: Bytes = 0,
   controlSilence: Double? = nil, dataSilence: Double? = nil,
   keepalive: KeepaliveSettings = KeepaliveSettings()
 ) -> EndEvidence {
@@ -34,8 +35,10 @@ private func inferred(_ evidence: EndEvidence?) -> String {
       (.crashed, .postcopyPaused, "failed postcopy_broken inferred"),
       (.destroyed, .precopy, "failed vm_lost reported"),
       (.destroyed, .postcopyPaused, "failed postcopy_broken inferred"),
-      (.failed, .precopy, "failed source_lost reported"), (.failed, .postcopy, "failed postcopy_broken inferred"),
-      (.other, .guestSuspended, "failed other reported"), (.other, .postcopy, "failed postcopy_broken inferred"),
+      (.failed, .precopy, "failed source_lost reported"),
+      (.failed, .postcopy, "failed postcopy_broken inferred"),
+      (.other, .guestSuspended, "failed other reported"),
+      (.other, .postcopy, "failed postcopy_broken inferred"),
       (nil, .precopy, "failed source_lost inferred"), (nil, .postcopy, "failed postcopy_broken inferred"),
     ] as [(DomainState.Stop?, Phase, String)])
   func stops(stop: DomainState.Stop?, phase: Phase, told: String) {
@@ -53,7 +56,10 @@ private func inferred(_ evidence: EndEvidence?) -> String {
     "each end that was measured is told from its connections",
     arguments: [
       // Aborted, with little in flight: the data connection is closed here, and first.
-      (evidence(data: .closedHere, dataFirst: true, controlSilence: 4.9, dataSilence: 0.1), "aborted user_abort"),
+      (
+        evidence(data: .closedHere, dataFirst: true, controlSilence: 4.9, dataSilence: 0.1),
+        "aborted user_abort"
+      ),
       (evidence(control: .closedHere, data: .closedHere, dataFirst: true), "aborted user_abort"),
       (evidence(control: .endedByPeer, data: .closedHere, dataFirst: true), "aborted user_abort"),
       // Aborted, or the target died, with much in flight: nobody can tell.
@@ -67,7 +73,10 @@ private func inferred(_ evidence: EndEvidence?) -> String {
       (evidence(control: .endedByPeer, data: .closedHere), "target_lost"),
       // The control wire was cut; the data connection is closed with the control connection.
       (evidence(control: .closedHere, data: .closedHere, controlSilence: 30.01), "keepalive"),
-      (evidence(control: .closedHere, data: .endedByPeer, queue: 4_300_000, controlSilence: 30.01), "keepalive"),
+      (
+        evidence(control: .closedHere, data: .endedByPeer, queue: 4_300_000, controlSilence: 30.01),
+        "keepalive"
+      ),
       // TCP gave the data connection up.
       (evidence(data: .endedByPeer, dataFirst: true, queue: 4_300_000, dataSilence: 930), "connection_lost"),
       // Nothing is wrong with either.
@@ -110,7 +119,8 @@ private func inferred(_ evidence: EndEvidence?) -> String {
   @Test("the keepalive goes before what became of the data connection")
   func order() {
     for data in [EndEvidence.Fate.open, .closedHere, .endedByPeer] {
-      #expect(inferred(evidence(data: data, dataFirst: true, controlSilence: 31, dataSilence: 100)) == "keepalive")
+      #expect(
+        inferred(evidence(data: data, dataFirst: true, controlSilence: 31, dataSilence: 100)) == "keepalive")
     }
     // Tunnelled: one connection for all.
     #expect(inferred(evidence(control: .closedHere, data: nil, controlSilence: 30.05)) == "keepalive")

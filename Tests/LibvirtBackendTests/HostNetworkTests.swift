@@ -60,7 +60,8 @@ extension Drive {
   @Test(
     "where no control connection is seen, it is said why",
     arguments: [
-      (true, [.data(2)], .inferred(.ssh)), (true, [], .inferred(.ssh)), (false, [.data(2)], .none(.notPeerToPeer)),
+      (true, [.data(2)], .inferred(.ssh)), (true, [], .inferred(.ssh)),
+      (false, [.data(2)], .none(.notPeerToPeer)),
       (false, [], .inferred(.invisible)), (true, [.control(1)], .measured),
     ] as [(Bool, [TCPConnection], KeepaliveBasis)])
   func unseen(hasSSH: Bool, connections: [TCPConnection], basis: KeepaliveBasis) {
@@ -174,7 +175,8 @@ extension Drive {
     #expect(reported(conf, Self.quick).report?.settings == Self.quick)
   }
 
-  @Test("a configuration that differs from qemu.conf is said to, once, however often the host is connected to")
+  @Test(
+    "a configuration that differs from qemu.conf is said to, once, however often the host is connected to")
   func differs() {
     let conf = QEMUConf(text: "")
     let lines = { (drive: Drive) in drive.warnings.filter { $0.hasPrefix("timeouts.keepalive") } }
@@ -183,7 +185,8 @@ extension Drive {
     #expect(lines(reported(conf, KeepaliveSettings(), connections: 2)).isEmpty)
     #expect(lines(reported(nil, Self.quick, connections: 2)).isEmpty)
     #expect(
-      lines(reported(conf, Self.quick)).first?.contains("is 1.0 s and 2, but the host's qemu.conf says 5.0 s and 5")
+      lines(reported(conf, Self.quick)).first?.contains(
+        "is 1.0 s and 2, but the host's qemu.conf says 5.0 s and 5")
         == true)
   }
 
@@ -218,7 +221,8 @@ extension Drive {
   @Test(
     "a migration that is gone behind a lost connection went with its daemon, or nobody knows how",
     arguments: [
-      (HostConnection.closedByDaemon, FailureCause.sourceLost), ("the daemon does not answer any more", .unknown),
+      (HostConnection.closedByDaemon, FailureCause.sourceLost),
+      ("the daemon does not answer any more", .unknown),
     ])
   func gone(how: String, cause: FailureCause) {
     var drive = migrating(.success([.control(1), .data(2)]))

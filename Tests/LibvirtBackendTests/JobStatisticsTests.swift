@@ -7,7 +7,8 @@ import Testing
   /// A plain migration as recorded: 21 parameters.
   static let active: [(String, Typed)] = [
     ("operation", .int(5)), ("time_elapsed", .ullong(6001)), ("downtime", .ullong(3193)),
-    ("setup_time", .ullong(3)), ("data_total", .ullong(268_967_936)), ("data_processed", .ullong(126_070_644)),
+    ("setup_time", .ullong(3)), ("data_total", .ullong(268_967_936)),
+    ("data_processed", .ullong(126_070_644)),
     ("data_remaining", .ullong(9_302_016)), ("memory_total", .ullong(268_967_936)),
     ("memory_processed", .ullong(126_070_644)), ("memory_remaining", .ullong(9_302_016)),
     ("memory_bps", .ullong(41_984_100)), ("memory_constant", .ullong(49_169)),
@@ -63,7 +64,8 @@ import Testing
   @Test(
     "only an outgoing migration is one",
     arguments: [
-      (.int(5), true), (.int(4), false), (.int(2), false), (.int(3), false), (.int(6), false), (.int(0), false),
+      (.int(5), true), (.int(4), false), (.int(2), false), (.int(3), false), (.int(6), false),
+      (.int(0), false),
       (.int(-5), false), (.uint(5), true), (.text("5"), false), (nil, false),
     ] as [(Typed?, Bool)])
   func operations(operation: Typed?, isMigration: Bool) {
@@ -86,7 +88,8 @@ import Testing
   @Test(
     "a number comes in any of libvirt's integer types, and none is below 0",
     arguments: [
-      (.int(7), 7), (.int(-1), nil), (.int(.max), 2_147_483_647), (.int(.min), nil), (.uint(.max), 4_294_967_295),
+      (.int(7), 7), (.int(-1), nil), (.int(.max), 2_147_483_647), (.int(.min), nil),
+      (.uint(.max), 4_294_967_295),
       (.llong(7), 7), (.llong(-1), nil), (.llong(.min), nil), (.llong(.max), 9_223_372_036_854_775_807),
       (.ullong(.max), .max), (.double(7), nil), (.boolean(true), nil), (.text("7"), nil),
     ] as [(Typed, UInt64?)])
@@ -100,7 +103,8 @@ import Testing
     "a time that no migration can take is none",
     arguments: [
       (.ullong(0), .zero), (.ullong(1500), .milliseconds(1500)), (.llong(-1), nil),
-      (.ullong((1 << 53) - 1), .milliseconds(9_007_199_254_740_991)), (.ullong(1 << 53), nil), (.ullong(.max), nil),
+      (.ullong((1 << 53) - 1), .milliseconds(9_007_199_254_740_991)), (.ullong(1 << 53), nil),
+      (.ullong(.max), nil),
     ] as [(Typed, Duration?)])
   func times(value: Typed, time: Duration?) {
     let job = JobStatistics(Self.changed(Self.active, ("time_elapsed", value), ("downtime", value)))

@@ -29,7 +29,9 @@ private struct Dice: RandomNumberGenerator {
     case 3: if !drive.host.stuck.contains(n) { drive.succeed(n) }
     case 4:
       drive.host.jobs[n] = nil
-      if drive.host.states.removeValue(forKey: n) != nil { drive.hear(n, 5, .random(in: 0...6, using: &dice)) }
+      if drive.host.states.removeValue(forKey: n) != nil {
+        drive.hear(n, 5, .random(in: 0...6, using: &dice))
+      }
     case 5:
       // Nobody hears of it.
       drive.host.jobs[n] = nil
@@ -50,17 +52,23 @@ private struct Dice: RandomNumberGenerator {
     case 16: recover(&drive)
     case 17: drive.feed(.event(named(n), .iteration))
     case 18: drive.hear(n, .random(in: 0...9, using: &dice), .random(in: 0...9, using: &dice))
-    case 19: drive.host.answers[n] = [.failure(.lockHeld), .failure(.onlyAtSource), .success(.saving(9))].randomElement(using: &dice)
+    case 19:
+      drive.host.answers[n] = [.failure(.lockHeld), .failure(.onlyAtSource), .success(.saving(9))]
+        .randomElement(using: &dice)
     case 20: drive.host.answers[n] = nil
     case 21:
-      let connections: [TCPConnection] = [.control(1), .control(2), .data(3), .data(4, acked: 9000, unacked: 1)]
+      let connections: [TCPConnection] = [
+        .control(1), .control(2), .data(3), .data(4, acked: 9000, unacked: 1),
+      ]
       drive.host.connections = .success(connections.filter { _ in Bool.random(using: &dice) })
     case 22:
       drive.host.connections = .failure(
         InetDiagError(.unavailable, call: "socket", message: "none left", remedy: "wait"))
     default:
       if drive.host.states[n] != nil {
-        let states: [DomainState] = [.running, .paused, .pausedMigration, .pausedPostcopy, .pausedPostcopyFailed]
+        let states: [DomainState] = [
+          .running, .paused, .pausedMigration, .pausedPostcopy, .pausedPostcopyFailed,
+        ]
         drive.host.states[n] = states.randomElement(using: &dice)
       }
     }
@@ -74,7 +82,9 @@ private struct Dice: RandomNumberGenerator {
     drive.host.opening = .letsIn
   }
 
-  @Test("whatever happens, the watch asks nothing twice, sleeps in between, and ends each migration once", arguments: 1...24)
+  @Test(
+    "whatever happens, the watch asks nothing twice, sleeps in between, and ends each migration once",
+    arguments: 1...24)
   func invariants(seed: Int) {
     var dice = Dice(state: UInt64(seed))
     var drive = Drive { $0.dirtyRate = seed.isMultiple(of: 2) }

@@ -81,7 +81,8 @@ import Testing
     let mailbox = try #require(HostMailbox())
     let (writers, each) = (4, 5000)
     for writer in 0..<writers {
-      #expect(startThread("test-mail") { for n in 0..<each { mailbox.put(.told(.tick, by: writer * each + n)) } })
+      #expect(
+        startThread("test-mail") { for n in 0..<each { mailbox.put(.told(.tick, by: writer * each + n)) } })
     }
     var taken: [[Int]] = Array(repeating: [], count: writers)
     while taken.joined().count < writers * each {

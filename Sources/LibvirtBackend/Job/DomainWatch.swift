@@ -111,7 +111,9 @@ struct DomainWatch: Sendable {
     case .started(let isIncoming):
       if let ended, ended.outcome == .succeeded, !isIncoming { move(ended.id, into: &notes) }
       state = isIncoming ? .pausedMigration : .running
-      if isIncoming || isArriving { arrive(Arrival(isActive: isIncoming, guestRuns: !isIncoming), into: &notes) }
+      if isIncoming || isArriving {
+        arrive(Arrival(isActive: isIncoming, guestRuns: !isIncoming), into: &notes)
+      }
     case .suspended(let state):
       enter(state, at: now, into: &notes)
       // A destination is paused for the migration, too.
@@ -188,7 +190,8 @@ struct DomainWatch: Sendable {
   ) {
     // A look that was begun before an end was told may still show what has ended.
     if job == nil, let ended, look.begunAt <= ended.seenAt { return }
-    let start = statistics.elapsed.map { look.takenAt - $0 } ?? hintedAt ?? look.takenAt
+    let start =
+      statistics.elapsed.map { look.takenAt - $0 } ?? job?.last.startedAt ?? hintedAt ?? look.takenAt
     if let job, start - job.last.startedAt > Self.sameStart {
       // One job ended and another began between two looks.
       notes.append(.tell(.migration(Self.unseen(job, at: look.takenAt))))

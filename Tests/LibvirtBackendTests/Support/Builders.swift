@@ -25,7 +25,8 @@ extension LibvirtError {
     code: .internalError, domain: 7, call: "virConnectGetAllDomainStats", message: "client socket is closed")
   static let noConnection = LibvirtError(
     code: .systemError, domain: 7, call: "virConnectOpen", message: "No such file or directory")
-  static let refused = LibvirtError(code: .authFailed, call: "virConnectOpen", message: "authentication failed")
+  static let refused = LibvirtError(
+    code: .authFailed, call: "virConnectOpen", message: "authentication failed")
   static let onlyAtSource = LibvirtError(
     code: .operationUnsupported, domain: 10, call: "virDomainGetJobStats",
     message: "migration statistics are available only on the source host")
@@ -34,7 +35,8 @@ extension LibvirtError {
   static let notRunning = LibvirtError(
     code: .operationInvalid, domain: 10, call: "virDomainGetJobStats", message: "domain is not running")
   static let lockHeld = LibvirtError(
-    code: .operationTimeout, domain: 10, call: "virDomainGetJobStats", message: "cannot acquire state change lock")
+    code: .operationTimeout, domain: 10, call: "virDomainGetJobStats",
+    message: "cannot acquire state change lock")
   static let noJobs = LibvirtError(
     code: .noSupport, domain: 20, call: "virDomainGetJobStats", message: "not supported by the driver")
 }
@@ -91,7 +93,8 @@ extension JobStatistics {
 extension DomainLook {
   /// A look that took 2 ms.
   init(
-    _ n: Int = 1, at end: Int64, begun: Int64? = nil, job: Result<JobStatistics, LibvirtError> = .success(.idle),
+    _ n: Int = 1, at end: Int64, begun: Int64? = nil,
+    job: Result<JobStatistics, LibvirtError> = .success(.idle),
     _ state: Result<DomainState, LibvirtError> = .success(.running)
   ) {
     self.init(uuid: domainID(n), begunAt: ms(begun ?? end - 2), takenAt: ms(end), job: job, state: state)
@@ -133,7 +136,8 @@ extension TCPConnection {
   ) -> TCPConnection {
     TCPConnection(
       local: Endpoint(address: address("10.0.0.1"), port: 40_000 + UInt16(cookie)),
-      remote: Endpoint(address: address(host), port: port), state: state, cookie: cookie, inode: inode, uid: uid)
+      remote: Endpoint(address: address(host), port: port), state: state, cookie: cookie, inode: inode,
+      uid: uid)
   }
 
   /// The same, as it is kept for a while after this host has closed it.

@@ -47,7 +47,8 @@ struct DomainDrive {
     case .event(let at, let event): notes = watch.hear(event, at: ms(at), epoch: epoch)
     case .lifecycle(let at, let event, let detail):
       notes = watch.hear(.lifecycle(Lifecycle(event: event, detail: detail)), at: ms(at), epoch: epoch)
-    case .look(let at, let job, let state): notes = watch.take(DomainLook(at: at, job: job, state), epoch: epoch)
+    case .look(let at, let job, let state):
+      notes = watch.take(DomainLook(at: at, job: job, state), epoch: epoch)
     case .slowLook(let at, let begun, let job, let state):
       notes = watch.take(DomainLook(at: at, begun: begun, job: job, state), epoch: epoch)
     case .kept(let at, let figures):

@@ -70,7 +70,8 @@ struct Drive {
 
   /// A watch of a host with domains that rest.
   static func connected(
-    _ domains: Int..., uri: String = "qemu:///system", _ change: (inout LibvirtConfiguration) -> Void = { _ in }
+    _ domains: Int..., uri: String = "qemu:///system",
+    _ change: (inout LibvirtConfiguration) -> Void = { _ in }
   ) -> Drive {
     var drive = Drive(change, uri: uri)
     for n in domains { drive.host.states[n] = .running }
@@ -103,7 +104,9 @@ struct Drive {
     now = end
   }
 
-  private mutating func step(_ input: HostInput) -> [HostAction] { watch.handle(input, at: now, epoch: epoch) }
+  private mutating func step(_ input: HostInput) -> [HostAction] {
+    watch.handle(input, at: now, epoch: epoch)
+  }
 
   private mutating func answer(_ action: HostAction) -> [HostInput] {
     switch action {
@@ -121,7 +124,8 @@ struct Drive {
     case .close: closes += 1
     case .list:
       lists.append(now)
-      if host.isListStuck { listBegan = now } else { return [listed(begun: now)] }
+      guard host.isListStuck else { return [listed(begun: now)] }
+      listBegan = now
     case .look(let uuid, let wish): return look(number(uuid), wish)
     case .sweep(let uuids): return sweep(uuids)
     case .splitSweep:

@@ -51,7 +51,8 @@ final class RunningBackend: Sendable {
     change(&configuration)
     let running = RunningBackend()
     let backend = LibvirtBackend(
-      configuration: configuration, clock: Clock(), log: Logger(label: "test") { _ in Lines(backend: running) })
+      configuration: configuration, clock: Clock(),
+      log: Logger(label: "test") { _ in Lines(backend: running) })
     let task = Task {
       await backend.run { message in running.state.withLock { $0.messages.append(message) } }
       running.state.withLock { $0.isOver = true }
