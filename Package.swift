@@ -112,6 +112,13 @@ let package = Package(
         "CLinux", "DroverCore", "QEMUBackend", "QEMURig", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
+    .testTarget(
+      name: "LibvirtBackendTests",
+      dependencies: [
+        "CLibvirt", "CLinux", "DroverCore", "InetDiag", "LibvirtBackend", "Posix",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
     .testTarget(name: "QEMURigTests", dependencies: ["QEMURig"], swiftSettings: settings),
     .testTarget(
       name: "DroverServiceTests",

@@ -25,6 +25,8 @@ extension HostWatch {
     _ result: Result<[RunningDomain], LibvirtError>, _ begunAt: Moment, at now: Moment,
     into actions: inout [HostAction]
   ) {
+    // The answer of a connection that has been let go.
+    guard link == .up else { return }
     listBegan = nil
     isListLate = false
     listAt = max(now, begunAt + configuration.idleInterval)
@@ -34,6 +36,7 @@ extension HostWatch {
     case .failure(let error):
       if health.failed(error.kind) { actions.append(.log(.warning, "\(error)")) }
     case .success(let running):
+      attempts = 0
       if health.answered(at: now, took: now - begunAt) {
         actions.append(.log(.info, "libvirt answers again"))
       }

@@ -63,7 +63,7 @@ extension HostWatch {
   }
 
   mutating func lookAround(at now: Moment, into actions: inout [HostAction]) {
-    for (uuid, due) in lookAt where now >= due && looks[uuid] == nil {
+    for (uuid, due) in lookAt where now >= due && looks[uuid] == nil && !sweeping.contains(uuid) {
       guard let watch = domains[uuid] else {
         lookAt[uuid] = nil
         continue
@@ -80,7 +80,8 @@ extension HostWatch {
   }
 
   mutating func sweep(at now: Moment, into actions: inout [HostAction]) {
-    guard knowsJobs else { return }
+    // Before the first list there is nothing to go round.
+    guard knowsJobs, !domains.isEmpty else { return }
     if let sweepBegan {
       if now - sweepBegan >= configuration.callDeadline { actions.append(.splitSweep) }
       return
@@ -99,6 +100,7 @@ extension HostWatch {
     unswept = []
     guard !uuids.isEmpty else { return }
     sweepBegan = now
+    sweeping = Set(uuids)
     actions.append(.sweep(uuids))
   }
 

@@ -31,6 +31,8 @@ struct HostWatch: Sendable {
   /// When the connection in use was opened.
   var openedAt: Moment
   var lostByDaemon = false
+  /// What `qemu.conf` says where the configuration says otherwise, once that has been logged.
+  var saidKeepalive: KeepaliveSettings?
 
   var listAt: Moment?
   var listBegan: Moment?
@@ -45,6 +47,8 @@ struct HostWatch: Sendable {
   var sweepBegan: Moment?
   var sweepAt: Moment?
   var unswept: [String] = []
+  /// What the round under way is asking: it is asked nothing else meanwhile.
+  var sweeping: Set<String> = []
 
   var book = ConnectionBook()
   /// When all connections are to be read: the kernel goes through a large table for that.
@@ -80,9 +84,12 @@ struct HostWatch: Sendable {
     case .event(let name, let event): heard(name, event, at: now, epoch, into: &actions)
     case .listed(let result, let begunAt): listed(result, begunAt, at: now, into: &actions)
     case .looked(let look): looked(look, at: now, epoch, into: &actions)
-    case .swept: sweepBegan = nil
+    case .swept:
+      sweepBegan = nil
+      sweeping = []
     case .sweepHangs(let uuid, let rest):
       sweepBegan = nil
+      sweeping = []
       if let uuid {
         looks[uuid] = now - configuration.callDeadline
         hang(uuid, into: &actions)
@@ -115,7 +122,9 @@ struct HostWatch: Sendable {
     if link == .up || !busy.isEmpty { deadlines += [networkAt, pollAt, reportAt].compactMap(\.self) }
     for uuid in busy {
       if let settles = domains[uuid]?.settlesAt { deadlines.append(settles) }
-      if link == .up, looks[uuid] == nil, let at = lookAt[uuid] { deadlines.append(at) }
+      if link == .up, looks[uuid] == nil, !sweeping.contains(uuid), let at = lookAt[uuid] {
+        deadlines.append(at)
+      }
     }
     for (uuid, began) in looks where !hanging.contains(uuid) {
       deadlines.append(began + configuration.callDeadline)
@@ -127,7 +136,9 @@ struct HostWatch: Sendable {
       deadlines.append(listAt)
     }
     if let sweepBegan { deadlines.append(sweepBegan + configuration.callDeadline) }
-    if configuration.dirtyRate, knowsJobs, !areDirtyRatesMeasured, let dirtyRatesAt { deadlines.append(dirtyRatesAt) }
+    if configuration.dirtyRate, knowsJobs, !areDirtyRatesMeasured, let dirtyRatesAt {
+      deadlines.append(dirtyRatesAt)
+    }
     return deadlines.min()
   }
 
@@ -137,13 +148,13 @@ struct HostWatch: Sendable {
     _ facts: HostFacts, _ conf: QEMUConf?, at now: Moment, into actions: inout [HostAction]
   ) {
     link = .up
-    attempts = 0
     retryAt = nil
     openedAt = now
     listBegan = nil
     isListLate = false
     listAt = now
     sweepBegan = nil
+    sweeping = []
     sweepAt = nil
     networkAt = now
     dirtyRatesAt = dirtyRatesAt ?? now + .seconds(10)
@@ -164,11 +175,9 @@ struct HostWatch: Sendable {
       KeepaliveSettings(
         interval: .seconds(conf.keepaliveInterval ?? 5), count: conf.keepaliveCount ?? 5)
     }
-    let before = keepalive
     keepalive = configuration.keepalive ?? told ?? KeepaliveSettings()
-    if let configured = configuration.keepalive, let told, configured != told,
-      before != configured || attempts == 0
-    {
+    if let configured = configuration.keepalive, let told, configured != told, saidKeepalive != told {
+      saidKeepalive = told
       actions.append(
         .log(
           .warning,
@@ -179,6 +188,7 @@ struct HostWatch: Sendable {
   }
 
   mutating func openFailed(_ error: LibvirtError, at now: Moment, into actions: inout [HostAction]) {
+    guard link != .up else { return }
     link = .down
     retryAt = now + configuration.retry.pause(after: attempts, name: configuration.uri)
     attempts += 1
@@ -192,8 +202,9 @@ struct HostWatch: Sendable {
     guard link != .down else { return }
     link = .down
     lostByDaemon = reason == .byDaemon
-    retryAt = now + configuration.retry.pause(after: 0, name: configuration.uri)
-    attempts = 1
+    // Counted up to the first answer: a daemon that lets in and closes at once is not asked again and again at once.
+    retryAt = now + configuration.retry.pause(after: attempts, name: configuration.uri)
+    attempts += 1
     listBegan = nil
     listAt = nil
     if health.failed(.lost) {

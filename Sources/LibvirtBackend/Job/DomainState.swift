@@ -98,7 +98,9 @@ enum Lifecycle: Hashable, Sendable {
         case VIR_DOMAIN_EVENT_STOPPED_FAILED.rawValue: .stopped(.failed)
         default: .stopped(.other)
         }
-      case VIR_DOMAIN_EVENT_CRASHED.rawValue: .stopped(.crashed)
+      // A guest that loads its crash kernel runs on.
+      case VIR_DOMAIN_EVENT_CRASHED.rawValue where detail != VIR_DOMAIN_EVENT_CRASHED_CRASHLOADED.rawValue:
+        .stopped(.crashed)
       default: .other
       }
   }

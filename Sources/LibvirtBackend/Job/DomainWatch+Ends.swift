@@ -84,7 +84,7 @@ extension DomainWatch {
   mutating func finish(_ last: MigrationObservation, into notes: inout [Note]) {
     job = nil
     hintedAt = nil
-    if let ending = last.ending { ended = (last.id, ending.outcome, ending.endedAt) }
+    if let ending = last.ending { ended = (last.id, ending.outcome, ending.endedAt, last.takenAt) }
     notes.append(.tell(.migration(last)))
     show(into: &notes)
   }

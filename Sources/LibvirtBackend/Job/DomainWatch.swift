@@ -41,10 +41,10 @@ struct DomainWatch: Sendable {
   var job: Job?
   /// When an event spoke of a migration that no look has shown yet.
   var hintedAt: Moment?
-  /// When an event last spoke of the domain's state.
-  var heardAt: Moment?
   var arrival: Arrival?
-  var ended: (id: MigrationID, outcome: Outcome, at: Moment)?
+  var ended: (id: MigrationID, outcome: Outcome, at: Moment, seenAt: Moment)?
+  /// When an event last told what the domain does.
+  var heardAt: Moment?
   var isShown = false
 
   struct Arrival: Equatable {
@@ -115,7 +115,9 @@ struct DomainWatch: Sendable {
       // A guest that comes back is another story, and may be started again as often as anybody likes.
       ended = nil
       state = isIncoming ? .pausedMigration : .running
-      if isIncoming { arrive(Arrival(isActive: true, guestRuns: false), into: &notes) }
+      if isIncoming || isArriving {
+        arrive(Arrival(isActive: isIncoming, guestRuns: !isIncoming), into: &notes)
+      }
     case .suspended(let state):
       enter(state, at: now, into: &notes)
       // A destination is paused for the migration, too.
@@ -159,10 +161,10 @@ struct DomainWatch: Sendable {
 
   mutating func take(_ look: DomainLook, epoch: EpochOffset) -> [Note] {
     var notes: [Note] = []
+    // An event may have told a later state than a look that was begun before it.
+    let isOvertaken = heardAt.map { look.begunAt < $0 } ?? false
     switch look.state {
     case .success(let state):
-      // An event that came meanwhile knows better.
-      let isOvertaken = heardAt.map { look.begunAt < $0 } ?? false
       if state.isActive, !isOvertaken { enter(state, at: look.takenAt, into: &notes) }
     case .failure: break
     }
@@ -176,7 +178,11 @@ struct DomainWatch: Sendable {
     case .failure(let error) where error.code == .operationUnsupported && job == nil:
       // Only the host that a guest leaves tells about its migration.
       hintedAt = nil
-      arrive(Arrival(isActive: true, guestRuns: state == .runningPostcopy), into: &notes)
+      guard !isOvertaken, state.isActive else { break }
+      // The state was asked for later: a guest that runs by then has arrived.
+      let hasArrived = state == .running || state == .paused
+      arrive(
+        Arrival(isActive: !hasArrived, guestRuns: hasArrived || state == .runningPostcopy), into: &notes)
     case .failure(let error) where error.code == .noDomain || error.code == .operationInvalid:
       miss(look, epoch, into: &notes)
     case .failure: break
@@ -188,14 +194,18 @@ struct DomainWatch: Sendable {
   mutating func follow(
     _ statistics: JobStatistics, _ look: DomainLook, _ epoch: EpochOffset, into notes: inout [Note]
   ) {
-    // An event that came meanwhile knows better.
+    // An event that came meanwhile knows better; and a look that was begun before an end was told shows what has ended.
     if let stoppedAt = job?.stoppedAt, look.begunAt <= stoppedAt { return }
-    let start = statistics.elapsed.map { look.takenAt - $0 } ?? hintedAt ?? look.takenAt
+    if job == nil, let ended, look.begunAt <= ended.seenAt { return }
+    let start =
+      statistics.elapsed.map { look.takenAt - $0 } ?? job?.last.startedAt ?? hintedAt ?? look.takenAt
     if let job, start - job.last.startedAt > Self.sameStart {
       // One job ended and another began between two looks.
       notes.append(.tell(.migration(Self.unseen(job, at: look.takenAt))))
       self.job = nil
     }
+    // A guest that leaves has arrived, whether or not that was heard.
+    if job == nil, isArriving { arrive(Arrival(isActive: false, guestRuns: true), into: &notes) }
     var job = self.job ?? begin(at: start, look.takenAt, epoch)
     hintedAt = nil
     job.vanishedAt = nil
@@ -241,12 +251,12 @@ struct DomainWatch: Sendable {
       job.vanishedAt = job.vanishedAt ?? look.takenAt
       self.job = job
     case .success(let state):
+      self.state = state
       if let completed = look.completed, completed.isMigrationOut, isSame(completed, job, look.takenAt),
         state == .shutOff(.migrated)
       {
         succeed(completed, at: look.takenAt, epoch, into: &notes)
       } else if case .shutOff(let stop) = state {
-        self.state = state
         stopped(stop, at: look.takenAt, into: &notes)
       }
     case .failure(let error) where error.code == .noDomain:

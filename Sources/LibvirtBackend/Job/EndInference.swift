@@ -54,7 +54,8 @@ struct EndInference: Hashable, Sendable {
     }
     let keepalive = evidence.keepalive
     if let silence = evidence.controlSilence, keepalive.isEnabled,
-      silence >= keepalive.timeout - keepalive.interval - .seconds(1)
+      // A connection that is well is silent for an interval and a little more; libvirt counts whole seconds.
+      silence >= keepalive.timeout - .seconds(1)
     {
       self.init(
         .failed, .keepalive, .inferred,

@@ -10,6 +10,8 @@ struct ConnectionBook: Sendable {
   static let controlPorts: ClosedRange<UInt16> = 16509...16514
   /// Connections are made when the job has begun; the two moments are found in different ways.
   private static let head = Duration.seconds(1)
+  /// A migration does not outlive its control connection by more than this.
+  private static let farewell = Duration.seconds(2)
   /// Who is known to own which sockets; nil where that may not be read.
   struct Owners: Hashable, Sendable {
     var daemon: Set<UInt64>?
@@ -46,11 +48,14 @@ struct ConnectionBook: Sendable {
     hasLooked = true
     let present = Set(connections.map(\.cookie))
     for cookie in entries.keys where !present.contains(cookie) { entries[cookie]?.miss(at: now) }
-    let known = Set(migrations.map(\.uuid))
     entries = entries.filter { _, entry in
-      entry.end == nil || entry.owner.map(known.contains) ?? !entry.candidates.isDisjoint(with: known)
+      guard let end = entry.end else { return true }
+      // What had ended when a migration began was an earlier one's of the same domain.
+      return migrations.contains { entry.mayBelong(to: $0.uuid) && end.at >= $0.startedAt }
     }
-    assign(to: migrations, owners)
+    // Where data goes tells which control connection goes with it.
+    assign(.data, to: migrations, owners, at: now)
+    assign(.control, to: migrations, owners, at: now)
     return hasNew
   }
 
@@ -132,8 +137,12 @@ struct ConnectionBook: Sendable {
   func evidence(of uuid: String, keepalive: KeepaliveSettings) -> EndEvidence {
     let mine = entries.values.filter { $0.mayBelong(to: uuid) }
     let control = mine.filter { $0.kind == .control }
-    // A disk's connection ends before the migration does: the last one tells.
-    let data = mine.filter { $0.kind == .data }.max { $0.lastSeenAlive < $1.lastSeenAlive }
+    // A disk's connection ends before the migration does: the last one tells, and of those that one look shows together
+    // the one that is open, or the younger.
+    let data = mine.filter { $0.kind == .data }.max {
+      ($0.lastSeenAlive, $0.end == nil ? 1 : 0, $0.appearedAt ?? $0.lastSeenAlive - .seconds(86_400))
+        < ($1.lastSeenAlive, $1.end == nil ? 1 : 0, $1.appearedAt ?? $1.lastSeenAlive - .seconds(86_400))
+    }
     // What may belong to another migration, too, says nothing of this one's end, unless all of them say the same.
     let fates = Set(control.map { $0.end?.fate ?? .open })
     var evidence = EndEvidence(
@@ -159,11 +168,18 @@ struct ConnectionBook: Sendable {
   }
 
   /// Finds out which connection belongs to which migration, as far as can be told.
-  private mutating func assign(to migrations: [Migration], _ owners: Owners) {
+  private mutating func assign(
+    _ kind: BookedConnection.Kind, to migrations: [Migration], _ owners: Owners, at now: Moment
+  ) {
     for cookie in entries.keys {
-      guard let entry = entries[cookie], entry.owner == nil else { continue }
-      let candidates = candidates(for: entry, among: migrations, owners)
-      entries[cookie]?.candidates = candidates
+      guard let entry = entries[cookie], entry.kind == kind, entry.owner == nil else { continue }
+      if let end = entry.end {
+        // Nobody owns it any more, so what was known of it stands: it may be the end of each of them, but not for long.
+        if kind == .control, now - end.at > Self.farewell { entries[cookie]?.candidates = [] }
+      } else {
+        let candidates = candidates(for: entry, among: migrations, owners)
+        entries[cookie]?.candidates = candidates
+      }
     }
     // What can only belong to one migration does; and a migration that has one needs no other control connection.
     while let (cookie, uuid) = settled {
