@@ -1,8 +1,8 @@
 # drover: `make run` shows it at work, `make test` proves it. Both install what they need and say so first.
 
-BUILD_PACKAGES := libcurl4-openssl-dev libmicrohttpd-dev zlib1g-dev pkg-config
+BUILD_PACKAGES := libcurl4-openssl-dev libmicrohttpd-dev libvirt-dev zlib1g-dev pkg-config
 RUN_PACKAGES   := $(BUILD_PACKAGES) qemu-system-x86
-TEST_PACKAGES  := $(RUN_PACKAGES) prometheus binutils util-linux procps python3 python3-prometheus-client
+TEST_PACKAGES  := $(RUN_PACKAGES) prometheus systemd binutils util-linux procps python3 python3-prometheus-client
 LAB_PACKAGES   := $(TEST_PACKAGES) libvirt-daemon libvirt-clients iproute2 iptables socat
 
 SWIFT  ?= swift
@@ -11,7 +11,7 @@ SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 SOURCE := Package.swift Sources Tests
 
-.PHONY: help run build install test lab bench format format-check packages-run packages-test packages-lab clean
+.PHONY: help run build install test lab bench bench-libvirt format format-check packages-run packages-test packages-lab packages-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,8 +23,10 @@ run: packages-run ## install what is missing, build, and watch real QEMU guests 
 build: ## release build only
 	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover
 
-install: ## copy what `make build` built to $(DESTDIR)$(PREFIX)/bin
+install: ## copy what `make build` built, and the systemd unit, to $(DESTDIR)$(PREFIX)
 	install -D -m 755 .build/release/drover $(DESTDIR)$(PREFIX)/bin/drover
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,/usr/local/bin,$(PREFIX)/bin,' deploy/systemd/drover.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/drover.service
 
 test: packages-test ## install what is missing, then all tests that need no root
 	$(SWIFT) build --build-tests
@@ -41,6 +43,11 @@ bench: packages-run ## speed and memory as ratios, on this machine
 	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover-bench
 	.build/release/drover-bench
 
+bench-libvirt: packages-bench ## a libvirt host with 100 guests, beside prometheus-libvirt-exporter (root)
+	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover
+	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover-bench
+	$(SUDO) .build/release/drover-bench libvirt
+
 format: ## format everything
 	$(SWIFT) format --in-place --parallel --recursive --configuration .swift-format $(SOURCE)
 
@@ -55,6 +62,9 @@ packages-test:
 
 packages-lab:
 	@.ci/packages "$(SUDO)" $(LAB_PACKAGES)
+
+packages-bench:
+	@.ci/packages "$(SUDO)" $(LAB_PACKAGES) prometheus-libvirt-exporter
 
 clean: ## remove what was built
 	rm -rf .build

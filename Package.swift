@@ -53,7 +53,7 @@ let package = Package(
     // Threads and the addresses of Unix sockets.
     .target(name: "Posix", dependencies: ["CLinux"], swiftSettings: librarySettings),
 
-    // The kernel's own view of a migration's TCP connections: no API of libvirt or QEMU says that they are silent.
+    // The kernel's own view of a migration's TCP connections; neither libvirt nor QEMU tells of their silence.
     .target(
       name: "InetDiag", dependencies: ["CLinux", "DroverCore", "Posix"], swiftSettings: librarySettings),
 
@@ -69,7 +69,8 @@ let package = Package(
     .target(
       name: "LibvirtBackend",
       dependencies: [
-        "CLibvirt", "CLinux", "DroverCore", "InetDiag", "Posix", .product(name: "Logging", package: "swift-log"),
+        "CLibvirt", "CLinux", "DroverCore", "InetDiag", "Posix",
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: librarySettings),
     // Real QEMU guests that migrate on this machine: the demo's and the tests'.
@@ -79,7 +80,7 @@ let package = Package(
     .target(
       name: "DroverService",
       dependencies: [
-        "DroverCore", "Exposition", "KeptBytes", "MicroHTTP", "QEMUBackend",
+        "DroverCore", "Exposition", "KeptBytes", "LibvirtBackend", "MicroHTTP", "QEMUBackend",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
       ],
@@ -87,8 +88,8 @@ let package = Package(
     .executableTarget(
       name: "drover",
       dependencies: [
-        "CRevision", "CurlClient", "DroverCore", "DroverService", "Exposition", "MicroHTTP",
-        "QEMUBackend", "QEMURig",
+        "CRevision", "CurlClient", "DroverCore", "DroverService", "Exposition", "LibvirtBackend",
+        "MicroHTTP", "QEMUBackend", "QEMURig",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -114,7 +115,9 @@ let package = Package(
     .testTarget(name: "QEMURigTests", dependencies: ["QEMURig"], swiftSettings: settings),
     .testTarget(
       name: "DroverServiceTests",
-      dependencies: ["DroverCore", "DroverService", "Exposition", "MicroHTTP", "CurlClient"],
+      dependencies: [
+        "CurlClient", "DroverCore", "DroverService", "Exposition", "LibvirtBackend", "MicroHTTP",
+      ],
       swiftSettings: settings),
     // Watches real QEMUs and hosts with the real back ends and tracker; for the two suites below.
     .target(
@@ -148,7 +151,7 @@ let package = Package(
       name: "drover-bench",
       dependencies: [
         "CBench", "CLinux", "CMicroHTTP", "DroverCore", "DroverService", "Exposition", "KeptBytes",
-        "MicroHTTP", "QEMUBackend", .product(name: "Logging", package: "swift-log"),
+        "LibvirtLab", "MicroHTTP", "QEMURig", "QEMUBackend", .product(name: "Logging", package: "swift-log"),
       ],
       path: "Tests/Bench", exclude: ["CBench"], swiftSettings: settings),
     // Counts the allocations of whatever it is linked into, so nothing else may be.

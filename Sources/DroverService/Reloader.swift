@@ -1,7 +1,7 @@
 internal import Dispatch
 internal import DroverCore
 internal import Exposition
-internal import Glibc
+internal import LibvirtBackend
 internal import Logging
 internal import QEMUBackend
 internal import Synchronization
@@ -10,10 +10,11 @@ internal import Synchronization
 struct ConfigurationSource: Sendable {
   var file: String?
   var qemuSockets: [String]
+  var libvirtURIs: [String]
 
   func load() throws(ConfigurationError) -> Configuration {
     let base: Configuration = if let file { try .load(file: file) } else { Configuration() }
-    return try base.adding(qemuSockets: qemuSockets)
+    return try base.adding(qemuSockets: qemuSockets).adding(libvirtURIs: libvirtURIs)
   }
 }
 
@@ -33,18 +34,20 @@ final class Reloader: Sendable {
   private let source: ConfigurationSource?
   private let monitor: FleetMonitor
   private let supervisor: BackendSupervisor
+  private let rootDirectory: String
   private let clock: any Timepiece
   private let log: Logger
   private let inForce = Mutex(InForce())
   private let queue = DispatchQueue(label: "drover.reload")
 
   init(
-    source: ConfigurationSource?, monitor: FleetMonitor, supervisor: BackendSupervisor, clock: any Timepiece,
-    log: Logger
+    source: ConfigurationSource?, monitor: FleetMonitor, supervisor: BackendSupervisor, rootDirectory: String,
+    clock: any Timepiece, log: Logger
   ) {
     self.source = source
     self.monitor = monitor
     self.supervisor = supervisor
+    self.rootDirectory = rootDirectory
     self.clock = clock
     self.log = log
   }
@@ -96,6 +99,9 @@ final class Reloader: Sendable {
   private func makeBackend(_ backend: Configuration.Backend) -> any MigrationBackend {
     switch backend {
     case .qemu(let qemu): QEMUBackend(configuration: QEMUConfiguration(qemu), clock: clock, log: log)
+    case .libvirt(let libvirt):
+      LibvirtBackend(
+        configuration: LibvirtConfiguration(libvirt, root: rootDirectory), clock: clock, log: log)
     }
   }
 }
@@ -103,21 +109,25 @@ final class Reloader: Sendable {
 extension QEMUConfiguration {
   fileprivate init(_ qemu: Configuration.QEMU) {
     self.init(
-      name: qemu.name, sockets: qemu.sockets, host: qemu.host.isEmpty ? Self.hostName : qemu.host,
+      name: qemu.name, sockets: qemu.sockets, host: qemu.host.isEmpty ? HostName.ofThisMachine : qemu.host,
       events: qemu.events, budget: qemu.timeouts)
   }
+}
 
-  private static let hostName: String = {
-    var buffer = [CChar](repeating: 0, count: 256)
-    guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
-    return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-  }()
+extension LibvirtConfiguration {
+  init(_ libvirt: Configuration.Libvirt, root: String) {
+    self.init(
+      name: libvirt.name, uri: libvirt.uri, host: libvirt.host, dirtyRate: libvirt.dirtyRate,
+      keepalive: libvirt.keepalive, budget: libvirt.timeouts, root: root)
+  }
 }
 
 extension Configuration {
   var tracker: MigrationTracker.Settings {
     MigrationTracker.Settings(
-      verdict: VerdictSettings(stalledAfter: stalledAfter, passes: passes, dirtyRatio: dirtyRatio),
+      verdict: VerdictSettings(
+        stalledAfter: stalledAfter, passes: passes, dirtyRatio: dirtyRatio, controlSilence: controlSilence,
+        dataSilence: dataSilence),
       retention: retention, maxMigrations: maxMigrations)
   }
 
@@ -130,6 +140,7 @@ extension Configuration.Backend {
   var timeouts: BudgetSettings {
     switch self {
     case .qemu(let qemu): qemu.timeouts
+    case .libvirt(let libvirt): libvirt.timeouts
     }
   }
 
@@ -139,6 +150,10 @@ extension Configuration.Backend {
     case (.qemu(var a), .qemu(let b)):
       a.timeouts = b.timeouts
       return a == b
+    case (.libvirt(var a), .libvirt(let b)):
+      a.timeouts = b.timeouts
+      return a == b
+    case (.qemu, _), (.libvirt, _): return false
     }
   }
 }

@@ -11,6 +11,10 @@ public struct ServiceOptions: Sendable {
   public var configurationFile: String?
   /// Sockets of QEMUs that the command line adds, one back end each.
   public var qemuSockets: [String] = []
+  /// URIs of libvirt hosts that the command line adds, one back end each.
+  public var libvirtURIs: [String] = []
+  /// Where the files and processes of the host are, for libvirt back ends: `/`, or a bind mount of it.
+  public var rootDirectory = "/"
   /// Where to listen; one that cannot be had ends the start.
   public var listeners: [Listener] = []
   /// Where to listen too; one that cannot be had is a warning.
@@ -41,7 +45,8 @@ public final class Service: Sendable {
 
   /// Reads the configuration, binds every address and prepares every back end; nothing is watched yet.
   public convenience init(_ options: ServiceOptions, log: Logger) throws {
-    let source = ConfigurationSource(file: options.configurationFile, qemuSockets: options.qemuSockets)
+    let source = ConfigurationSource(
+      file: options.configurationFile, qemuSockets: options.qemuSockets, libvirtURIs: options.libvirtURIs)
     try self.init(options, source: source, configuration: source.load(), log: log, clock: SystemTimepiece())
   }
 
@@ -58,7 +63,8 @@ public final class Service: Sendable {
     monitor = FleetMonitor(settings: configuration.tracker, clock: clock, log: log)
     supervisor = BackendSupervisor(monitor: monitor)
     reloader = Reloader(
-      source: source, monitor: monitor, supervisor: supervisor, clock: clock, log: log)
+      source: source, monitor: monitor, supervisor: supervisor, rootDirectory: options.rootDirectory,
+      clock: clock, log: log)
     reloader.begin(with: configuration)
 
     renderer = ScrapeRenderer()

@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// An IPv4 or IPv6 address; an IPv4 address that is mapped into IPv6 (`::ffff:192.0.2.1`) equals the IPv4 one.
+/// An IPv4 or IPv6 address; an IPv4 one that is mapped into IPv6 (`::ffff:192.0.2.1`) equals the IPv4 one.
 public struct IPAddress: Hashable, Sendable, LosslessStringConvertible {
   /// The 16 bytes of the address in IPv6's form, in the order of the network.
   private let high: UInt64
@@ -20,12 +20,10 @@ public struct IPAddress: Hashable, Sendable, LosslessStringConvertible {
     low = UInt64(UInt32(bigEndian: words.2)) << 32 | UInt64(UInt32(bigEndian: words.3))
   }
 
-  /// The four words of IPv6's form, each in the order of the network; an IPv4 address has its own in the last.
+  /// The address as `struct inet_diag_sockid` has it: an IPv4 one in the first word.
   var words: (UInt32, UInt32, UInt32, UInt32) {
-    (
-      UInt32(truncatingIfNeeded: high >> 32).bigEndian, UInt32(truncatingIfNeeded: high).bigEndian,
-      UInt32(truncatingIfNeeded: low >> 32).bigEndian, UInt32(truncatingIfNeeded: low).bigEndian
-    )
+    func word(_ bits: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: bits).bigEndian }
+    return isIPv4 ? (word(low), 0, 0, 0) : (word(high >> 32), word(high), word(low >> 32), word(low))
   }
 
   /// Reads an address in its usual form, without brackets, port or zone; nil where it is none.
@@ -52,14 +50,11 @@ public struct IPAddress: Hashable, Sendable, LosslessStringConvertible {
   public var description: String {
     var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
     if isIPv4 {
-      var address = in_addr(s_addr: UInt32(truncatingIfNeeded: low).bigEndian)
+      var address = in_addr(s_addr: words.0)
       inet_ntop(AF_INET, &address, &text, socklen_t(text.count))
     } else {
       var address = in6_addr()
-      address.__in6_u.__u6_addr32 = (
-        UInt32(truncatingIfNeeded: high >> 32).bigEndian, UInt32(truncatingIfNeeded: high).bigEndian,
-        UInt32(truncatingIfNeeded: low >> 32).bigEndian, UInt32(truncatingIfNeeded: low).bigEndian
-      )
+      address.__in6_u.__u6_addr32 = words
       inet_ntop(AF_INET6, &address, &text, socklen_t(text.count))
     }
     return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)

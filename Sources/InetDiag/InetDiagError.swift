@@ -2,11 +2,13 @@ internal import Glibc
 
 /// Why the kernel's table of connections, or a network namespace, could not be read.
 ///
-/// `description` names the call, the cause and the remedy; ``kind`` is the same failure as one word of a closed set.
+/// `description` names the call, the cause and the remedy; ``kind`` is the same failure as one word of a
+/// closed set.
 public struct InetDiagError: Error, Hashable, Sendable, CustomStringConvertible {
   /// What kind of failure it is, safe as a metric label.
   public enum Kind: String, Hashable, Sendable, CaseIterable {
-    /// The kernel lacks the interface, the namespace is gone, or the system is out of descriptors, memory or threads.
+    /// The kernel lacks the interface, the namespace is gone, or the system has no descriptor, memory or
+    /// thread left.
     case unavailable
     /// This process may not.
     case denied
@@ -48,7 +50,7 @@ extension InetDiagError {
     case EPERM, EACCES:
       kind = .denied
       remedy = "allow netlink sockets in what confines this process (seccomp, SELinux, AppArmor)"
-    case EAGAIN, ETIMEDOUT:
+    case EAGAIN, ETIMEDOUT, EBUSY:
       kind = .timeout
       remedy = "try again; this machine may be overloaded"
     case ENOENT, EPROTONOSUPPORT, EAFNOSUPPORT, EOPNOTSUPP, ENOSYS:

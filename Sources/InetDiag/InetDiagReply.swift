@@ -1,9 +1,9 @@
 internal import CLinux
 internal import Glibc
 
-/// Puts the datagrams of a dump together; they may hold anything.
+/// Puts the datagrams of an answer together; they may hold anything.
 struct InetDiagReply {
-  /// How far the dump is.
+  /// How far the answer is.
   enum Progress: Hashable {
     case unfinished, finished
     /// Finished, but the table changed while it was read, so something may be missing or there twice.
@@ -12,6 +12,7 @@ struct InetDiagReply {
 
   private let sequence: UInt32
   private var isInconsistent = false
+  private var seen: Set<UInt64> = []
   /// What the datagrams so far told.
   private(set) var connections: [TCPConnection] = []
 
@@ -42,7 +43,12 @@ struct InetDiagReply {
         guard let code = body.load(at: 0, as: Int32.self) else { throw .garbled("an error without a number") }
         throw .refused(code)
       case NLMSG_OVERRUN: throw .system("reading the kernel's answer (sock_diag)", ENOBUFS)
-      case SOCK_DIAG_BY_FAMILY: connections.append(try TCPConnection(body))
+      case TCPDIAG_GETSOCK, SOCK_DIAG_BY_FAMILY:
+        let connection = try TCPConnection(body)
+        // One that changes its state meanwhile moves to where the kernel looks once more.
+        if seen.insert(connection.cookie).inserted { connections.append(connection) }
+        // One that was asked for by itself.
+        if Int32(header.nlmsg_flags) & NLM_F_MULTI == 0 { return .finished }
       default: continue
       }
     }
@@ -67,7 +73,7 @@ extension RawSpan {
     return unsafeLoadUnaligned(fromByteOffset: offset, as: type)
   }
 
-  /// Where the content of the first netlink attribute of a type is, looked for from an offset on; nil without one.
+  /// Where the content of the first netlink attribute of a type is, from an offset on; nil without one.
   func attribute(_ type: UInt16, from offset: Int) throws(InetDiagError) -> Range<Int>? {
     var start = offset
     while start < byteCount {

@@ -1,56 +1,77 @@
 internal import CLinux
 internal import Glibc
 
-/// The question: which TCP connections of a family there are to a range of ports, in some states.
-struct InetDiagRequest {
-  /// `AF_INET` or `AF_INET6`; connections to IPv4-mapped addresses are the latter's.
-  let family: Int32
-  let ports: ClosedRange<UInt16>
-  let states: Set<TCPConnection.State>
+/// A question about TCP connections.
+enum InetDiagRequest {
+  /// All that have their remote port in a range and are in one of some states.
+  case all(toPorts: ClosedRange<UInt16>, states: Set<TCPConnection.State>)
+  /// One that was seen before.
+  case one(TCPConnection)
 
-  /// The message that starts the dump; everything in it is the machine's own byte order.
+  /// The question as a netlink message.
   func message(sequence: UInt32) -> [UInt8] {
-    let filter = filter
-    let attribute = MemoryLayout<nlattr>.size + filter.count
-    let length = MemoryLayout<nlmsghdr>.size + MemoryLayout<inet_diag_req_v2>.size + attribute
-    var question = inet_diag_req_v2()
-    question.sdiag_family = UInt8(truncatingIfNeeded: family)
-    question.sdiag_protocol = UInt8(IPPROTO_TCP)
-    question.idiag_ext = 1 << UInt8(INET_DIAG_INFO - 1)
-    question.idiag_states = states.reduce(0) { $0 | 1 << UInt32($1.rawValue) }
+    switch self {
+    case .all(let ports, let states):
+      // The oldest form of the question, the only one for IPv4 and IPv6 together: what a dump costs is the
+      // walk over the kernel's hash table, however few connections are in there.
+      var question = inet_diag_req()
+      question.idiag_ext = Self.extensions
+      question.idiag_states = states.reduce(0) { $0 | 1 << UInt32($1.rawValue) }
+      var body = bytes(of: question)
+      let filter = Self.filter(ports)
+      body += bytes(
+        of: nlattr(
+          nla_len: UInt16(MemoryLayout<nlattr>.size + filter.count),
+          nla_type: UInt16(INET_DIAG_REQ_BYTECODE)))
+      body += filter
+      return Self.message(type: TCPDIAG_GETSOCK, flags: NLM_F_REQUEST | NLM_F_DUMP, sequence, body)
+    case .one(let connection):
+      var question = inet_diag_req_v2()
+      // Finds connections between IPv4-mapped addresses too.
+      question.sdiag_family = UInt8(connection.remote.address.isIPv4 ? AF_INET : AF_INET6)
+      question.sdiag_protocol = UInt8(IPPROTO_TCP)
+      question.idiag_ext = Self.extensions
+      question.idiag_states = .max
+      question.id.idiag_sport = connection.local.port.bigEndian
+      question.id.idiag_dport = connection.remote.port.bigEndian
+      question.id.idiag_src = connection.local.address.words
+      question.id.idiag_dst = connection.remote.address.words
+      question.id.idiag_if = connection.interface
+      question.id.idiag_cookie = (
+        UInt32(truncatingIfNeeded: connection.cookie), UInt32(truncatingIfNeeded: connection.cookie >> 32)
+      )
+      return Self.message(type: SOCK_DIAG_BY_FAMILY, flags: NLM_F_REQUEST, sequence, bytes(of: question))
+    }
+  }
 
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(length)
-    bytes.append(
-      raw: nlmsghdr(
-        nlmsg_len: UInt32(length), nlmsg_type: UInt16(SOCK_DIAG_BY_FAMILY),
-        nlmsg_flags: UInt16(NLM_F_REQUEST | NLM_F_DUMP), nlmsg_seq: sequence, nlmsg_pid: 0))
-    bytes.append(raw: question)
-    bytes.append(raw: nlattr(nla_len: UInt16(attribute), nla_type: UInt16(INET_DIAG_REQ_BYTECODE)))
-    bytes += filter
-    return bytes
+  /// Asks for `struct tcp_info`.
+  private static let extensions: UInt8 = 1 << UInt8(INET_DIAG_INFO - 1)
+
+  private static func message(type: Int32, flags: Int32, _ sequence: UInt32, _ body: [UInt8]) -> [UInt8] {
+    let header = nlmsghdr(
+      nlmsg_len: UInt32(MemoryLayout<nlmsghdr>.size + body.count), nlmsg_type: UInt16(type),
+      nlmsg_flags: UInt16(flags), nlmsg_seq: sequence, nlmsg_pid: 0)
+    return bytes(of: header) + body
   }
 
   /// The program that the kernel runs for each connection: "the peer's port is at least A and at most B".
   ///
-  /// Each test is two `inet_diag_bc_op`: the second holds the port. A test that holds goes on behind itself, the last
-  /// one thereby to the end, which means yes; one that fails goes four bytes beyond the end, which means no.
-  private var filter: [UInt8] {
+  /// Each test is two `inet_diag_bc_op`, of which the second holds the port. A test that holds goes on behind
+  /// itself, the last one thereby to the end, which means yes; one that fails goes four bytes beyond the end,
+  /// which means no.
+  private static func filter(_ ports: ClosedRange<UInt16>) -> [UInt8] {
     let op = MemoryLayout<inet_diag_bc_op>.size
     let test = 2 * op
-    var bytes: [UInt8] = []
-    bytes.append(
-      raw: inet_diag_bc_op(code: UInt8(INET_DIAG_BC_D_GE), yes: UInt8(test), no: UInt16(2 * test + op)))
-    bytes.append(raw: inet_diag_bc_op(code: 0, yes: 0, no: ports.lowerBound))
-    bytes.append(
-      raw: inet_diag_bc_op(code: UInt8(INET_DIAG_BC_D_LE), yes: UInt8(test), no: UInt16(test + op)))
-    bytes.append(raw: inet_diag_bc_op(code: 0, yes: 0, no: ports.upperBound))
-    return bytes
+    let ops = [
+      inet_diag_bc_op(code: UInt8(INET_DIAG_BC_D_GE), yes: UInt8(test), no: UInt16(2 * test + op)),
+      inet_diag_bc_op(code: 0, yes: 0, no: ports.lowerBound),
+      inet_diag_bc_op(code: UInt8(INET_DIAG_BC_D_LE), yes: UInt8(test), no: UInt16(test + op)),
+      inet_diag_bc_op(code: 0, yes: 0, no: ports.upperBound),
+    ]
+    return ops.flatMap(bytes(of:))
   }
 }
 
-extension [UInt8] {
-  fileprivate mutating func append<Value: BitwiseCopyable>(raw value: Value) {
-    Swift.withUnsafeBytes(of: value) { append(contentsOf: $0) }
-  }
+private func bytes<Value: BitwiseCopyable>(of value: Value) -> [UInt8] {
+  withUnsafeBytes(of: value) { Array($0) }
 }

@@ -4,7 +4,8 @@ public struct QEMUConf: Hashable, Sendable {
   ///
   /// -1 is never; nil where the file does not say, which is ``defaultKeepaliveInterval``.
   public let keepaliveInterval: Int?
-  /// How many such questions go unanswered before the connection is closed (`keepalive_count`); nil where not said.
+  /// How many such questions go unanswered before the connection is closed (`keepalive_count`); nil where not
+  /// said.
   public let keepaliveCount: Int?
   /// The lowest port that a destination listens on (`migration_port_min`); nil where not said.
   public let migrationPortMin: UInt16?
@@ -24,11 +25,23 @@ public struct QEMUConf: Hashable, Sendable {
 
   /// Reads the text of a file.
   public init(text: String) {
-    keepaliveInterval = nil
-    keepaliveCount = nil
-    migrationPortMin = nil
-    migrationPortMax = nil
-    unreadableLines = []
+    let conf = ConfText(text)
+    var unreadable = Set(conf.unreadableLines)
+    func integer(_ name: String, in range: ClosedRange<Int>) -> Int? {
+      guard let setting = conf.settings[name] else { return nil }
+      guard case .integer(let number) = setting.value, range.contains(number) else {
+        unreadable.insert(setting.line)
+        return nil
+      }
+      return number
+    }
+    keepaliveInterval = integer("keepalive_interval", in: Int(Int32.min)...Int(Int32.max))
+    keepaliveCount = integer("keepalive_count", in: 0...Int(UInt32.max))
+    let lowest = integer("migration_port_min", in: 1...65535)
+    let highest = integer("migration_port_max", in: (lowest ?? 1)...65535)
+    migrationPortMin = lowest.map { UInt16($0) }
+    migrationPortMax = highest.map { UInt16($0) }
+    unreadableLines = unreadable.sorted()
   }
 
   /// How long after the last byte *received* a daemon closes its connection to the other; nil for never.

@@ -25,9 +25,9 @@ public struct ProcessTable: Sendable {
         }
       }
       guard length >= 0 else {
-        // Listing the names takes less than reading the links.
-        if errno == EACCES || errno == EPERM { return nil }
-        continue
+        // Closed meanwhile; or else listing the names took less privilege than reading the links does.
+        if errno == ENOENT { continue }
+        return nil
       }
       let text = String(decoding: target.prefix(length), as: UTF8.self)
       guard text.hasPrefix("socket:["), text.hasSuffix("]") else { continue }

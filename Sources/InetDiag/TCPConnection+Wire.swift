@@ -23,6 +23,7 @@ extension TCPConnection {
       remote: Endpoint(address: addresses.remote, port: UInt16(bigEndian: id.idiag_dport)), state: state,
       cookie: UInt64(id.idiag_cookie.1) << 32 | UInt64(id.idiag_cookie.0),
       inode: UInt64(message.idiag_inode), uid: message.idiag_uid)
+    interface = id.idiag_if
     timer = Timer(message.idiag_timer)
     // Negative on some kernels while the timer is due.
     timerExpires = .milliseconds(max(0, Int32(bitPattern: message.idiag_expires)))
@@ -48,7 +49,7 @@ extension TCPConnection {
     notSent = word(.notsentBytes).map { Bytes(UInt64($0)) }
     bytesAcked = long(.bytesAcked).map { Bytes($0) }
     bytesReceived = long(.bytesReceived).map { Bytes($0) }
-    // Before the peer has answered these count from the start of the machine.
+    // Before the peer has answered these count from the start of the kernel's clock.
     guard state != .synSent else { return }
     lastDataSent = milliseconds(.lastDataSent)
     lastDataReceived = milliseconds(.lastDataRecv)

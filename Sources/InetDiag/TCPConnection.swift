@@ -1,10 +1,10 @@
 public import DroverCore
 
-/// One TCP connection as the kernel sees it (`struct inet_diag_msg`, and `struct tcp_info` where there is one).
+/// One TCP connection as the kernel sees it (`struct inet_diag_msg`, and mostly `struct tcp_info`).
 ///
-/// Nil are the figures that the kernel does not have: there is no `tcp_info` for a connection in ``State/timeWait``,
-/// for one whose owner has closed it while the peer has not (``State/finWait2``), and for an incoming one in
-/// ``State/synReceived``; and older kernels know fewer figures.
+/// Nil are the figures that the kernel does not have: there is no `tcp_info` for a connection in
+/// ``State/timeWait``, for one whose owner has closed it while the peer has not (``State/finWait2``), and for
+/// an incoming one in ``State/synReceived``; and older kernels know fewer figures.
 public struct TCPConnection: Hashable, Sendable {
   /// One end of a connection.
   public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
@@ -59,7 +59,7 @@ public struct TCPConnection: Hashable, Sendable {
     case keepalive
     /// Forgets the connection.
     case timeWait
-    /// Asks a peer that takes nothing whether it does now. Also runs where this machine itself drops what it sends.
+    /// Asks a peer that takes nothing whether it does now; also where this machine drops what it sends.
     case zeroWindowProbe
     /// One that this module does not know.
     case other
@@ -75,6 +75,8 @@ public struct TCPConnection: Hashable, Sendable {
   public var cookie: UInt64
   /// The N of `socket:[N]` in `/proc/PID/fd` (`idiag_inode`); 0 once its owner has closed it.
   public var inode: UInt64
+  /// The network interface that the socket is bound to, by number (`idiag_if`); 0 for any.
+  public var interface: UInt32 = 0
   /// The user who owns the socket (`idiag_uid`).
   public var uid: UInt32
 
@@ -104,7 +106,8 @@ public struct TCPConnection: Hashable, Sendable {
   /// What arrived, in the connection's whole life (`tcpi_bytes_received`); nil before Linux 4.2.
   public var bytesReceived: Bytes?
 
-  /// How long ago data last came from the peer (`tcpi_last_data_recv`, ms); where none ever did, the connection's age.
+  /// How long ago data last came from the peer (`tcpi_last_data_recv`, ms); where none ever did, the
+  /// connection's age.
   public var lastDataReceived: Duration?
   /// How long ago the peer last acknowledged anything (`tcpi_last_ack_recv`, ms).
   public var lastAckReceived: Duration?

@@ -9,6 +9,7 @@ struct Drover: AsyncParsableCommand {
     abstract: "Watches live migrations of virtual machines and exports them as Prometheus metrics.",
     discussion: """
       drover demo shows it at work with real guests on this machine.
+      drover serve --libvirt.uri qemu:///system watches the guests of libvirt on this machine.
       drover serve --qemu.socket /run/guest.qmp watches a QEMU of yours.
       """,
     version: "drover \(build.version) (revision \(build.revision.isEmpty ? "unknown" : build.revision))",

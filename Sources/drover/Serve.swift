@@ -1,6 +1,7 @@
 public import ArgumentParser
 public import DroverService
 import Exposition
+import Glibc
 import Logging
 import MicroHTTP
 
@@ -30,6 +31,8 @@ struct Serve: AsyncParsableCommand {
     var options = try web.serviceOptions(environment: .current)
     options.configurationFile = source.configurationFile
     options.qemuSockets = source.qemuSockets
+    options.libvirtURIs = source.libvirtURIs
+    options.rootDirectory = source.rootDirectory
 
     let service = try Service(options, log: log)
     log.info(
@@ -56,6 +59,33 @@ struct SourceOptions: ParsableArguments {
       valueName: "path"),
     completion: .file())
   var qemuSockets: [String] = []
+
+  @Option(
+    name: .customLong("libvirt.uri"),
+    help: ArgumentHelp(
+      """
+      A libvirt host, such as qemu:///system (this machine) or qemu+ssh://host/system; may be repeated. Each is a \
+      back end of its own.
+      """, valueName: "uri"))
+  var libvirtURIs: [String] = []
+
+  @Option(
+    name: .customLong("path.rootfs"),
+    help: ArgumentHelp(
+      """
+      Where this machine's files and processes are, for libvirt back ends: / or, in a container, a bind mount of it.
+      """, valueName: "path"),
+    completion: .directory)
+  var rootDirectory = "/"
+
+  func validate() throws {
+    var status = stat()
+    guard stat(rootDirectory, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+      throw ValidationError(
+        "--path.rootfs \(rootDirectory): there is no such directory; give / or the path where the host's / is mounted"
+      )
+    }
+  }
 }
 
 /// Where and how to serve; shared by `serve` and `demo`.

@@ -78,6 +78,61 @@ struct InventoryTests {
     #expect(inventory.vms.isEmpty)
   }
 
+  @Test("A dirty rate is that of the VM's name, the last that was told, and goes with the VM")
+  func dirtyRates() {
+    var inventory = Inventory()
+    let key = VMKey(backend: home, text: "a")
+    inventory.setDirtyRate(100, of: key)
+    #expect(inventory.dirtyRates.isEmpty, "nothing is known of that VM yet")
+    inventory.insert(observed("a"))
+    inventory.insert(observed("b", name: "vm2"))
+    inventory.setDirtyRate(100, of: key)
+    inventory.setDirtyRate(0, of: VMKey(backend: home, text: "b"))
+    inventory.setDirtyRate(200, of: key)
+    #expect(inventory.dirtyRates == [vmRef(): 200, vmRef("vm2"): 0])
+    // Under another name it is to be measured anew.
+    inventory.insert(observed("a", name: "vm3"))
+    #expect(inventory.dirtyRates == [vmRef("vm2"): 0])
+    inventory.setDirtyRate(300, of: key)
+    inventory.remove(VMKey(backend: home, text: "b"))
+    #expect(inventory.dirtyRates == [vmRef("vm3"): 300])
+    inventory.remove(key)
+    #expect(inventory.dirtyRates.isEmpty)
+  }
+
+  @Test("A dirty rate stays while one entry of the name is left, and goes with its back end")
+  func sharedDirtyRates() {
+    var inventory = Inventory()
+    inventory.insert(observed("a"))
+    inventory.insert(observed("b"))
+    inventory.setDirtyRate(100, of: VMKey(backend: home, text: "a"))
+    inventory.remove(VMKey(backend: home, text: "a"))
+    #expect(inventory.dirtyRates == [vmRef(): 100])
+    inventory.remove(home)
+    #expect(inventory.dirtyRates.isEmpty)
+  }
+
+  @Test("A node that is told of is there before anything is on it, once")
+  func node() {
+    var tracker = MigrationTracker.withHome()
+    let other = BackendName(rawValue: "rack2")
+    for _ in 1...2 { tracker.take(.node(home, "host-z"), at: 1) }
+    tracker.take(.node(home, ""), at: 1)
+    tracker.take(.node(other, "host-y"), at: 1)
+    #expect(tracker.snapshot().nodes.map(\.node) == ["host-a", "host-z"])
+    #expect(tracker.snapshot().nodes.allSatisfy { $0.vms == 0 && $0.outbound == 0 })
+    tracker.unregister(home)
+    #expect(tracker.snapshot().nodes.isEmpty)
+  }
+
+  @Test("A measured dirty rate is in the snapshot")
+  func measuredDirtyRate() {
+    var tracker = MigrationTracker.withHome()
+    tracker.receiveVM()
+    tracker.take(.dirtyRate(VMKey(backend: home, text: "a"), 4096), at: 1)
+    #expect(tracker.snapshot().dirtyRates == [vmRef(): 4096])
+  }
+
   @Test("Node counts never fall below 0")
   func neverNegative() {
     var inventory = Inventory()

@@ -15,13 +15,14 @@ struct APITests {
       try json(sampleItem())
         == #"{"asOf":"2026-11-23T17:00:00.123Z","backend":"qemu","bestRemainingBytes":3221225472,"#
         + #""completion":{"action":"none","deadlineAt":"2026-11-23T18:44:35.123Z","enforcedBy":"none","#
-        + #""setBy":"config","timeoutSeconds":6400,"usedSeconds":125},"dirtyBytesPerSecond":5242880,"#
+        + #""setBy":"config","timeoutSeconds":6400,"uncertaintySeconds":0,"usedSeconds":125},"#
+        + #""dirtyBytesPerSecond":5242880,"#
         + #""evidence":"3.0 GiB remaining; dirties 5.0 MiB/s of 42.0 MiB/s sent","#
         + #""expectedEndAt":"2026-11-23T17:01:23.123Z","guestRunsOn":"source","host":"rack1","#
         + #""id":"0b1f-1700000000000","interruptions":{"count":0,"seconds":0},"iterations":2,"namespace":null,"#
         + #""origin":"unknown","phase":"precopy","phaseEnteredAt":"2026-11-23T16:58:00.123Z","#
         + #""progress":{"deadlineAt":"2026-11-23T17:02:27.123Z","enforcedBy":"none","setBy":"config","#
-        + #""timeoutSeconds":150,"usedSeconds":3},"progressRatio":0.625,"remainingBytes":3221225472,"#
+        + #""timeoutSeconds":150,"uncertaintySeconds":0,"usedSeconds":3},"progressRatio":0.625,"remainingBytes":3221225472,"#
         + #""sampleAgeSeconds":0.4,"sampledAt":"2026-11-23T16:59:59.723Z","sizeBytes":8589934592,"#
         + #""source":"rack1","startedAt":"2026-11-23T16:57:55.123Z","target":"rack2","#
         + #""transferBytesPerSecond":44040192,"transferredBytes":7516192768,"verdict":"converging","vm":"web"}"#
@@ -58,14 +59,80 @@ struct APITests {
     let text = try json(item)
     for key in [
       "completion", "progress", "remainingBytes", "sizeBytes", "ending", "iterations", "progressRatio",
+      "keepalive", "connections", "networkLost", "uncertaintySeconds",
     ] {
       #expect(!text.contains("\"\(key)\""))
     }
   }
 
+  @Test("a keepalive that is measured, and the connections, exactly")
+  func network() throws {
+    let item = sampleItem(sampleView(watched(spread: .milliseconds(1500))))
+    #expect(
+      try json(item.keepalive)
+        == #"{"basis":"measured","deadlineAt":"2026-11-23T17:00:28.123Z","intervalSeconds":5,"method":"measured","#
+        + #""timeoutSeconds":30,"uncertaintySeconds":1.5,"usedSeconds":2}"#)
+    #expect(
+      try json(item.connections)
+        == #"{"control":{"isAwaited":false,"lastHeardAt":"2026-11-23T16:59:58.123Z","retransmits":1,"#
+        + #""unackedBytes":0},"data":{"isAwaited":true,"lastHeardAt":"2026-11-23T17:00:00.123Z","#
+        + #""retransmits":17,"unackedBytes":524288}}"#)
+    #expect(try !json(item).contains("networkLost"))
+  }
+
+  @Test("a keepalive that is inferred tells why, and that it may be an interval later")
+  func inferredKeepalive() throws {
+    let item = sampleItem(sampleView(watched(.inferred(.remote), control: nil, data: nil)))
+    #expect(
+      try json(item.keepalive)
+        == #"{"basis":"remote","deadlineAt":"2026-11-23T17:00:25.123Z","intervalSeconds":5,"method":"inferred","#
+        + #""timeoutSeconds":30,"uncertaintySeconds":5,"usedSeconds":5}"#)
+    #expect(item.connections == nil)
+  }
+
+  @Test("a keepalive of which there is nothing to count from yet has its time-out only")
+  func unbegunKeepalive() throws {
+    let item = sampleItem(
+      sampleView { view in
+        view.progress = nil
+        watched(.inferred(.ssh), control: nil, data: nil)(&view)
+      })
+    #expect(
+      try json(item.keepalive)
+        == #"{"basis":"ssh","intervalSeconds":5,"method":"inferred","timeoutSeconds":30}"#)
+  }
+
+  @Test(
+    "no keepalive tells why there is none",
+    arguments: [(KeepaliveBasis.Absence.notPeerToPeer, "not_peer_to_peer"), (.disabled, "disabled")])
+  func noKeepalive(reason: KeepaliveBasis.Absence, name: String) throws {
+    let item = sampleItem(sampleView(watched(.none(reason), control: nil)))
+    #expect(try json(item.keepalive) == #"{"basis":"\#(name)"}"#)
+    #expect(item.connections?.data?.retransmits == 17 && item.connections?.control == nil)
+  }
+
+  @Test("lost networks are listed, the management network first")
+  func lostNetworks() throws {
+    let item = sampleItem(sampleView(watched(control: 12, data: 12)))
+    #expect(try json(item).contains(#""networkLost":["management","migration"]"#))
+    #expect(item.verdict == "network_lost")
+  }
+
+  @Test("a deadline that is not known to the second has its uncertainty beside it")
+  func uncertainty() {
+    let item = sampleItem(sampleView { $0.progress?.dropUncertainty = .seconds(60) })
+    #expect(item.progress?.uncertaintySeconds == 60)
+    #expect(item.completion?.uncertaintySeconds == 0)
+    #expect(sampleItem(sampleView(ended(.succeeded))).progress?.uncertaintySeconds == nil)
+  }
+
   @Test("reads back what it wrote, also from a newer server")
   func decodes() throws {
-    let list = MigrationList([sampleItem(), sampleItem(sampleView(id: "2", ended(.aborted, .userAbort)))])
+    let list = MigrationList([
+      sampleItem(), sampleItem(sampleView(id: "2", ended(.aborted, .userAbort))),
+      sampleItem(sampleView(id: "3", watched(control: 12))),
+      sampleItem(sampleView(id: "4", watched(.inferred(.denied), control: nil))),
+    ])
     #expect(try APICoding.decode(MigrationList.self, from: APICoding.encode(list)) == list)
     let newer = try json(list).replacing(#"{"asOf""#, with: #"{"aNewKey":{"x":1},"asOf""#)
     #expect(try APICoding.decode(MigrationList.self, from: Array(newer.utf8)) == list)

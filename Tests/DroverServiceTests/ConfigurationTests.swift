@@ -25,6 +25,10 @@ struct ConfigurationTests {
     #expect(configuration.stalledAfter == .seconds(10))
     #expect(configuration.passes == 3)
     #expect(configuration.dirtyRatio == 0.9)
+    #expect(configuration.controlSilence == .seconds(7))
+    #expect(configuration.dataSilence == .seconds(5))
+    #expect(configuration.tracker.verdict == VerdictSettings())
+    #expect(configuration.keepalive == nil)
     #expect(configuration.retention == .seconds(900))
     #expect(configuration.vms == .blocked)
     #expect(configuration.maxMigrations == 5000)
@@ -43,8 +47,15 @@ struct ConfigurationTests {
             host: rack1.example
             timeouts: {completionPerGiB: 10m}
         - qemu: {sockets: [/run/x.qmp]}
-      timeouts: {completionPerGiB: 0, progress: 5m}
-      verdict: {stalledAfter: 20s, passes: 5, dirtyRatio: 0.8}
+        - libvirt:
+            name: host-a
+            uri: qemu+ssh://root@a.example/system
+            host: a
+            dirtyRate: true
+            timeouts: {progress: 1m, keepalive: {count: 7}}
+        - libvirt: {uri: "qemu:///system", name: here}
+      timeouts: {completionPerGiB: 0, progress: 5m, keepalive: {interval: 3s, count: 4}}
+      verdict: {stalledAfter: 20s, passes: 5, dirtyRatio: 0.8, controlSilence: 9s, dataSilence: 4s}
       retention: 1h
       metrics: {vms: none, maxMigrations: 100}
       """, file: "drover.yaml")
@@ -52,12 +63,26 @@ struct ConfigurationTests {
     #expect(configuration.stalledAfter == .seconds(20))
     #expect(configuration.passes == 5)
     #expect(configuration.dirtyRatio == 0.8)
+    #expect(configuration.controlSilence == .seconds(9))
+    #expect(configuration.dataSilence == .seconds(4))
+    #expect(
+      configuration.tracker.verdict
+        == VerdictSettings(
+          stalledAfter: .seconds(20), passes: 5, dirtyRatio: 0.8, controlSilence: .seconds(9),
+          dataSilence: .seconds(4)))
+    #expect(configuration.keepalive == KeepaliveSettings(interval: .seconds(3), count: 4))
     #expect(configuration.retention == .seconds(3600))
     #expect(configuration.vms == .none)
     #expect(configuration.maxMigrations == 100)
+    try #require(configuration.backends.count == 4)
     guard case .qemu(let first) = configuration.backends[0],
-      case .qemu(let second) = configuration.backends[1]
-    else { return }
+      case .qemu(let second) = configuration.backends[1],
+      case .libvirt(let third) = configuration.backends[2],
+      case .libvirt(let fourth) = configuration.backends[3]
+    else {
+      Issue.record("\(configuration.backends)")
+      return
+    }
     #expect(first.name == BackendName(rawValue: "rack1"))
     #expect(first.sockets == ["/run/guests/*.qmp", "/run/other.qmp"])
     #expect(first.events)
@@ -65,6 +90,16 @@ struct ConfigurationTests {
     #expect(first.timeouts == BudgetSettings(completionPerGiB: .seconds(600), progress: .seconds(300)))
     #expect(second.name == BackendName(rawValue: "qemu"))
     #expect(second.timeouts == configuration.timeouts)
+    #expect(third.name == BackendName(rawValue: "host-a"))
+    #expect(third.uri == "qemu+ssh://root@a.example/system")
+    #expect(third.host == "a")
+    #expect(third.dirtyRate)
+    #expect(third.timeouts == BudgetSettings(completionPerGiB: .zero, progress: .seconds(60)))
+    #expect(third.keepalive == KeepaliveSettings(interval: .seconds(3), count: 7))
+    #expect(fourth.host == "")
+    #expect(!fourth.dirtyRate)
+    #expect(fourth.timeouts == configuration.timeouts)
+    #expect(fourth.keepalive == configuration.keepalive)
   }
 
   @Test("what is shown as in force is a file that says the same")
@@ -83,10 +118,13 @@ struct ConfigurationTests {
         timeouts:
           completionPerGiB: 800s
           progress: 150s
+          # keepalive: what each libvirt host's qemu.conf says
         verdict:
           stalledAfter: 10s
           passes: 3
           dirtyRatio: 0.9
+          controlSilence: 7s
+          dataSilence: 5s
         retention: 15m
         metrics:
           vms: blocked
@@ -97,7 +135,8 @@ struct ConfigurationTests {
     #expect(
       json == #"{"backends":[],"metrics":{"maxMigrations":5000,"vms":"blocked"},"retention":"15m","#
         + #""timeouts":{"completionPerGiB":"800s","progress":"150s"},"#
-        + #""verdict":{"dirtyRatio":0.9,"passes":3,"stalledAfter":"10s"}}"#)
+        + #""verdict":{"controlSilence":"7s","dataSilence":"5s","dirtyRatio":0.9,"passes":3,"stalledAfter":"10s"}}"#
+    )
   }
 
   @Test("back ends without a name get the first free one, over file and flags")
@@ -155,7 +194,7 @@ struct ConfigurationErrorTests {
           #"f:3:35: qemu.sockets names no socket; such as sockets: ["/run/guests/*.qmp"]"#,
           #"f:4:19: verdict.passes must be a whole number from 1 to 1000 without quotes, not "0"; such as 3"#,
           #"f:4:22: unknown key "dirty_ratio" in verdict; did you mean "dirtyRatio"? "#
-            + "allowed here: dirtyRatio, passes, stalledAfter",
+            + "allowed here: controlSilence, dataSilence, dirtyRatio, passes, stalledAfter",
           #"f:5:1: unknown key "timeout" at the top; did you mean "timeouts"? "#
             + "allowed at the top: backends, metrics, retention, timeouts, verdict",
         ])
@@ -195,7 +234,7 @@ struct ConfigurationErrorTests {
       ("hello", #"f:1:1: the file must be keys with values, not "hello"; allowed at the top: "#),
       ("timeouts: 3", #"f:1:11: timeouts must be keys with values, not "3"; allowed here: "#),
       ("backends: {qemu: 1}", #"f:1:11: backends must be a list, not keys with values; such as - qemu: "#),
-      ("backends: [3]", #"f:1:12: backends must be keys with values, not "3"; allowed here: qemu"#),
+      ("backends: [3]", #"f:1:12: backends must be keys with values, not "3"; allowed here: libvirt, qemu"#),
       ("backends: [{}]", #"f:1:12: an entry of backends is empty; such as - qemu: "#),
       ("backends:\n  -", #"f:2:4: an entry of backends is empty; such as - qemu: "#),
       ("backends: [{qemu: }]", #"f:1:19: qemu.sockets names no socket; such as "#),
@@ -272,10 +311,9 @@ struct ConfigurationErrorTests {
   @Test(
     "keys of later versions are told apart from slips",
     arguments: [
-      "journal: {}", "access: []", "control: {}", "timeouts: {keepalive: {}}",
-      "verdict: {controlSilence: 7s}",
-      "verdict: {dataSilence: 5s}", "metrics: {vmLabels: []}", "backends: [{libvirt: {}}]",
-      "backends: [{kubevirt: {}}]",
+      "journal: {}", "access: []", "control: {}", "metrics: {vmLabels: []}", "backends: [{kubevirt: {}}]",
+      "backends: [{libvirt: {uri: 'qemu:///system', controlURI: x}}]",
+      "backends: [{libvirt: {uri: 'qemu:///system', peers: []}}]",
     ])
   func laterVersions(text: String) {
     let told = errors(text)

@@ -22,6 +22,7 @@ struct PageTests {
   private static let fleet = [
     sampleView(), sampleView(id: "2", vm: "db", notConverging),
     sampleView(id: "3", scope: .namespace("n"), vm: hostile, ended(.failed, .other, text: hostile)),
+    sampleView(id: "6", watched(control: 12, data: 9)),
     sampleView(id: "4", vm: "post") { view in
       view.phase = .postcopy
       view.verdict = Verdict()
@@ -100,9 +101,58 @@ struct PageTests {
     #expect(text(-20).contains("deadline 16:59:40 UTC: overdue by 20s, enforced by nobody"))
   }
 
+  @Test("shows a keepalive with what it rests on, and the connections")
+  func keepalive() {
+    let text = page(sampleSnapshot([sampleView(watched(control: 2.25, data: 0.5))]))
+    for fragment in [
+      "<div><dt>Keepalive</dt><dd><progress class=\"\" max=\"1000\" value=\"75\" aria-label=\"Keepalive\">2s</progress>"
+        + "<b>2s</b> <span>of 30s; deadline 17:00:27 UTC: 27s left, enforced by libvirt; measured on this host</span>"
+        + "</dd></div>",
+      "<div><dt>Control connection</dt><dd><b></b> <span>heard 2s ago, all acknowledged, 1 retransmit</span></dd></div>",
+      "<div><dt>Data connection</dt><dd><b></b> <span>heard now, 512 KiB unacknowledged, 17 retransmits</span></dd></div>",
+    ] {
+      #expect(text.contains(fragment), "\(fragment)")
+    }
+    #expect(!text.contains("Network lost"))
+    let none = page(sampleSnapshot([sampleView(watched(.none(.notPeerToPeer), control: nil))]))
+    #expect(none.contains("<dt>Keepalive</dt><dd><b></b> <span>none: not peer-to-peer</span>"))
+    let inferred = page(sampleSnapshot([sampleView(watched(.inferred(.ssh), control: nil, data: nil))]))
+    #expect(
+      inferred.contains(
+        "deadline 17:00:25 UTC, or up to 5s later: 25s left, enforced by libvirt; inferred: the daemons talk over ssh"
+      ))
+    #expect(!inferred.contains("connection</dt>"))
+    #expect(!page(sampleSnapshot([sampleView()])).contains("Keepalive"))
+  }
+
+  @Test("makes a lost network stand out, first of all that go wrong in a copy")
+  func lostNetwork() {
+    let stalled = sampleView(id: "still", vm: "still") { view in
+      view.verdict = Verdict(.stalled, .still(sent: .seconds(11), drop: .seconds(11), remaining: nil))
+    }
+    let text = page(
+      sampleSnapshot([stalled, sampleView(id: "cut", vm: "cut", watched(control: 24, data: 1))]))
+    for fragment in [
+      "<article class=\"bad\" aria-label=\"rack1/cut\">",
+      "<h3>rack1/cut <span class=\"tag bad\">network lost</span></h3>",
+      "<p class=\"why\">control connection: nothing received for 24s; libvirt ends the migration in 6s, "
+        + "and the guest stays at the source</p>",
+      "<progress class=\"bad\" max=\"1000\" value=\"800\" aria-label=\"Keepalive\">",
+      "<dt>Control connection</dt><dd><b></b> <span class=\"bad\">heard 24s ago, ",
+      "<dt>Data connection</dt><dd><b></b> <span>heard 1s ago, ",
+      "<dt>Network lost</dt><dd><b></b> <span class=\"bad\">management</span>", "2 in trouble",
+    ] {
+      #expect(text.contains(fragment), "\(fragment)")
+    }
+    let order = ["rack1/cut ", "rack1/still "].compactMap { text.range(of: "<h3>\($0)")?.lowerBound }
+    #expect(order.count == 2 && order == order.sorted())
+    let early = page(sampleSnapshot([sampleView(watched(control: 8))]))
+    #expect(early.contains("<progress class=\"warn\" max=\"1000\" value=\"266\" aria-label=\"Keepalive\">"))
+  }
+
   @Test("says so where no deadline applies")
   func noDeadline() {
-    let text = page(sampleSnapshot([Self.fleet[3]]))
+    let text = page(sampleSnapshot([Self.fleet[4]]))
     #expect(text.contains("<dt>Completion budget</dt><dd><b></b> <span>no deadline in this phase</span>"))
     #expect(text.contains("<span class=\"tag \">postcopy</span>"))
   }

@@ -50,6 +50,40 @@ func notConverging(_ view: inout MigrationView) {
     ))
 }
 
+/// Adds what the kernel of the source's host tells: for so many seconds each peer has been silent.
+func watched(
+  _ basis: KeepaliveBasis = .measured, control: Double? = 2, data: Double? = 0,
+  settings: KeepaliveSettings = KeepaliveSettings(), spread: Duration = .zero, sharesWire: Bool = false
+) -> (inout MigrationView) -> Void {
+  { view in
+    func ago(_ seconds: Double) -> Moment { noon - .milliseconds(Int64((seconds * 1000).rounded())) }
+    let report = NetworkReport(
+      settings: settings, keepalive: basis,
+      control: control.map {
+        ConnectionHealth(lastHeard: ago($0), isAwaited: false, unacked: 0, retransmits: 1)
+      },
+      data: data.map {
+        ConnectionHealth(lastHeard: ago($0), isAwaited: true, unacked: 524_288, retransmits: 17)
+      },
+      controlSpread: spread, sharesWire: sharesWire)
+    view.network = report
+    view.keepalive = KeepaliveBudget(report, lastSent: view.progress?.lastSent)
+    view.networkLosses = report.losses(at: noon, settings: VerdictSettings())
+    guard view.phase == .precopy, let first = view.networkLosses.first else { return }
+    let deadline = first.network == .management ? view.keepalive?.deadline : nil
+    view.verdict = Verdict(.networkLost, .networkSilent(view.networkLosses, keepaliveDeadline: deadline))
+  }
+}
+
+/// Makes a view one of a migration whose bytes stopped so many seconds ago.
+func still(_ seconds: Double, _ kind: VerdictKind = .unknown) -> (inout MigrationView) -> Void {
+  { view in
+    let length = Duration.milliseconds(Int64(seconds * 1000))
+    view.progress?.lastSent = noon - length
+    view.verdict = Verdict(kind, .still(sent: length, drop: length, remaining: .gibibytes(3)))
+  }
+}
+
 /// Makes a view one of a migration that ended.
 func ended(_ outcome: Outcome, _ cause: FailureCause? = nil, text: String = "", ago: Duration = .seconds(12))
   -> (inout MigrationView) -> Void

@@ -100,6 +100,110 @@ struct TablesTests {
     #expect(lines[3] == "  the guest runs nowhere; vm lost (reported)")
   }
 
+  /// From the healthy one to the one whose network is lost.
+  private static let watchedFleet: [MigrationItem] = [
+    sampleView(id: "1-1795453080123", vm: "calm", watched()),
+    sampleView(id: "2-1795453080123", vm: "hung") { view in
+      view.verdict = Verdict(
+        .stalled, .still(sent: .seconds(11), drop: .seconds(11), remaining: .gibibytes(3)))
+    },
+    sampleView(id: "3-1795453080123", vm: "cut", watched(control: 12, data: 9)),
+    sampleView(id: "4-1795453080123", vm: "data", watched(control: 2, data: 9)),
+  ].map { sampleItem($0) }
+
+  @Test("a lost network stands before a stall, with the time until libvirt ends the migration")
+  func lostNetwork() {
+    #expect(
+      MigrationTables(TerminalStyle(width: 120)).live(Self.watchedFleet) == """
+        4 running · 3 in trouble · 0 ended · 17:00:00 UTC
+        VM          STATE         PROGRESS               DEADLINE              REMAINING        RATE    DIRTIED
+        rack1/cut   network lost  ██████████░░░░░░  62%  keepalive 18s left      3.0 GiB  42.0 MiB/s  5.0 MiB/s
+          control connection: nothing received for 12s; data connect…nds the migration in 18s, and the guest stays at the source
+        rack1/data  network lost  ██████████░░░░░░  62%  progress 2m 27s left    3.0 GiB  42.0 MiB/s  5.0 MiB/s
+          data connection: nothing acknowledged for 9s; no keepalive guards it, so libvirt waits until it is back
+        rack1/hung  stalled       ██████████░░░░░░  62%  progress 2m 27s left    3.0 GiB  42.0 MiB/s  5.0 MiB/s
+          no bytes sent for 11s, remaining has not fallen for 11s; 3.0 GiB remaining
+        rack1/calm  converging    ██████████░░░░░░  62%  progress 2m 27s left    3.0 GiB  42.0 MiB/s  5.0 MiB/s
+
+        """)
+    #expect(
+      MigrationTables(TerminalStyle()).list(Self.watchedFleet) == """
+        VM          PHASE    VERDICT       PROGRESS  REMAINING        RATE  DEADLINE              AGE    ID
+        rack1/calm  precopy  converging         62%    3.0 GiB  42.0 MiB/s  progress 2m 27s left  2m 5s  1-1795453080123
+        rack1/hung  precopy  stalled            62%    3.0 GiB  42.0 MiB/s  progress 2m 27s left  2m 5s  2-1795453080123
+        rack1/cut   precopy  network lost       62%    3.0 GiB  42.0 MiB/s  keepalive 18s left    2m 5s  3-1795453080123
+        rack1/data  precopy  network lost       62%    3.0 GiB  42.0 MiB/s  progress 2m 27s left  2m 5s  4-1795453080123
+
+        """)
+  }
+
+  @Test("a lost network is as red as a stall")
+  func lostNetworkColours() {
+    let coloured = MigrationTables(TerminalStyle(width: 120, isColoured: true)).live(Self.watchedFleet)
+    #expect(coloured.contains("\u{1B}[31mnetwork lost\u{1B}[0m"))
+    #expect(coloured.contains("\u{1B}[31mstalled\u{1B}[0m"))
+    let shown = MigrationTables(TerminalStyle(isColoured: true)).show(Self.watchedFleet[3])
+    #expect(shown.contains("  data     \u{1B}[31mheard 9s ago"))
+    #expect(shown.contains("  control  heard 2s ago"))
+    #expect(shown.contains("  lost     \u{1B}[31mmigration\u{1B}[0m"))
+  }
+
+  private func block(_ title: String, of view: MigrationView) -> String {
+    let text = MigrationTables(TerminalStyle()).show(sampleItem(view))
+    let block = text.split(separator: "\n\n").first { $0.hasPrefix("\(title)\n") }
+    return String(block?.dropFirst(title.count + 1) ?? "")
+  }
+
+  @Test("a measured keepalive stands among the budgets, the connections below")
+  func measuredKeepalive() {
+    let view = sampleView(watched(control: 2.25))
+    #expect(
+      block("Budgets", of: view) == """
+          completion  ▎░░░░░░░░░░░░░░░ 2m 5s of 1h 46m, 1h 44m left (18:44:35 UTC), enforced by nobody
+          progress    ▎░░░░░░░░░░░░░░░ 3s of 2m 30s, 2m 27s left (17:02:27 UTC), enforced by nobody
+          keepalive   █▏░░░░░░░░░░░░░░ 2.2s of 30s, 27s left (17:00:27 UTC), enforced by libvirt; measured on this host
+        """)
+    #expect(
+      block("Network", of: view) == """
+          control  heard 2s ago, all acknowledged, 1 retransmit
+          data     heard now, 512 KiB unacknowledged, 17 retransmits
+        """)
+  }
+
+  @Test("an inferred keepalive says why, and how much later it may be")
+  func inferredKeepalive() {
+    let view = sampleView { view in
+      view.progress?.dropUncertainty = .seconds(60)
+      watched(.inferred(.remote), control: nil, data: nil)(&view)
+    }
+    #expect(
+      block("Budgets", of: view) == """
+          completion  ▎░░░░░░░░░░░░░░░ 2m 5s of 1h 46m, 1h 44m left (18:44:35 UTC), enforced by nobody
+          progress    ▎░░░░░░░░░░░░░░░ 3s of 2m 30s, 2m 27s left (17:02:27 UTC, or up to 1m later), enforced by nobody
+          keepalive   ██▋░░░░░░░░░░░░░ 5s of 30s, 25s left (17:00:25 UTC, or up to 5s later), enforced by libvirt; \
+        inferred: the source is watched from another machine
+        """)
+    #expect(block("Network", of: view) == "")
+  }
+
+  @Test("a keepalive that counts from nothing yet, and none at all, say so")
+  func noKeepalive() {
+    func line(_ basis: KeepaliveBasis, hasProgress: Bool = true) -> String? {
+      let view = sampleView { view in
+        if !hasProgress { view.progress = nil }
+        watched(basis, control: nil)(&view)
+      }
+      return block("Budgets", of: view).split(separator: "\n").first { $0.hasPrefix("  keepalive") }.map(
+        String.init)
+    }
+    #expect(line(.none(.notPeerToPeer)) == "  keepalive   none: not peer-to-peer")
+    #expect(
+      line(.inferred(.ssh), hasProgress: false)
+        == "  keepalive   nothing to count from yet (time-out 30s); inferred: the daemons talk over ssh")
+    #expect(!MigrationTables(TerminalStyle()).show(sampleItem()).contains("keepalive"))
+    #expect(!MigrationTables(TerminalStyle()).show(sampleItem()).contains("Network"))
+  }
+
   @Test("one migration in blocks of facts")
   func show() {
     let view = sampleView(vm: "db-primary") { view in

@@ -1,6 +1,6 @@
-import DroverCore
 import Testing
 
+@testable import DroverCore
 @testable import DroverService
 
 @Suite("Numbers in words")
@@ -75,8 +75,78 @@ struct WordsTests {
         .trend(remaining: .gibibytes(3), dirty: BytesPerSecond(5 << 20), transfer: BytesPerSecond(42 << 20)),
         "3.0 GiB remaining; dirties 5.0 MiB/s of 42.0 MiB/s sent"
       ),
+      (
+        .diskTrend(
+          remaining: .gibibytes(3), shrink: BytesPerSecond(4 << 20), transfer: BytesPerSecond(5 << 20)),
+        "disks: 3.0 GiB remaining, falling by 4.0 MiB/s of 5.0 MiB/s sent; memory follows"
+      ),
+      (
+        .diskTrend(remaining: .gibibytes(3), shrink: 0, transfer: BytesPerSecond(5 << 20)),
+        "disks: 3.0 GiB remaining, and no less than before: the guest rewrites what is sent at 5.0 MiB/s"
+      ),
+      (
+        .networkSilent([silent(.management, 12)], keepaliveDeadline: noon + .milliseconds(17_900)),
+        "control connection: nothing received for 12s; libvirt ends the migration in 17s, and the guest stays at the source"
+      ),
+      (
+        .networkSilent(
+          [silent(.management, 12), silent(.migration, 9)], keepaliveDeadline: noon + .seconds(18)),
+        "control connection: nothing received for 12s; data connection: nothing acknowledged for 9s; "
+          + "libvirt ends the migration in 18s, and the guest stays at the source"
+      ),
+      (
+        .networkSilent([silent(.management, 33)], keepaliveDeadline: noon - .seconds(3)),
+        "control connection: nothing received for 33s; libvirt should have ended the migration 3s ago"
+      ),
+      (
+        .networkSilent([silent(.migration, 9)], keepaliveDeadline: noon + .seconds(18)),
+        "data connection: nothing acknowledged for 9s; if the control connection is silent, too, "
+          + "libvirt ends the migration in 18s, and the guest stays at the source"
+      ),
+      (
+        .networkSilent([silent(.migration, 9)], keepaliveDeadline: nil),
+        "data connection: nothing acknowledged for 9s; no keepalive guards it, so libvirt waits until it is back"
+      ),
+      (.networkSilent([silent(.unknown, 9)], keepaliveDeadline: nil), "nothing heard for 9s"),
     ] as [(Evidence, String)])
-  func evidence(evidence: Evidence, words: String) { #expect(Words.evidence(evidence) == words) }
+  func evidence(evidence: Evidence, words: String) {
+    #expect(Words.evidence(evidence, now: noon) == words)
+  }
+
+  private static func silent(_ network: LostNetwork, _ seconds: Int) -> NetworkLoss {
+    NetworkLoss(network: network, silence: .seconds(seconds), limit: .seconds(7))
+  }
+
+  @Test("what a keepalive rests on has its words, and an unknown one from a newer server its own")
+  func keepalive() {
+    let bases: [KeepaliveBasis] =
+      [.measured] + KeepaliveBasis.Inference.allCases.map { .inferred($0) }
+      + KeepaliveBasis.Absence.allCases.map { .none($0) }
+    #expect(
+      bases.map { Words.keepalive(basis: $0.name) } == [
+        "measured on this host", "inferred: the source is watched from another machine",
+        "inferred: the daemons talk over ssh", "inferred: its connection is not visible from here",
+        "inferred: the kernel's connections may not be read", "none: not peer-to-peer", "none: switched off",
+      ])
+    #expect(Words.keepalive(basis: "told_by_libvirt") == "told by libvirt")
+  }
+
+  @Test(
+    "a connection says when its peer was heard, what it owes and what was sent again",
+    arguments: [
+      (2, false, 0, 1, "heard 2s ago, all acknowledged, 1 retransmit"),
+      (0.4, true, 524_288, 0, "heard now, 512 KiB unacknowledged, 0 retransmits"),
+      (-1, true, nil, nil, "heard now, an acknowledgement is due"),
+      (125, false, nil, 17, "heard 2m 5s ago, no acknowledgement is due, 17 retransmits"),
+    ] as [(Double, Bool, UInt64?, UInt64?, String)])
+  func connection(ago: Double, isAwaited: Bool, unacked: UInt64?, retransmits: UInt64?, words: String) {
+    let now = Timestamp(unixMilliseconds: 1_795_453_200_123)
+    let connection = MigrationItem.Connection(
+      lastHeardAt: Timestamp(unixMilliseconds: now.unixMilliseconds - Int64(ago * 1000)),
+      isAwaited: isAwaited,
+      unackedBytes: unacked, retransmits: retransmits)
+    #expect(Words.connection(connection, asOf: now) == words)
+  }
 }
 
 @Suite("Timestamps")

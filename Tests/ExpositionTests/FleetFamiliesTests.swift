@@ -18,28 +18,57 @@ struct FleetFamiliesTests {
   private static let shownOnes: [(String, [String])] = [
     (
       "drover_migrations_started_total",
-      [#"{backend="rack1",origin="manual"} 6"#, #"{backend="rack1",origin="unknown"} 1"#]
+      [
+        #"{backend="rack1",origin="manual"} 6"#, #"{backend="rack1",origin="unknown"} 1"#,
+        #"{backend="hv",origin="unknown"} 3"#,
+      ]
     ),
     (
       "drover_migrations_succeeded_total",
-      [#"{backend="rack1",origin="manual"} 1"#, #"{backend="rack1",origin="unknown"} 0"#]
+      [
+        #"{backend="rack1",origin="manual"} 1"#, #"{backend="rack1",origin="unknown"} 0"#,
+        #"{backend="hv",origin="unknown"} 0"#,
+      ]
     ),
-    ("drover_migrations_failed_total", [#"{backend="rack1",origin="manual",cause="connection_lost"} 1"#]),
-    ("drover_migrations_aborted_total", [#"{backend="rack1",origin="manual",cause="user_abort"} 1"#]),
     (
-      "drover_node_vms", [#"{backend="rack1",node="node-1"} 9"#, #"{backend="rack1",node="node-2"} 3"#]
+      "drover_migrations_failed_total",
+      [
+        #"{backend="rack1",origin="manual",cause="connection_lost"} 1"#,
+        #"{backend="hv",origin="unknown",cause="keepalive"} 1"#,
+      ]
+    ),
+    (
+      "drover_migrations_aborted_total",
+      [
+        #"{backend="rack1",origin="manual",cause="user_abort"} 1"#,
+        #"{backend="hv",origin="unknown",cause="user_abort"} 0"#,
+      ]
+    ),
+    (
+      "drover_node_vms",
+      [
+        #"{backend="hv",node="hv-1"} 5"#, #"{backend="rack1",node="node-1"} 9"#,
+        #"{backend="rack1",node="node-2"} 3"#,
+      ]
     ),
     (
       "drover_node_migrations_outbound",
-      [#"{backend="rack1",node="node-1"} 4"#, #"{backend="rack1",node="node-2"} 0"#]
+      [
+        #"{backend="hv",node="hv-1"} 2"#, #"{backend="rack1",node="node-1"} 4"#,
+        #"{backend="rack1",node="node-2"} 0"#,
+      ]
     ),
     (
       "drover_node_migrations_inbound",
-      [#"{backend="rack1",node="node-1"} 0"#, #"{backend="rack1",node="node-2"} 4"#]
+      [
+        #"{backend="hv",node="hv-1"} 0"#, #"{backend="rack1",node="node-1"} 0"#,
+        #"{backend="rack1",node="node-2"} 4"#,
+      ]
     ),
     (
       "drover_node_migrations_failed_total",
       [
+        #"{backend="hv",node="hv-1",direction="outbound"} 1"#,
         #"{backend="rack1",node="node-1",direction="outbound"} 1"#,
         #"{backend="rack1",node="node-2",direction="outbound"} 0"#,
       ]
@@ -47,19 +76,26 @@ struct FleetFamiliesTests {
     (
       "drover_backend_info",
       [
+        #"{backend="hv",type="libvirt",endpoint="qemu:///system",version="9.0.0"} 1"#,
         #"{backend="rack1",type="qemu",endpoint="/run/guests/*.qmp",version="7.2.22"} 1"#,
         #"{backend="rack2",type="qemu",endpoint="/run/other.qmp"} 1"#,
       ]
     ),
-    ("drover_backend_up", [#"{backend="rack1"} 1"#, #"{backend="rack2"} 0"#]),
-    ("drover_backend_last_success_timestamp_seconds", [#"{backend="rack1"} 1790000099.8"#]),
+    ("drover_backend_up", [#"{backend="hv"} 1"#, #"{backend="rack1"} 1"#, #"{backend="rack2"} 0"#]),
+    (
+      "drover_backend_last_success_timestamp_seconds",
+      [#"{backend="hv"} 1790000099.25"#, #"{backend="rack1"} 1790000099.8"#]
+    ),
     (
       "drover_backend_errors_total",
-      [#"{backend="rack1",kind="connect"} 2"#, #"{backend="rack1",kind="protocol"} 0"#]
+      [
+        #"{backend="hv",kind="timeout"} 1"#, #"{backend="rack1",kind="connect"} 2"#,
+        #"{backend="rack1",kind="protocol"} 0"#,
+      ]
     ),
-    ("drover_collect_duration_seconds", [#"{backend="rack1"} 0.00173"#]),
+    ("drover_collect_duration_seconds", [#"{backend="hv"} 0.000412"#, #"{backend="rack1"} 0.00173"#]),
     ("drover_build_info", [#"{version="0.1.0",revision="abc123"} 1"#]),
-    ("drover_tracked_migrations", [" 7"]),
+    ("drover_tracked_migrations", [" 10"]),
     ("drover_dropped_migrations_total", [" 0"]),
     ("drover_config_last_reload_successful", [" 1"]),
     ("drover_config_last_reload_success_timestamp_seconds", [" 1789996400"]),
@@ -82,6 +118,7 @@ struct FleetFamiliesTests {
   private static let vmFamilies: Set = [
     "drover_vm_migratable", "drover_vm_not_migratable", "drover_vm_consecutive_failed_migrations",
   ]
+  private static let measured: Set = ["drover_vm_dirty_bytes_per_second"]
   private static let histograms: Set = [
     "drover_migration_duration_seconds", "drover_migration_final_downtime_seconds",
     "drover_migration_sent_bytes",
@@ -89,7 +126,8 @@ struct FleetFamiliesTests {
 
   @Test("are all tested here")
   func complete() {
-    let tested = Set(Self.shownOnes.map(\.0)).union(Self.vmFamilies).union(Self.histograms)
+    let tested = Set(Self.shownOnes.map(\.0)).union(Self.vmFamilies).union(Self.measured).union(
+      Self.histograms)
     #expect(tested == Set(FleetFamilies.all.map(\.declaration.name)))
   }
 
@@ -131,6 +169,25 @@ struct FleetFamiliesTests {
       }
       #expect(lines(of: family, vms: selection) == samples, "\(family)")
     }
+  }
+
+  @Test(
+    "show a dirty rate wherever one is measured, unless no VMs are asked for", arguments: VMSelection.allCases
+  )
+  func dirtyRates(_ selection: VMSelection) {
+    let expected = [
+      #"{backend="hv",host="hv-1",vm="idle"} 0"#, #"{backend="hv",host="hv-1",vm="writer"} 23068672"#,
+    ]
+    #expect(
+      lines(of: "drover_vm_dirty_bytes_per_second", vms: selection) == (selection == .none ? [] : expected))
+  }
+
+  @Test("show no dirty rate, nor its header, where none is measured")
+  func noDirtyRates() {
+    var fleet = recordedFleet()
+    fleet.dirtyRates = [:]
+    let text = ScrapeRenderer().render(fleet, in: recordedContext(vms: .all)).text
+    #expect(!text.contains("drover_vm_dirty"))
   }
 
   @Test("add the buckets of a histogram up")

@@ -83,14 +83,103 @@ struct MigrationFamiliesTests {
     ("drover_migration_interrupted_seconds_total", ["{…} 2.75"]),
   ]
 
+  /// What only libvirt, and the kernel of its host, tell of the same migration.
+  private static let watchedOnes: [(String, [String])] = [
+    ("drover_migration_keepalive_timeout_seconds", [#"{…method="measured"} 30"#]),
+    ("drover_migration_keepalive_deadline_timestamp_seconds", ["{…} 1790000127.75"]),
+    (
+      "drover_migration_connection_last_heard_timestamp_seconds",
+      [#"{…connection="control"} 1790000097.75"#, #"{…connection="data"} 1790000099.875"#]
+    ),
+    (
+      "drover_migration_connection_unacked_bytes",
+      [#"{…connection="control"} 0"#, #"{…connection="data"} 524288"#]
+    ),
+    (
+      "drover_migration_connection_retransmits_total",
+      [#"{…connection="control"} 1"#, #"{…connection="data"} 17"#]
+    ),
+    ("drover_migration_network_lost", []),
+  ]
+
   @Test("show what is told of a running migration", arguments: toldOnes)
   func told(_ family: String, _ samples: [String]) {
     #expect(lines([running()], of: family) == samples.map { family + $0 })
   }
 
-  @Test("are all in the table above")
+  @Test("show what a host's kernel tells of one, and nothing where nobody asks it", arguments: watchedOnes)
+  func network(_ family: String, _ samples: [String]) {
+    #expect(lines([watched()], of: family) == samples.map { family + $0 })
+    #expect(lines([running()], of: family) == [])
+  }
+
+  @Test("are all in the tables above")
   func complete() {
-    #expect(Set(Self.toldOnes.map(\.0)) == Set(MigrationFamilies.all.map(\.declaration.name)))
+    let tested = (Self.toldOnes + Self.watchedOnes).map(\.0)
+    #expect(Set(tested) == Set(MigrationFamilies.all.map(\.declaration.name)))
+  }
+
+  @Test("show how much later a keepalive may end it, beside the other deadlines")
+  func keepaliveUncertainty() {
+    let family = "drover_migration_deadline_uncertainty_seconds"
+    #expect(
+      lines([watched()], of: family)
+        == [#"{…deadline="completion"} 0"#, #"{…deadline="progress"} 0"#, #"{…deadline="keepalive"} 1.5"#]
+        .map { family + $0 })
+  }
+
+  @Test("show an inferred keepalive, which counts from the bytes that were sent last")
+  func inferredKeepalive() {
+    let view = watched { report in
+      report.keepalive = .inferred(.remote)
+      report.control = nil
+      report.data = nil
+    }
+    for (family, sample) in [
+      ("drover_migration_keepalive_timeout_seconds", #"{…method="inferred"} 30"#),
+      // The last bytes went at 99.5; the peer may not have been heard for an interval then.
+      ("drover_migration_keepalive_deadline_timestamp_seconds", "{…} 1790000124.5"),
+    ] {
+      #expect(lines([view], of: family) == [family + sample])
+    }
+    let uncertainty = lines([view], of: "drover_migration_deadline_uncertainty_seconds")
+    #expect(uncertainty.last?.hasSuffix(#"{…deadline="keepalive"} 5"#) == true)
+    #expect(lines([view], of: "drover_migration_connection_last_heard_timestamp_seconds").isEmpty)
+  }
+
+  @Test(
+    "show no keepalive where there is none",
+    arguments: [KeepaliveBasis.none(.notPeerToPeer), .none(.disabled)])
+  func noKeepalive(_ basis: KeepaliveBasis) {
+    let view = watched { $0.keepalive = basis }
+    let text = ScrapeRenderer().render(snapshot([group(1, [view])]), parts: [.migrations], in: context()).text
+    #expect(!text.contains("keepalive"))
+    #expect(text.contains("drover_migration_connection_last_heard_timestamp_seconds"))
+  }
+
+  @Test("show a series for each network that is lost, and none of what is not seen")
+  func lostNetworks() {
+    let family = "drover_migration_network_lost"
+    func lost(_ change: (inout NetworkReport) -> Void) -> [String] {
+      lines([watched(change: change)], of: family)
+    }
+    #expect(
+      lost { report in
+        report.control?.lastHeard = at(80)
+        report.data?.lastHeard = at(80)
+        report.sharesWire = false
+      } == [#"\#(family){…network="management"} 1"#, #"\#(family){…network="migration"} 1"#])
+    let view = watched { report in
+      report.control = nil
+      report.data?.lastHeard = at(80)
+      report.data?.unacked = nil
+      report.data?.retransmits = nil
+    }
+    #expect(lines([view], of: family) == [#"\#(family){…network="migration"} 1"#])
+    #expect(lines([view], of: "drover_migration_connection_last_heard_timestamp_seconds").count == 1)
+    for name in ["unacked_bytes", "retransmits_total"] {
+      #expect(lines([view], of: "drover_migration_connection_\(name)").isEmpty)
+    }
   }
 
   @Test(
@@ -116,7 +205,11 @@ struct MigrationFamiliesTests {
   @Test("stay after the end only where they say what happened")
   func afterTheEnd() {
     // A view that still has every number: the families decide, not the tracker's tidiness.
-    let view = ended()
+    var view = ended()
+    let before = watched { $0.control?.lastHeard = at(80) }
+    view.network = before.network
+    view.networkLosses = before.networkLosses
+    view.keepalive = before.keepalive
     let text = ScrapeRenderer().render(snapshot([group(1, [view])]), parts: [.migrations], in: context()).text
     let names = Set(text.split(separator: "\n").filter { !$0.hasPrefix("#") }.map { $0.prefix { $0 != "{" } })
     #expect(

@@ -66,9 +66,11 @@ public struct KeepaliveBudget: Hashable, Sendable {
 
   /// The budget that a report comes to; nil where there is no deadline, or nothing yet to count from.
   ///
-  /// - Parameter lastSent: When the bytes sent last grew. The last byte *received* came at most one interval before a
-  ///   cut, since a quiet connection is asked once an interval.
-  init?(_ report: NetworkReport, lastSent: Moment?) {
+  /// - Parameters:
+  ///   - lastSent: When the bytes sent last grew. The last byte *received* came at most one interval before a cut, since
+  ///     a quiet connection is asked once an interval.
+  ///   - step: For how long a copy that goes on well may show no byte more.
+  init?(_ report: NetworkReport, lastSent: Moment?, step: Duration = .zero) {
     guard report.settings.isEnabled else { return nil }
     timeout = report.settings.timeout
     switch report.keepalive {
@@ -81,7 +83,7 @@ public struct KeepaliveBudget: Hashable, Sendable {
       guard let lastSent else { return nil }
       method = .inferred
       deadline = lastSent + timeout - report.settings.interval
-      uncertainty = report.settings.interval
+      uncertainty = report.settings.interval + step
     case .none: return nil
     }
   }

@@ -22,7 +22,9 @@ struct Inventory: Sendable {
   /// How fast VMs dirty their memory; apart from `vms`, since most are never measured.
   private(set) var dirtyRates: [VMRef: BytesPerSecond] = [:]
 
-  mutating func prepareNode(_ node: String, of backend: BackendName) { _ = index(of: node, backend) }
+  mutating func prepareNode(_ node: String, of backend: BackendName) {
+    if !node.isEmpty { _ = index(of: node, backend) }
+  }
 
   mutating func insert(_ vm: VMObservation) {
     let place = Place(vm: vm.vm, node: vm.node, blockers: vm.blockers)

@@ -102,7 +102,11 @@ public struct MigrationTracker: Sendable {
     case .inbound(let observation): take(observation, at: now)
     case .guestMoved(let move):
       // Only where the migration is still shown: nothing that is said after an end may count it again.
-      store.update(move.id) { view, watch in watch.relocate(move, in: &view, at: now) }
+      let arrivals = arrivals
+      store.update(move.id) { view, watch in
+        let arrival = arrivals.arrival(of: view.identity.domain, since: view.startedAt)
+        watch.relocate(move, in: &view, evidence: arrival?.guestRuns, at: now)
+      }
     case .network(let observation):
       return observe(observation, at: now)
     case .vm(let observation): inventory.insert(observation)

@@ -6,6 +6,8 @@ struct MigrationWatch: Sendable {
   private static let shortestInterruption = Duration.seconds(2)
   /// The span over which throughput is measured.
   private static let rateSpan = Duration.seconds(3)
+  /// For so long, or for three samples, a look at the network says something.
+  private static let longestNetworkAge = Duration.seconds(5)
 
   var samplingInterval: Duration
   /// Cause that an abort was announced with before it was sent.
@@ -77,12 +79,27 @@ struct MigrationWatch: Sendable {
   }
 
   private func setKeepalive(of view: inout MigrationView) {
-    view.keepalive = view.network.flatMap { KeepaliveBudget($0, lastSent: view.progress?.lastSent) }
+    view.keepalive = view.network.flatMap {
+      KeepaliveBudget($0, lastSent: view.progress?.lastSent, step: disks.step ?? .zero)
+    }
+  }
+
+  private static func forgetNetwork(of view: inout MigrationView) {
+    view.network = nil
+    view.networkLosses = []
+    view.keepalive = nil
+  }
+
+  /// Whether the last look at the network is too old to say anything: what nobody looks at is not known to be lost, nor
+  /// does a deadline hold that nobody measures.
+  private func isNetworkOld(at now: Moment) -> Bool {
+    networkSeenAt.map { now - $0 > max(Self.longestNetworkAge, samplingInterval * 3) } ?? false
   }
 
   /// Looks again at a migration that nothing new was said of: silence counts too.
   func judge(_ view: inout MigrationView, settings: VerdictSettings, at now: Moment) {
     guard !view.isOver else { return }
+    if view.network != nil, isNetworkOld(at: now) { Self.forgetNetwork(of: &view) }
     view.verdict = .judge(
       view, passes: passes, disks: disks, samplingInterval: samplingInterval, settings: settings, at: now)
   }
@@ -130,14 +147,16 @@ struct MigrationWatch: Sendable {
   }
 
   /// Takes the source's own word, after the end, that its guest was started or stopped behind the migration.
-  mutating func relocate(_ move: GuestMove, in view: inout MigrationView, at now: Moment) {
+  ///
+  /// `evidence` is the destination's own word, nil where nobody can ask it.
+  mutating func relocate(_ move: GuestMove, in view: inout MigrationView, evidence: Bool?, at now: Moment) {
     guard view.isOver, move.backend == view.identity.vm.backend, move.isOnSource != guestOnSource else {
       return
     }
     guestOnSource = move.isOnSource
     // What was settled is so no longer.
     view.guest = .unknown
-    locate(in: &view, evidence: nil, at: now)
+    locate(in: &view, evidence: evidence, at: now)
   }
 
   /// Whether time alone may change where the guest is shown.
@@ -145,10 +164,12 @@ struct MigrationWatch: Sendable {
 
   /// Whether time alone may have changed the view.
   ///
-  /// Everything but the age of the sample is judged as of the sample, so between two of them only that can matter.
+  /// Everything but their age is judged as of the sample and the look at the network, so between two of them only that
+  /// can matter.
   func needsLook(at view: MigrationView, settings: VerdictSettings, at now: Moment) -> Bool {
     if view.isOver { return awaitsLocation(of: view) || view.guest.isAlarming == (retentionBegan != nil) }
     if awaitsLocation(of: view) { return true }
+    if view.network != nil, isNetworkOld(at: now) { return true }
     guard view.phase == .precopy, now - view.sampledAt > settings.longestSampleAge(samplingInterval) else {
       return false
     }
@@ -228,9 +249,7 @@ struct MigrationWatch: Sendable {
     view.completionDeadline = nil
     view.progressBudget = nil
     view.progressDeadline = nil
-    view.network = nil
-    view.networkLosses = []
-    view.keepalive = nil
+    Self.forgetNetwork(of: &view)
     view.verdict = Verdict()
     endSeenAt = now
     return interruption

@@ -41,12 +41,13 @@ struct DiskWatch: Sendable {
 
   /// How long one step takes, while disks are copied and memory does not move yet; nil otherwise.
   ///
-  /// Before two steps have been seen, a step is taken to be as long as it can be without the copy counting as stalled.
-  var step: Duration? { isCopying ? steps.usual ?? .milliseconds(3300) : nil }
+  /// Before two steps have been seen, three of these are as long as one of 16 MiB at 1 MiB/s, the slowest that libvirt
+  /// can be told to be.
+  var step: Duration? { isCopying ? steps.usual ?? .seconds(6) : nil }
 
-  /// Bytes a second by which the remaining bytes have fallen lately; nil before there is a trend.
+  /// Bytes a second by which the remaining bytes have fallen lately, never below 0.
   ///
-  /// Never below 0, and nil while memory moves.
+  /// Nil before there is a trend, and where memory moves.
   var shrinkRate: BytesPerSecond? {
     guard isCopying, let first = points.first, let last = points.last,
       last.at - first.at >= (steps.usual ?? Self.shortestTrend) * 2

@@ -38,7 +38,7 @@ public enum Evidence: Hashable, Sendable {
   /// The remaining bytes of the disks fall by `shrink` a second.
   case diskTrend(remaining: Bytes, shrink: BytesPerSecond, transfer: BytesPerSecond)
   /// The peer is not heard any more over one of the connections; with the moment at which the keepalive ends the
-  /// migration, where that is known.
+  /// migration, where that is known, and the control connection is not seen to be answered over another wire.
   case networkSilent([NetworkLoss], keepaliveDeadline: Moment?)
   /// The remaining bytes fall by the difference of the two rates.
   case trend(remaining: Bytes, dirty: BytesPerSecond, transfer: BytesPerSecond)

@@ -42,9 +42,8 @@ extension Verdict {
   ) -> Verdict {
     guard view.phase == .precopy else { return Verdict() }
     if !view.networkLosses.isEmpty {
-      return Verdict(
-        .networkLost,
-        .networkSilent(view.networkLosses, keepaliveDeadline: view.keepalive?.deadline))
+      let deadline = view.isAnsweredApart ? nil : view.keepalive?.deadline
+      return Verdict(.networkLost, .networkSilent(view.networkLosses, keepaliveDeadline: deadline))
     }
     guard let clocks = view.progress else { return Verdict() }
 
@@ -67,9 +66,7 @@ extension Verdict {
       return Verdict(
         .notConverging, .diskDoesNotShrink(best: best, sent: disks.sentSinceBest, transfer: transfer))
     }
-    if disks.step != nil, transfer.value > 0 {
-      return judgeDisks(view, disks, remaining: remaining, transfer: transfer)
-    }
+    if disks.step != nil, transfer.value > 0 { return judgeDisks(view, disks, transfer: transfer) }
     if let iterations = view.sample.iterations, iterations < 2 { return Verdict(.unknown, .firstPass) }
 
     if passes.fruitless >= max(1, settings.passes), let best = passes.best {
@@ -95,13 +92,17 @@ extension Verdict {
 
   /// While disks are copied their remaining bytes are all there is: nobody tells how fast a guest dirties a disk.
   private static func judgeDisks(
-    _ view: MigrationView, _ disks: DiskWatch, remaining: Bytes, transfer: BytesPerSecond
+    _ view: MigrationView, _ disks: DiskWatch, transfer: BytesPerSecond
   ) -> Verdict {
-    guard let shrink = disks.shrinkRate else { return Verdict(.unknown, .tooFewSamples) }
+    guard let shrink = disks.shrinkRate, let remaining = view.sample.disk?.remaining else {
+      return Verdict(.unknown, .tooFewSamples)
+    }
     let evidence = Evidence.diskTrend(remaining: remaining, shrink: shrink, transfer: transfer)
     guard shrink.value > 0 else { return Verdict(.slow, evidence) }
-    // Memory follows when the disks are done, as fast as they went over.
-    let memory = view.facts.memory.map { Double($0.count) / Double(max(1, transfer.value)) } ?? 0
+    // Memory follows when the disks are done, as fast as they went over. A pause makes the transfer rate fall at once,
+    // the trend little by little.
+    let size = view.sample.memory?.remaining ?? view.facts.memory
+    let memory = size.map { Double($0.count) / Double(max(transfer.value, shrink.value)) } ?? 0
     let seconds = Double(remaining.count) / Double(shrink.value) + memory
     guard seconds < 3.2e9 else { return Verdict(.slow, evidence) }
     return ends(view, in: seconds, evidence)
@@ -111,5 +112,13 @@ extension Verdict {
     let end = view.sampledAt + .milliseconds(Int64(seconds * 1000))
     let isLate = view.completionDeadline.map { end > $0 } ?? false
     return Verdict(isLate ? .slow : .converging, evidence, expectedEnd: end)
+  }
+}
+
+extension MigrationView {
+  /// Whether the keepalive is seen to be answered, over another wire than the one that is lost: then it ends nothing.
+  fileprivate var isAnsweredApart: Bool {
+    guard let network, keepalive?.method == .measured else { return false }
+    return !network.sharesWire && !networkLosses.contains { $0.network == .management }
   }
 }

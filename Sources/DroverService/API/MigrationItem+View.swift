@@ -10,7 +10,8 @@ extension MigrationItem {
       id: identity.id.description, backend: identity.vm.backend.rawValue,
       namespace: identity.vm.scope.namespace, host: identity.vm.scope.host, vm: identity.vm.name,
       phase: view.phase.rawValue, verdict: view.verdict.kind.rawValue,
-      evidence: Words.evidence(view.verdict.evidence), source: view.facts.source, target: view.facts.target,
+      evidence: Words.evidence(view.verdict.evidence, now: now), source: view.facts.source,
+      target: view.facts.target,
       origin: view.facts.origin.rawValue, guestRunsOn: view.guest.rawValue, asOf: time(now),
       startedAt: time(view.startedAt),
       phaseEnteredAt: time(view.phaseEnteredAt), sampledAt: time(view.sampledAt),
@@ -26,14 +27,20 @@ extension MigrationItem {
       downtimeSeconds: view.sample.downtime?.inSeconds,
       completion: view.completion.map { budget in
         Budget(
-          timeout: budget.timeout, deadline: view.completionDeadline, now: now, epochOffset: epochOffset,
-          setBy: budget.setBy, enforcedBy: budget.enforcedBy, action: budget.action)
+          timeout: budget.timeout, deadline: view.completionDeadline, uncertainty: .zero, now: now,
+          epochOffset: epochOffset, setBy: budget.setBy, enforcedBy: budget.enforcedBy, action: budget.action)
       },
       progress: view.progressBudget.map { budget in
         Budget(
-          timeout: budget.timeout, deadline: view.progressDeadline, now: now, epochOffset: epochOffset,
+          timeout: budget.timeout, deadline: view.progressDeadline,
+          uncertainty: view.progress?.dropUncertainty ?? .zero, now: now, epochOffset: epochOffset,
           setBy: budget.setBy, enforcedBy: budget.enforcedBy, action: nil)
       },
+      keepalive: view.network.map { report in
+        Keepalive(report, view.keepalive, now: now, epochOffset: epochOffset)
+      },
+      connections: view.network.flatMap { Connections($0, epochOffset: epochOffset) },
+      networkLost: view.networkLosses.map(\.network.rawValue),
       interruptions: Pauses(count: view.interruptions.count, seconds: view.interruptions.total.inSeconds),
       ending: view.ending.map { ending in
         End(
@@ -47,15 +54,63 @@ extension MigrationItem {
 
 extension MigrationItem.Budget {
   fileprivate init(
-    timeout: Duration, deadline: Moment?, now: Moment, epochOffset: EpochOffset, setBy: TimeoutOrigin,
-    enforcedBy: Enforcer, action: DeadlineAction?
+    timeout: Duration, deadline: Moment?, uncertainty: Duration, now: Moment, epochOffset: EpochOffset,
+    setBy: TimeoutOrigin, enforcedBy: Enforcer, action: DeadlineAction?
   ) {
     self.init(
       timeoutSeconds: timeout.inSeconds,
       usedSeconds: deadline.map { max(0, (timeout - ($0 - now)).inSeconds) },
-      deadlineAt: deadline.map { Timestamp($0, epochOffset) }, setBy: setBy.rawValue,
+      deadlineAt: deadline.map { Timestamp($0, epochOffset) },
+      uncertaintySeconds: deadline.map { _ in uncertainty.inSeconds }, setBy: setBy.rawValue,
       enforcedBy: enforcedBy.rawValue, action: action?.rawValue)
   }
+}
+
+extension MigrationItem.Keepalive {
+  fileprivate init(
+    _ report: NetworkReport, _ budget: KeepaliveBudget?, now: Moment, epochOffset: EpochOffset
+  ) {
+    let method: KeepaliveMethod? =
+      switch report.keepalive {
+      case .measured: .measured
+      case .inferred: .inferred
+      case .none: nil
+      }
+    let settings = method == nil ? nil : report.settings
+    self.init(
+      basis: report.keepalive.name, method: method?.rawValue, timeoutSeconds: settings?.timeout.inSeconds,
+      intervalSeconds: settings?.interval.inSeconds, usedSeconds: budget.map { $0.used(at: now).inSeconds },
+      deadlineAt: budget.map { Timestamp($0.deadline, epochOffset) },
+      uncertaintySeconds: budget?.uncertainty.inSeconds)
+  }
+}
+
+extension MigrationItem.Connections {
+  fileprivate init?(_ report: NetworkReport, epochOffset: EpochOffset) {
+    guard report.control != nil || report.data != nil else { return nil }
+    func connection(_ health: ConnectionHealth) -> MigrationItem.Connection {
+      MigrationItem.Connection(
+        lastHeardAt: Timestamp(health.lastHeard, epochOffset), isAwaited: health.isAwaited,
+        unackedBytes: health.unacked?.count, retransmits: health.retransmits)
+    }
+    self.init(control: report.control.map(connection), data: report.data.map(connection))
+  }
+}
+
+extension KeepaliveBasis {
+  /// The API's name for it.
+  var name: String {
+    switch self {
+    case .measured: "measured"
+    case .inferred(let reason): reason.rawValue
+    case .none(let reason): reason.rawValue
+    }
+  }
+}
+
+extension KeepaliveBudget {
+  /// Part of the time-out that is used.
+  func used(at now: Moment) -> Duration { max(.zero, timeout - (deadline - now)) }
 }
 
 extension MigrationList {

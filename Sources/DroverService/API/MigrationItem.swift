@@ -74,6 +74,12 @@ public struct MigrationItem: Codable, Hashable, Sendable {
   public var completion: Budget?
   /// The budget without a fall of the remaining bytes.
   public var progress: Budget?
+  /// The keepalive of the control connection; absent where nobody looks at the network.
+  public var keepalive: Keepalive?
+  /// The connections that it goes over; absent where none is seen.
+  public var connections: Connections?
+  /// Networks that are lost: `management`, `migration` or `unknown`; left out where none is.
+  @LeftOutIfEmpty public var networkLost: [String]
   /// Times in which bytes stopped and moved again.
   public var interruptions: Pauses
   /// How it ended; absent while it has not.
@@ -85,14 +91,55 @@ public struct MigrationItem: Codable, Hashable, Sendable {
     public var timeoutSeconds: Double
     /// Part of the time-out that is used; absent where no deadline applies in this phase.
     public var usedSeconds: Double?
-    /// When it is used up; absent where no deadline applies in this phase.
+    /// When, at the earliest, it is used up; absent where no deadline applies in this phase.
     public var deadlineAt: Timestamp?
+    /// How much later than `deadlineAt` that may be; absent with it.
+    public var uncertaintySeconds: Double?
     /// Who set the time-out.
     public var setBy: String
     /// Who ends the migration then.
     public var enforcedBy: String
     /// What happens then; told for the completion budget only.
     public var action: String?
+  }
+
+  /// How long the peer may be silent before libvirt closes the control connection, and so ends the migration.
+  public struct Keepalive: Codable, Hashable, Sendable {
+    /// What the deadline rests on: `measured`; why it is inferred (`remote`, `ssh`, `invisible`, `denied`); or why there
+    /// is none (`not_peer_to_peer`, `disabled`).
+    public var basis: String
+    /// `measured` or `inferred`; absent where there is no deadline at all.
+    public var method: String?
+    /// The silence after which the connection is closed; absent where there is no deadline at all.
+    public var timeoutSeconds: Double?
+    /// The silence after which the peer is asked whether it is there; absent with the time-out.
+    public var intervalSeconds: Double?
+    /// Part of the time-out that is used; absent where there is nothing to count from yet.
+    public var usedSeconds: Double?
+    /// When, at the earliest, the connection is closed if the peer stays silent; absent with `usedSeconds`.
+    public var deadlineAt: Timestamp?
+    /// How much later than `deadlineAt` that may be; absent with it.
+    public var uncertaintySeconds: Double?
+  }
+
+  /// The connections of a migration, as the kernel of its source's host sees them.
+  public struct Connections: Codable, Hashable, Sendable {
+    /// Between the two daemons; absent where it is not seen.
+    public var control: Connection?
+    /// For the guest's memory, or a disk; absent where it is not seen.
+    public var data: Connection?
+  }
+
+  /// One connection, or several that serve one purpose.
+  public struct Connection: Codable, Hashable, Sendable {
+    /// When the peer was last heard: by data on the control connection, by an acknowledgement on the data connection.
+    public var lastHeardAt: Timestamp
+    /// Whether an acknowledgement is due, so that silence means something.
+    public var isAwaited: Bool
+    /// Bytes sent and not acknowledged.
+    public var unackedBytes: UInt64?
+    /// Segments sent again since the connection was made.
+    public var retransmits: UInt64?
   }
 
   /// Times in which bytes stopped and moved again.
@@ -152,6 +199,29 @@ public struct BackendItem: Codable, Hashable, Sendable {
     guard !isUp else { return nil }
     let age = lastSuccessAt.map { "the oldest answer is from \(Words.relative(-asOf.seconds(since: $0)))" }
     return "back end \(name) is down: \(age ?? "it has not answered yet")"
+  }
+}
+
+/// Texts that are left out where there are none.
+@propertyWrapper
+public struct LeftOutIfEmpty: Codable, Hashable, Sendable {
+  /// The texts.
+  public var wrappedValue: [String]
+
+  /// Wraps texts, or none.
+  public init(wrappedValue: [String]) { self.wrappedValue = wrappedValue }
+}
+
+// What is synthesized for a type that has such a property calls these.
+extension KeyedEncodingContainer {
+  mutating func encode(_ value: LeftOutIfEmpty, forKey key: Key) throws {
+    if !value.wrappedValue.isEmpty { try encode(value.wrappedValue, forKey: key) }
+  }
+}
+
+extension KeyedDecodingContainer {
+  func decode(_ type: LeftOutIfEmpty.Type, forKey key: Key) throws -> LeftOutIfEmpty {
+    LeftOutIfEmpty(wrappedValue: try decodeIfPresent([String].self, forKey: key) ?? [])
   }
 }
 

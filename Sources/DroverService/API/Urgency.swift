@@ -5,13 +5,18 @@ enum Urgency: Int, Comparable {
   /// The guest runs nowhere or twice, or cannot go on.
   case guestAtRisk
   case networkLost, stalled
+  /// The peer has been silent for so long that the keepalive ends the migration soon.
+  case keepaliveShort
   /// The source has not answered for long: nothing else that is shown can be relied on.
   case unheard
   case notConverging, slow
   /// Nothing is known to be wrong.
   case calm
 
-  init(phase: Phase?, verdict: VerdictKind?, guest: GuestLocation?, sampleAge: Double, isOver: Bool) {
+  init(
+    phase: Phase?, verdict: VerdictKind?, guest: GuestLocation?, hasLostNetwork: Bool, isKeepaliveShort: Bool,
+    sampleAge: Double, isOver: Bool
+  ) {
     guard phase != .postcopyPaused, guest?.isAlarming != true else {
       self = .guestAtRisk
       return
@@ -22,8 +27,10 @@ enum Urgency: Int, Comparable {
     }
     self =
       switch verdict {
+      case _ where hasLostNetwork: .networkLost
       case .networkLost: .networkLost
       case .stalled: .stalled
+      case _ where isKeepaliveShort: .keepaliveShort
       case _ where sampleAge >= MigrationItem.oldSampleSeconds: .unheard
       case .notConverging: .notConverging
       case .slow: .slow
@@ -32,8 +39,14 @@ enum Urgency: Int, Comparable {
   }
 
   init(_ view: MigrationView, now: Moment) {
+    let keepalive = view.keepalive.map { budget in
+      KeepaliveSilence(
+        used: budget.used(at: now).inSeconds, timeout: budget.timeout.inSeconds,
+        interval: view.network?.settings.interval.inSeconds ?? 0, uncertainty: budget.uncertainty.inSeconds)
+    }
     self.init(
       phase: view.phase, verdict: view.verdict.kind, guest: view.guest,
+      hasLostNetwork: !view.networkLosses.isEmpty, isKeepaliveShort: keepalive?.isAlarming ?? false,
       sampleAge: (now - view.sampledAt).inSeconds, isOver: view.isOver)
   }
 
@@ -41,6 +54,20 @@ enum Urgency: Int, Comparable {
   var isBad: Bool { self <= .unheard }
 
   static func < (a: Urgency, b: Urgency) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// How long the peer of a control connection has been silent, in seconds.
+struct KeepaliveSilence {
+  var used: Double
+  var timeout: Double
+  var interval: Double
+  var uncertainty: Double
+
+  /// Whether a question has certainly gone unanswered, and little time is left.
+  ///
+  /// A healthy keepalive is never further from its end than its time-out is long, and is asked once an interval; the
+  /// answer takes a moment, and to be seen half a second.
+  var isAlarming: Bool { timeout - used < 20 && used - uncertainty > interval + 1 }
 }
 
 /// How a migration is coloured, on the page and on a terminal.
@@ -56,7 +83,8 @@ extension MigrationItem {
   var urgency: Urgency {
     Urgency(
       phase: Phase(rawValue: phase), verdict: VerdictKind(rawValue: verdict),
-      guest: GuestLocation(rawValue: guestRunsOn), sampleAge: sampleAgeSeconds, isOver: isOver)
+      guest: GuestLocation(rawValue: guestRunsOn), hasLostNetwork: !networkLost.isEmpty,
+      isKeepaliveShort: keepaliveSilence?.isAlarming ?? false, sampleAge: sampleAgeSeconds, isOver: isOver)
   }
 
   var tone: Tone {
@@ -77,7 +105,8 @@ extension MigrationItem {
   /// What it does or how it ended, in one word or two: the verdict where there is one, else the phase.
   var state: String {
     if let ending { return ending.outcome }
-    if isOld { return "no answer" }
+    // The kernel tells it, whether or not the source answers.
+    if isOld, verdict != VerdictKind.networkLost.rawValue { return "no answer" }
     return Words.plain(verdict == VerdictKind.unknown.rawValue ? phase : verdict)
   }
 
@@ -102,15 +131,60 @@ extension MigrationItem {
     if phase == Phase.postcopyPaused.rawValue {
       return "post-copy is paused: the guest waits until the copy is recovered"
     }
-    if isOld { return "no answer from the source for \(Words.duration(sampleAgeSeconds.rounded(.down)))" }
+    let parts = [network, isOld ? noAnswer : nil].compactMap(\.self)
+    guard parts.isEmpty else { return parts.joined(separator: "; ") }
     return urgency == .calm || urgency == .guestAtRisk ? nil : evidence
+  }
+
+  private var noAnswer: String {
+    "no answer from the source for \(Words.duration(sampleAgeSeconds.rounded(.down)))"
+  }
+
+  /// What is wrong with the network, or seems to be.
+  private var network: String? {
+    switch urgency {
+    case .networkLost where verdict == VerdictKind.networkLost.rawValue: return evidence
+    case .networkLost:
+      let names = networkLost.map(Words.network).joined(separator: " and ")
+      return "\(names) \(networkLost.count == 1 ? "is" : "are") lost"
+    case .keepaliveShort:
+      guard let keepalive, let silence = keepaliveSilence else { return nil }
+      let left = silence.timeout - silence.used
+      let end =
+        Phase(rawValue: phase)?.isPostcopy == true
+        ? "libvirt closes the control connection in \(Words.duration(max(0, left).rounded(.down)))"
+        : Words.givesUp(in: left)
+      let length = Words.duration((silence.used - silence.uncertainty).rounded(.down))
+      return keepalive.method == KeepaliveMethod.measured.rawValue
+        ? "control connection: nothing received for \(length); \(end)"
+        : "no bytes sent for \(length); if the control connection is silent, too, \(end)"
+    default: return nil
+    }
+  }
+
+  /// For how long the peer has been silent; nil where that is not known.
+  var keepaliveSilence: KeepaliveSilence? {
+    guard let keepalive, let used = keepalive.usedSeconds, let timeout = keepalive.timeoutSeconds,
+      let interval = keepalive.intervalSeconds
+    else { return nil }
+    return KeepaliveSilence(
+      used: used, timeout: timeout, interval: interval, uncertainty: keepalive.uncertaintySeconds ?? 0)
+  }
+
+  /// Whether the keepalive's deadline is worth as much attention as the others: a healthy one has half a minute left all
+  /// the time, and begins anew with every answer.
+  var isKeepalivePressing: Bool {
+    networkLost.contains(LostNetwork.management.rawValue) || keepaliveSilence?.isAlarming ?? false
   }
 
   /// The deadline that comes first.
   var nearestDeadline: (name: String, at: Timestamp)? {
-    [("completion", completion), ("progress", progress)]
-      .compactMap { name, budget in budget?.deadlineAt.map { (name, $0) } }
-      .min { $0.1 < $1.1 }
+    [
+      ("completion", completion?.deadlineAt), ("progress", progress?.deadlineAt),
+      ("keepalive", isKeepalivePressing ? keepalive?.deadlineAt : nil),
+    ]
+    .compactMap { name, deadline in deadline.map { (name, $0) } }
+    .min { $0.1 < $1.1 }
   }
 
   /// Time since a point that lies before this was written, in whole seconds.

@@ -54,8 +54,8 @@ public enum Words {
   /// A word of the API without its underscores: `not converging`.
   public static func plain(_ word: String) -> String { word.replacing("_", with: " ") }
 
-  /// A verdict's evidence in words and numbers.
-  static func evidence(_ evidence: Evidence) -> String {
+  /// A verdict's evidence in words and numbers, as of `now`.
+  static func evidence(_ evidence: Evidence, now: Moment) -> String {
     switch evidence {
     case .notInPrecopy: "verdicts are given in pre-copy only"
     case .sampleTooOld(let limit): "the source has not answered for more than \(duration(limit.inSeconds))"
@@ -70,10 +70,14 @@ public enum Words {
     case .diskDoesNotShrink(let best, let sent, let transfer):
       "disks: \(size(sent.count)) sent at \(rate(transfer.value)) since \(size(best.count)) remained, and never less"
     case .diskTrend(let remaining, let shrink, let transfer):
-      "disks: \(size(remaining.count)) remaining, falling by \(rate(shrink.value)) of \(rate(transfer.value)) sent"
+      "disks: \(size(remaining.count)) remaining, "
+        + (shrink.value > 0
+          ? "falling by \(rate(shrink.value)) of \(rate(transfer.value)) sent; memory follows"
+          : "and no less than before: the guest rewrites what is sent at \(rate(transfer.value))")
     case .networkSilent(let losses, let deadline):
-      losses.map(silence).joined(separator: "; ")
-        + (deadline != nil ? "; libvirt ends the migration at the keepalive deadline" : "")
+      (losses.map(silence)
+        + [consequence(of: losses, deadline.map { ($0 - now).inSeconds })].compactMap(\.self))
+        .joined(separator: "; ")
     case .trend(let remaining, let dirty, let transfer):
       "\(size(remaining.count)) remaining; dirties \(rate(dirty.value)) of \(rate(transfer.value)) sent"
     }
@@ -86,6 +90,63 @@ public enum Words {
     case .migration: "data connection: nothing acknowledged for \(silence)"
     case .unknown: "nothing heard for \(silence)"
     }
+  }
+
+  /// What comes of it when the peer stays silent; `left` is the time until the keepalive ends the migration.
+  private static func consequence(of losses: [NetworkLoss], _ left: Double?) -> String? {
+    let isControlLost = losses.contains { $0.network == .management }
+    guard let left else {
+      let isDataLost = losses.contains { $0.network == .migration }
+      return isDataLost && !isControlLost
+        ? "no keepalive guards it, so libvirt waits until it is back" : nil
+    }
+    return (isControlLost ? "" : "if the control connection is silent, too, ") + givesUp(in: left)
+  }
+
+  /// What the keepalive does when its time is over.
+  static func givesUp(in left: Double) -> String {
+    left <= -1
+      ? "libvirt should have ended the migration \(duration((-left).rounded(.down))) ago"
+      : "libvirt ends the migration in \(duration(max(0, left).rounded(.down))), and the guest stays at the source"
+  }
+
+  /// What a keepalive deadline rests on, or why there is none; `basis` is the API's word.
+  static func keepalive(basis: String) -> String {
+    if basis == KeepaliveMethod.measured.rawValue { return "measured on this host" }
+    if let reason = KeepaliveBasis.Inference(rawValue: basis) {
+      return switch reason {
+      case .remote: "inferred: the source is watched from another machine"
+      case .ssh: "inferred: the daemons talk over ssh"
+      case .invisible: "inferred: its connection is not visible from here"
+      case .denied: "inferred: the kernel's connections may not be read"
+      }
+    }
+    return switch KeepaliveBasis.Absence(rawValue: basis) {
+    case .notPeerToPeer: "none: not peer-to-peer"
+    case .disabled: "none: switched off"
+    case nil: plain(basis)
+    }
+  }
+
+  /// A network that is lost, by the API's word.
+  static func network(_ name: String) -> String {
+    name == LostNetwork.unknown.rawValue ? "a network" : "the \(plain(name)) network"
+  }
+
+  /// When the peer of a connection was heard, and what it owes.
+  static func connection(_ connection: MigrationItem.Connection, asOf: Timestamp) -> String {
+    let awaited = connection.isAwaited ? "an acknowledgement is due" : "no acknowledgement is due"
+    let parts = [
+      "heard \(relative(-max(0, asOf.seconds(since: connection.lastHeardAt))))",
+      connection.unackedBytes.map { $0 == 0 ? "all acknowledged" : "\(size($0)) unacknowledged" } ?? awaited,
+      connection.retransmits.map { "\($0) \($0 == 1 ? "retransmit" : "retransmits")" },
+    ]
+    return parts.compactMap(\.self).joined(separator: ", ")
+  }
+
+  /// `, or up to 5s later`; nothing where the time is known exactly.
+  static func later(_ uncertainty: Double?) -> String {
+    uncertainty.map { $0 > 0 ? ", or up to \(duration($0)) later" : "" } ?? ""
   }
 
   /// One decimal below 100, none above.

@@ -10,12 +10,18 @@ public struct Configuration: Hashable, Sendable {
   public internal(set) var backends: [Backend] = []
   /// Time-outs of back ends that set none of their own.
   public internal(set) var timeouts = BudgetSettings()
+  /// The keepalive of libvirt back ends that set none of their own; nil for what each host's `qemu.conf` says.
+  public internal(set) var keepalive: KeepaliveSettings?
   /// Both sent and remaining bytes still for this long is a stall.
   public internal(set) var stalledAfter = Duration.seconds(10)
   /// Passes without a new smallest remaining before a migration does not converge.
   public internal(set) var passes = 3
   /// Part of the transfer rate that the dirty rate must reach for that.
   public internal(set) var dirtyRatio = 0.9
+  /// A control connection that is silent for longer is a lost network.
+  public internal(set) var controlSilence = Duration.seconds(7)
+  /// So is a data connection that leaves what was sent without an acknowledgement for longer.
+  public internal(set) var dataSilence = Duration.seconds(5)
   /// How long ended migrations are shown.
   public internal(set) var retention = Duration.seconds(900)
   /// Which VMs get series of their own.
@@ -30,17 +36,46 @@ public struct Configuration: Hashable, Sendable {
   public enum Backend: Hashable, Sendable {
     /// QEMU monitors on this machine.
     case qemu(QEMU)
+    /// A libvirt host.
+    case libvirt(Libvirt)
 
     /// The name that its series carry.
-    public var name: BackendName {
-      switch self {
-      case .qemu(let qemu): qemu.name
+    public internal(set) var name: BackendName {
+      get {
+        switch self {
+        case .qemu(let qemu): qemu.name
+        case .libvirt(let libvirt): libvirt.name
+        }
+      }
+      set {
+        switch self {
+        case .qemu(var qemu):
+          qemu.name = newValue
+          self = .qemu(qemu)
+        case .libvirt(var libvirt):
+          libvirt.name = newValue
+          self = .libvirt(libvirt)
+        }
       }
     }
 
-    fileprivate var sockets: [String] {
+    /// What it is called where it is given no name, before a number keeps it apart from others.
+    private var defaultName: String {
       switch self {
-      case .qemu(let qemu): qemu.sockets
+      case .qemu: "qemu"
+      case .libvirt(let libvirt): LibvirtURI.backendName(of: libvirt.uri)
+      }
+    }
+
+    fileprivate var sockets: [String] { if case .qemu(let qemu) = self { qemu.sockets } else { [] } }
+
+    fileprivate var uri: String? { if case .libvirt(let libvirt) = self { libvirt.uri } else { nil } }
+
+    /// Gives the first free name to each back end without one.
+    static func giveNames(to backends: inout [Self]) {
+      var names = BackendNames(taken: backends.map(\.name.rawValue))
+      for index in backends.indices where backends[index].name.rawValue.isEmpty {
+        backends[index].name = names.next(after: backends[index].defaultName)
       }
     }
   }
@@ -48,7 +83,7 @@ public struct Configuration: Hashable, Sendable {
   /// QEMU monitors on this machine.
   public struct QEMU: Hashable, Sendable {
     /// The name that its series carry.
-    public internal(set) var name: BackendName
+    public internal(set) var name = BackendName(rawValue: "")
     /// Paths of QMP sockets; `*` and `?` stand for parts of a name.
     public internal(set) var sockets: [String]
     /// Whether QEMU's migration events are switched on in the guests that are watched.
@@ -57,6 +92,22 @@ public struct Configuration: Hashable, Sendable {
     public internal(set) var host = ""
     /// Time-outs of its migrations.
     public internal(set) var timeouts: BudgetSettings
+  }
+
+  /// A libvirt host.
+  public struct Libvirt: Hashable, Sendable {
+    /// The name that its series carry.
+    public internal(set) var name = BackendName(rawValue: "")
+    /// Any URI that libvirt takes.
+    public internal(set) var uri: String
+    /// The host's name in labels; empty for the one that its daemon tells.
+    public internal(set) var host = ""
+    /// Whether the dirty rates of VMs that do not migrate are measured: needs a connection that may write.
+    public internal(set) var dirtyRate = false
+    /// Time-outs of its migrations.
+    public internal(set) var timeouts: BudgetSettings
+    /// The keepalive between its daemon and others; nil for what the host's `qemu.conf` says.
+    public internal(set) var keepalive: KeepaliveSettings?
   }
 }
 
@@ -115,10 +166,29 @@ extension Configuration {
       if let refusal = QEMUConfiguration.refusal(ofSocket: path) {
         throw ConfigurationError(.invalid, file: "--qemu.socket", "\(refusal)")
       }
-      var names = BackendNames(taken: result.backends.map(\.name.rawValue))
-      result.backends.append(
-        .qemu(QEMU(name: names.next(after: "qemu"), sockets: [path], timeouts: timeouts)))
+      result.backends.append(.qemu(QEMU(sockets: [path], timeouts: timeouts)))
     }
+    Backend.giveNames(to: &result.backends)
+    return result
+  }
+
+  /// This configuration with one back end more for each libvirt URI given by flag.
+  ///
+  /// - Throws: A text that is no URI, or one that the file or an earlier flag also names.
+  public func adding(libvirtURIs: [String]) throws(ConfigurationError) -> Configuration {
+    var result = self
+    for uri in libvirtURIs {
+      if let refusal = LibvirtURI.refusal(of: uri) {
+        throw ConfigurationError(.invalid, file: "--libvirt.uri", refusal)
+      }
+      guard !result.backends.contains(where: { $0.uri == uri }) else {
+        throw ConfigurationError(
+          .invalid, file: "--libvirt.uri", "\(quoted(uri)) is named twice; name it in the file or in one flag"
+        )
+      }
+      result.backends.append(.libvirt(Libvirt(uri: uri, timeouts: timeouts, keepalive: keepalive)))
+    }
+    Backend.giveNames(to: &result.backends)
     return result
   }
 
@@ -161,8 +231,11 @@ extension Configuration {
   }
 }
 
-/// Names that are given to back ends without one, such as `qemu`, `qemu-2`.
+/// Names of back ends, and those that are given where there is none, such as `qemu`, `qemu-2`.
 struct BackendNames {
+  /// Most bytes that a name may have.
+  static let longest = 63
+
   private var taken: Set<String>
 
   init(taken: some Sequence<String>) { self.taken = Set(taken) }
@@ -176,5 +249,14 @@ struct BackendNames {
       name = "\(base)-\(number)"
     }
     return BackendName(rawValue: name)
+  }
+
+  static func isAllowed(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "-"):
+      true
+    default: false
+    }
   }
 }

@@ -11,12 +11,24 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
   public init(_ configuration: Configuration) {
     root = .mapping([
       ("backends", .list(configuration.backends.map(Self.value))),
-      ("timeouts", Self.value(configuration.timeouts)),
+      (
+        "timeouts",
+        .mapping(
+          Self.values(configuration.timeouts)
+            + [
+              (
+                "keepalive",
+                Self.value(configuration.keepalive, unset: "what each libvirt host's qemu.conf says")
+              )
+            ])
+      ),
       (
         "verdict",
         .mapping([
           ("stalledAfter", .duration(configuration.stalledAfter)), ("passes", .integer(configuration.passes)),
           ("dirtyRatio", .number(configuration.dirtyRatio)),
+          ("controlSilence", .duration(configuration.controlSilence)),
+          ("dataSilence", .duration(configuration.dataSilence)),
         ])
       ),
       ("retention", .duration(configuration.retention)),
@@ -44,17 +56,37 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
           "qemu",
           .mapping([
             ("name", .text(qemu.name.rawValue)), ("sockets", .list(qemu.sockets.map(Value.text))),
-            ("events", .boolean(qemu.events)), ("host", .text(qemu.host)), ("timeouts", value(qemu.timeouts)),
+            ("events", .boolean(qemu.events)), ("host", .text(qemu.host)),
+            ("timeouts", .mapping(values(qemu.timeouts))),
+          ])
+        )
+      ])
+    case .libvirt(let libvirt):
+      .mapping([
+        (
+          "libvirt",
+          .mapping([
+            ("name", .text(libvirt.name.rawValue)), ("uri", .text(libvirt.uri)),
+            ("host", .text(libvirt.host)), ("dirtyRate", .boolean(libvirt.dirtyRate)),
+            (
+              "timeouts",
+              .mapping(
+                values(libvirt.timeouts)
+                  + [("keepalive", value(libvirt.keepalive, unset: "what the host's qemu.conf says"))])
+            ),
           ])
         )
       ])
     }
   }
 
-  private static func value(_ timeouts: BudgetSettings) -> Value {
-    .mapping([
-      ("completionPerGiB", .duration(timeouts.completionPerGiB)), ("progress", .duration(timeouts.progress)),
-    ])
+  private static func values(_ timeouts: BudgetSettings) -> [(String, Value)] {
+    [("completionPerGiB", .duration(timeouts.completionPerGiB)), ("progress", .duration(timeouts.progress))]
+  }
+
+  private static func value(_ keepalive: KeepaliveSettings?, unset words: String) -> Value {
+    guard let keepalive else { return .unset(words) }
+    return .mapping([("interval", .duration(keepalive.interval)), ("count", .integer(keepalive.count))])
   }
 }
 
@@ -65,6 +97,8 @@ private enum Value: Encodable, Sendable {
   case integer(Int)
   case number(Double)
   case boolean(Bool)
+  /// What is not set and has no default value; said in a comment, and not encoded.
+  case unset(String)
 
   static func duration(_ duration: Duration) -> Value { .text(PrometheusDuration.format(duration)) }
 
@@ -72,6 +106,7 @@ private enum Value: Encodable, Sendable {
     switch self {
     case .mapping(let pairs):
       pairs.flatMap { key, value in
+        if case .unset(let words) = value { return ["\(indentation)# \(key): \(words)"] }
         if let inline = value.inline { return ["\(indentation)\(key): \(inline)"] }
         return ["\(indentation)\(key):"] + value.lines(indentation: indentation + "  ")
       }
@@ -94,7 +129,7 @@ private enum Value: Encodable, Sendable {
     case .number(let number): "\(number)"
     case .boolean(let boolean): "\(boolean)"
     case .list(let entries): entries.isEmpty ? "[]" : nil
-    case .mapping: nil
+    case .mapping, .unset: nil
     }
   }
 
@@ -113,7 +148,10 @@ private enum Value: Encodable, Sendable {
     switch self {
     case .mapping(let pairs):
       var container = encoder.container(keyedBy: Key.self)
-      for (key, value) in pairs { try container.encode(value, forKey: Key(stringValue: key)) }
+      for (key, value) in pairs {
+        if case .unset = value { continue }
+        try container.encode(value, forKey: Key(stringValue: key))
+      }
     case .list(let entries):
       var container = encoder.unkeyedContainer()
       for entry in entries { try container.encode(entry) }
@@ -121,6 +159,7 @@ private enum Value: Encodable, Sendable {
     case .integer(let number): try scalar(number, encoder)
     case .number(let number): try scalar(number, encoder)
     case .boolean(let boolean): try scalar(boolean, encoder)
+    case .unset: break
     }
   }
 

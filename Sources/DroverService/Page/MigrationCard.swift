@@ -1,3 +1,5 @@
+internal import DroverCore
+
 /// One migration on the page.
 enum MigrationCard {
   static func running(_ item: MigrationItem) -> HTML {
@@ -7,7 +9,8 @@ enum MigrationCard {
     <p class="where"><b>\(Words.plain(item.phase))</b> for \(Words.duration(item.seconds(since: item.phaseEnteredAt)))\
     \(way(item)) · <span class="\(item.isOld ? "bad" : "dim")">data \(Words.duration(item.sampleAgeSeconds.rounded(.down))) old</span></p>
     \(why(item))<dl>
-    \(progress(item))\(budget("Completion budget", item.completion, item))\(budget("Progress budget", item.progress, item))</dl>
+    \(progress(item))\(budget("Completion budget", item.completion, item))\(budget("Progress budget", item.progress, item))\
+    \(keepalive(item))\(network(item))</dl>
     <p class="facts">\(facts(item))</p>
     <p class="id"><a href="./api/v1/migrations/\(item.id)">\(item.id)</a></p>
     </article>
@@ -68,13 +71,52 @@ enum MigrationCard {
     return row(
       name, ratio, shown: Words.duration(used.rounded(.down)),
       tone: ratio >= 0.9 ? "bad" : ratio >= 0.7 ? "warn" : "",
-      "of \(Words.duration(budget.timeoutSeconds)); deadline \(deadline.time) UTC: "
-        + "\(Words.left(deadline.seconds(since: item.asOf))), \(MigrationItem.enforcement(budget))")
+      "\(until(deadline, or: budget.uncertaintySeconds, of: budget.timeoutSeconds, item)), "
+        + MigrationItem.enforcement(budget))
   }
 
-  private static func row(_ name: String, _ ratio: Double?, shown: String?, tone: String, _ words: String)
-    -> HTML
-  {
+  private static func until(
+    _ deadline: Timestamp, or uncertainty: Double?, of timeout: Double, _ item: MigrationItem
+  ) -> String {
+    "of \(Words.duration(timeout)); deadline \(deadline.time) UTC\(Words.later(uncertainty)): "
+      + Words.left(deadline.seconds(since: item.asOf))
+  }
+
+  private static func keepalive(_ item: MigrationItem) -> HTML {
+    guard let keepalive = item.keepalive else { return "" }
+    let basis = Words.keepalive(basis: keepalive.basis)
+    guard let deadline = keepalive.deadlineAt, let used = keepalive.usedSeconds,
+      let timeout = keepalive.timeoutSeconds, timeout > 0
+    else { return row("Keepalive", nil, shown: nil, tone: "", basis) }
+    let ratio = used / timeout
+    return row(
+      "Keepalive", ratio, shown: Words.duration(used.rounded(.down)),
+      tone: !item.isKeepalivePressing ? "" : ratio >= 0.7 ? "bad" : "warn",
+      "\(until(deadline, or: keepalive.uncertaintySeconds, of: timeout, item)), enforced by libvirt; \(basis)"
+    )
+  }
+
+  /// The connections, and which network is lost.
+  private static func network(_ item: MigrationItem) -> HTML {
+    func connection(
+      _ name: String, _ connection: MigrationItem.Connection?, over network: LostNetwork
+    ) -> HTML {
+      guard let connection else { return "" }
+      return row(
+        name, nil, shown: nil, tone: "", Words.connection(connection, asOf: item.asOf),
+        isBad: item.networkLost.contains(network.rawValue))
+    }
+    let lost = item.networkLost.map(Words.plain).joined(separator: ", ")
+    return HTML.join([
+      connection("Control connection", item.connections?.control, over: .management),
+      connection("Data connection", item.connections?.data, over: .migration),
+      lost.isEmpty ? "" : row("Network lost", nil, shown: nil, tone: "", lost, isBad: true),
+    ])
+  }
+
+  private static func row(
+    _ name: String, _ ratio: Double?, shown: String?, tone: String, _ words: String, isBad: Bool = false
+  ) -> HTML {
     let bar: HTML
     if let ratio {
       let permille = Int((min(max(ratio, 0), 1) * 1000).rounded(.down))
@@ -83,7 +125,8 @@ enum MigrationCard {
     } else {
       bar = ""
     }
-    return "<div><dt>\(name)</dt><dd>\(bar)<b>\(shown ?? "")</b> <span>\(words)</span></dd></div>\n"
+    let span: HTML = isBad ? "<span class=\"bad\">" : "<span>"
+    return "<div><dt>\(name)</dt><dd>\(bar)<b>\(shown ?? "")</b> \(span)\(words)</span></dd></div>\n"
   }
 
   private static func facts(_ item: MigrationItem) -> HTML {

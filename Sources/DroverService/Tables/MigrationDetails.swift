@@ -1,11 +1,13 @@
+internal import DroverCore
+
 extension MigrationTables {
   typealias Fact = (String, TextTable.Cell)
 
   /// Blocks of facts with their titles; what is not known is left out.
   func details(_ item: MigrationItem) -> [(title: String, facts: [Fact])] {
     [
-      ("", identity(item)), ("Verdict", verdict(item)), ("Budgets", budgets(item)), ("Copy", copy(item)),
-      ("End", end(item)),
+      ("", identity(item)), ("Verdict", verdict(item)), ("Budgets", budgets(item)),
+      ("Network", network(item)), ("Copy", copy(item)), ("End", end(item)),
     ].filter { !$0.1.isEmpty }
   }
 
@@ -51,6 +53,7 @@ extension MigrationTables {
         "progress",
         item.progress.map { budget($0, item, without: "no deadline in this phase") } ?? "no time-out"
       ),
+      ("keepalive", item.keepalive.map { keepalive($0, item) }),
     ])
   }
 
@@ -58,9 +61,45 @@ extension MigrationTables {
     guard let deadline = budget.deadlineAt, let used = budget.usedSeconds, budget.timeoutSeconds > 0 else {
       return "\(without) (time-out \(Words.duration(budget.timeoutSeconds)))"
     }
-    return "\(style.bar(used / budget.timeoutSeconds, width: 16)) \(Words.duration(used)) of "
-      + "\(Words.duration(budget.timeoutSeconds)), \(Words.left(deadline.seconds(since: item.asOf))) "
-      + "(\(deadline.time) UTC), \(MigrationItem.enforcement(budget))"
+    let span = span(
+      used: used, of: budget.timeoutSeconds, until: deadline, or: budget.uncertaintySeconds, item)
+    return "\(span), \(MigrationItem.enforcement(budget))"
+  }
+
+  private func keepalive(_ keepalive: MigrationItem.Keepalive, _ item: MigrationItem) -> String {
+    let basis = Words.keepalive(basis: keepalive.basis)
+    guard let timeout = keepalive.timeoutSeconds, timeout > 0 else { return basis }
+    guard let deadline = keepalive.deadlineAt, let used = keepalive.usedSeconds else {
+      return "nothing to count from yet (time-out \(Words.duration(timeout))); \(basis)"
+    }
+    let span = span(used: used, of: timeout, until: deadline, or: keepalive.uncertaintySeconds, item)
+    return "\(span), enforced by libvirt; \(basis)"
+  }
+
+  /// A bar, and how much of a time-out is used and left.
+  private func span(
+    used: Double, of timeout: Double, until deadline: Timestamp, or uncertainty: Double?,
+    _ item: MigrationItem
+  ) -> String {
+    "\(style.bar(used / timeout, width: 16)) \(Words.duration(used)) of \(Words.duration(timeout)), "
+      + "\(Words.left(deadline.seconds(since: item.asOf))) (\(deadline.time) UTC\(Words.later(uncertainty)))"
+  }
+
+  private func network(_ item: MigrationItem) -> [Fact] {
+    func connection(_ name: String, _ connection: MigrationItem.Connection?, over network: LostNetwork)
+      -> Fact?
+    {
+      connection.map {
+        let isLost = item.networkLost.contains(network.rawValue)
+        return (name, TextTable.Cell(Words.connection($0, asOf: item.asOf), isLost ? .red : .none))
+      }
+    }
+    let lost = item.networkLost.map(Words.plain).joined(separator: ", ")
+    return [
+      connection("control", item.connections?.control, over: .management),
+      connection("data", item.connections?.data, over: .migration),
+      lost.isEmpty ? nil : ("lost", TextTable.Cell(lost, .red)),
+    ].compactMap(\.self)
   }
 
   private func copy(_ item: MigrationItem) -> [Fact] {

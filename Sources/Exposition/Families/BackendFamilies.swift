@@ -52,7 +52,7 @@ extension FleetFamilies {
     emit: @escaping @Sendable (BackendView, inout SampleSink) -> Void
   ) -> Family<Fleet> {
     Family(
-      name, kind, unit: unit, part: .exporter, labels: ["backend"] + labels, filledBy: [.qemu], help
+      name, kind, unit: unit, part: .exporter, labels: ["backend"] + labels, filledBy: .hosts, help
     ) { fleet, sink in
       for backend in fleet.snapshot.backends { emit(backend, &sink) }
     }

@@ -51,14 +51,24 @@ public struct Filler: Hashable, Sendable, CustomStringConvertible {
 
   /// Any QEMU.
   public static let qemu = Filler(name: "QEMU", since: nil)
+  /// Any libvirt that tells a migration from other jobs: 3.3 and later.
+  public static let libvirt = Filler(name: "libvirt", since: nil)
   /// Drover itself, whatever it watches.
   public static let drover = Filler(name: "Drover", since: nil)
 
   /// QEMU from a version on.
   public static func qemu(since version: String) -> Filler { Filler(name: "QEMU", since: version) }
 
+  /// libvirt from a version on.
+  public static func libvirt(since version: String) -> Filler { Filler(name: "libvirt", since: version) }
+
   /// The name, and the version where there is one.
   public var description: String { since.map { "\(name) \($0)+" } ?? name }
+}
+
+extension [Filler] {
+  /// Every back end that watches hosts.
+  static var hosts: [Filler] { [.qemu, .libvirt] }
 }
 
 /// A family and the way from what is known to its samples.

@@ -24,6 +24,14 @@ extension MigrationFamilies {
       sink.sample(budget.timeout)
     },
     .gauge(
+      "drover_migration_keepalive_timeout_seconds", unit: .seconds, labels: ["method"], by: [.libvirt],
+      "Silence of the control connection after which libvirt ends the migration; absent where no keepalive guards it."
+    ) { view, sink in
+      guard let budget = view.keepalive else { return }
+      sink.label("method", budget.method.rawValue)
+      sink.sample(budget.timeout)
+    },
+    .gauge(
       "drover_migration_completion_deadline_timestamp_seconds", unit: .seconds,
       "When the time for the whole migration is used up; absent where no deadline applies in this phase."
     ) { $0.completionDeadline },
@@ -31,6 +39,10 @@ extension MigrationFamilies {
       "drover_migration_progress_deadline_timestamp_seconds", unit: .seconds,
       "When, at the earliest, the time without a fall of the remaining bytes is used up; moves with each fall."
     ) { $0.progressDeadline },
+    .gauge(
+      "drover_migration_keepalive_deadline_timestamp_seconds", unit: .seconds, by: [.libvirt],
+      "When, at the earliest, libvirt ends the migration if its peer stays silent; moves whenever the peer is heard."
+    ) { $0.keepalive?.deadline },
     .gauge(
       "drover_migration_deadline_uncertainty_seconds", unit: .seconds, labels: ["deadline"],
       "How much later than exported a deadline may be; 0 where it is known exactly."
@@ -42,6 +54,10 @@ extension MigrationFamilies {
       if view.progressDeadline != nil {
         sink.label("deadline", "progress")
         sink.sample(view.progress?.dropUncertainty ?? .zero)
+      }
+      if let budget = view.keepalive {
+        sink.label("deadline", "keepalive")
+        sink.sample(budget.uncertainty)
       }
     },
   ]

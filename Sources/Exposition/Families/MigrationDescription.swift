@@ -14,7 +14,7 @@ extension MigrationFamilies {
     },
     .states(
       "drover_migration_phase", label: "phase", stays: true,
-      "Phase of the migration; 1 for the phase that holds (QEMU query-migrate status)."
+      "Phase of the migration; 1 for the phase that holds (QEMU query-migrate status; libvirt job and domain state)."
     ) { $0.phase },
     .states(
       "drover_migration_verdict", label: "verdict", stays: false,
@@ -22,7 +22,7 @@ extension MigrationFamilies {
     ) { $0.verdict.kind },
     .states(
       "drover_migration_vm_running", label: "on", stays: true,
-      "Where the guest runs; 1 for the place that holds (QEMU query-status on each end)."
+      "Where the guest runs; 1 for the place that holds (QEMU query-status, libvirt virDomainGetState, on each end)."
     ) { $0.guest },
     .info(
       "drover_migration_outcome_info", labels: ["outcome", "cause", "certainty"],
@@ -40,7 +40,7 @@ extension MigrationFamilies {
   static let times: [Family<MigrationView>] = [
     .gauge(
       "drover_migration_start_timestamp_seconds", unit: .seconds, stays: true,
-      "When the migration started (QEMU total-time, counted back)."
+      "When the migration started (QEMU total-time, libvirt time_elapsed, counted back)."
     ) { $0.startedAt },
     .gauge(
       "drover_migration_end_timestamp_seconds", unit: .seconds, stays: true,

@@ -8,7 +8,7 @@ extension FleetFamilies {
     each("drover_node_migrations_inbound", .gauge, "Migrations under way to the node.") { $0.inbound },
     each(
       "drover_node_migrations_failed_total", .counter, direction: .outbound,
-      "Migrations from or to the node that failed; QEMU tells those from it."
+      "Migrations from or to the node that failed; QEMU and libvirt tell those from it."
     ) { $0.failedOutbound },
   ]
 
@@ -18,7 +18,7 @@ extension FleetFamilies {
   ) -> Family<Fleet> {
     Family(
       name, kind, part: .nodes, labels: ["backend", "node"] + (direction == nil ? [] : ["direction"]),
-      filledBy: [.qemu], help
+      filledBy: .hosts, help
     ) { fleet, sink in
       for node in fleet.snapshot.nodes {
         sink.label(node.backend)

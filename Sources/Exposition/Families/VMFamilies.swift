@@ -4,7 +4,7 @@ extension FleetFamilies {
   /// VMs, whether or not they migrate.
   static let vms: [Family<Fleet>] = [
     each(
-      "drover_vm_migratable", by: .qemu(since: "6.0"),
+      "drover_vm_migratable", by: [.qemu(since: "6.0")],
       "Whether nothing speaks against migrating the VM; absent where that is not told (QEMU blocked-reasons)."
     ) { fleet, vm, sink in
       guard let blockers = vm.blockers, fleet.showsMigratability(of: vm) else { return }
@@ -12,7 +12,7 @@ extension FleetFamilies {
       sink.sample(blockers.isEmpty)
     },
     each(
-      "drover_vm_not_migratable", labels: ["reason"], by: .qemu(since: "6.0"),
+      "drover_vm_not_migratable", labels: ["reason"], by: [.qemu(since: "6.0")],
       "Why the VM cannot be migrated, 1 for each reason (QEMU blocked-reasons)."
     ) { fleet, vm, sink in
       guard fleet.showsMigratability(of: vm) else { return }
@@ -23,24 +23,43 @@ extension FleetFamilies {
       }
     },
     each(
-      "drover_vm_consecutive_failed_migrations", by: .qemu,
+      "drover_vm_consecutive_failed_migrations", by: .hosts,
       "Migrations of the VM that failed one after the other since the last that succeeded; absent at 0."
     ) { _, vm, sink in
       guard vm.consecutiveFailures > 0 else { return }
       sink.labels(vm.vm)
       sink.sample(vm.consecutiveFailures)
     },
+    family(
+      "drover_vm_dirty_bytes_per_second", unit: .bytesPerSecond, by: [.libvirt(since: "7.2")],
+      "Memory that the guest dirties while it does not migrate, where that is measured (libvirt dirtyrate statistics)."
+    ) { fleet, sink in
+      // Measuring is switched on for each back end by itself, so that what VMs are shown besides does not matter.
+      let rates = fleet.snapshot.dirtyRates
+      guard fleet.context.vms != .none, !rates.isEmpty else { return }
+      for vm in fleet.snapshot.vms {
+        guard let rate = rates[vm.vm] else { continue }
+        sink.labels(vm.vm)
+        sink.sample(rate)
+      }
+    },
   ]
 
   private static func each(
-    _ name: String, labels: [String] = [], by filler: Filler, _ help: String,
+    _ name: String, labels: [String] = [], by fillers: [Filler], _ help: String,
     emit: @escaping @Sendable (Fleet, VMView, inout SampleSink) -> Void
   ) -> Family<Fleet> {
-    Family(
-      name, .gauge, part: .vms, labels: ["backend", "namespace", "host", "vm"] + labels, filledBy: [filler],
-      help
-    ) { fleet, sink in
+    family(name, labels: labels, by: fillers, help) { fleet, sink in
       for vm in fleet.vms { emit(fleet, vm, &sink) }
     }
+  }
+
+  private static func family(
+    _ name: String, unit: FamilyUnit? = nil, labels: [String] = [], by fillers: [Filler], _ help: String,
+    emit: @escaping @Sendable (Fleet, inout SampleSink) -> Void
+  ) -> Family<Fleet> {
+    Family(
+      name, .gauge, unit: unit, part: .vms, labels: ["backend", "namespace", "host", "vm"] + labels,
+      filledBy: fillers, help, emit: emit)
   }
 }

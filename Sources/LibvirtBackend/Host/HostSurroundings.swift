@@ -50,7 +50,7 @@ final class HostSurroundings: Sendable {
     var polled: [UInt64: TCPConnection?] = [:]
     for connection in connections {
       do throws(InetDiagError) {
-        polled.updateValue(try socket.connection(again: connection), forKey: connection.cookie)
+        polled.updateValue(try socket.refreshed(connection), forKey: connection.cookie)
       } catch { return nil }
     }
     return polled

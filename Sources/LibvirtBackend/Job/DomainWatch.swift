@@ -112,6 +112,8 @@ struct DomainWatch: Sendable {
     switch lifecycle {
     case .started(let isIncoming):
       if let ended, ended.outcome == .succeeded, !isIncoming { move(ended.id, into: &notes) }
+      // A guest that comes back is another story, and may be started again as often as anybody likes.
+      ended = nil
       state = isIncoming ? .pausedMigration : .running
       if isIncoming { arrive(Arrival(isActive: true, guestRuns: false), into: &notes) }
     case .suspended(let state):
@@ -121,7 +123,9 @@ struct DomainWatch: Sendable {
     case .resumed(let state): enter(state, at: now, into: &notes)
     case .stopped(let stop):
       state = .shutOff(stop)
-      if isArriving { arrive(Arrival(isActive: false, guestRuns: false), into: &notes) }
+      if arrival?.guestRuns == true || isArriving {
+        arrive(Arrival(isActive: false, guestRuns: false), into: &notes)
+      }
       if stop == .migrated || job != nil { stopped(stop, at: now, into: &notes) }
     case .other: break
     }
@@ -184,6 +188,8 @@ struct DomainWatch: Sendable {
   mutating func follow(
     _ statistics: JobStatistics, _ look: DomainLook, _ epoch: EpochOffset, into notes: inout [Note]
   ) {
+    // An event that came meanwhile knows better.
+    if let stoppedAt = job?.stoppedAt, look.begunAt <= stoppedAt { return }
     let start = statistics.elapsed.map { look.takenAt - $0 } ?? hintedAt ?? look.takenAt
     if let job, start - job.last.startedAt > Self.sameStart {
       // One job ended and another began between two looks.

@@ -28,16 +28,15 @@ enum Meters {
     return fields.count > 1 ? (Double(fields[1]) ?? .nan) * Double(sysconf(Int32(_SC_PAGESIZE))) : .nan
   }
 
-  /// Seconds of processor time of a process, all its threads together.
+  /// Seconds of processor time of a process, all its threads together, those that have ended too.
   ///
   /// The scheduler's count: `utime` and `stime` may come from a tick, which hardly ever meets a process that only wakes
   /// for an instant.
   static func processorSeconds(_ process: pid_t) -> Double {
-    let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/task")) ?? []
-    let times = tasks.compactMap { task in
-      contents("/proc/\(process)/task/\(task)/schedstat").split(separator: " ").first.flatMap { Double($0) }
-    }
-    return times.isEmpty ? .nan : times.reduce(0, +) / 1e9
+    var clock = clockid_t()
+    var time = timespec()
+    guard clock_getcpuclockid(process, &clock) == 0, clock_gettime(clock, &time) == 0 else { return .nan }
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 
   /// Load of the machine over the last minute.

@@ -7,7 +7,12 @@ final class DroverProcess {
   let id: pid_t
   private let child: Child
 
-  init(watching sockets: String?, controlSocket: String) throws {
+  convenience init(watching sockets: String?, controlSocket: String) throws {
+    try self.init(sockets.map { ["--qemu.socket", $0] } ?? [], controlSocket: controlSocket)
+  }
+
+  /// - Parameter flags: What is watched.
+  init(_ flags: [String], controlSocket: String) throws {
     let program = URL(fileURLWithPath: ownPath).deletingLastPathComponent().appendingPathComponent("drover")
       .path
     guard access(program, X_OK) == 0 else {
@@ -18,7 +23,7 @@ final class DroverProcess {
       [
         program, "serve", "--web.listen-address", "127.0.0.1:\(port)", "--control.socket", controlSocket,
         "--log.level", "error",
-      ] + (sockets.map { ["--qemu.socket", $0] } ?? []))
+      ] + flags)
     id = child.id
   }
 

@@ -7,12 +7,13 @@ import KeptBytes
 func at(_ seconds: Double) -> Moment { Moment(milliseconds: Int64((seconds * 1000).rounded())) }
 
 let rack = BackendName(rawValue: "rack1")
+let hypervisor = BackendName(rawValue: "hv")
 
 func migration(
-  _ name: String, host: String = "node-1", id: String? = nil, phase: Phase = .precopy, started: Double = 0,
-  change: (inout MigrationView) -> Void = { _ in }
+  _ name: String, of backend: BackendName = rack, host: String = "node-1", id: String? = nil,
+  phase: Phase = .precopy, started: Double = 0, change: (inout MigrationView) -> Void = { _ in }
 ) -> MigrationView {
-  let vm = VMRef(backend: rack, scope: .host(host), name: name)
+  let vm = VMRef(backend: backend, scope: .host(host), name: name)
   let domain = DomainKey(backend: rack, socketPath: "/run/\(host)/\(name).qmp")
   let id =
     id.flatMap { MigrationID($0) }
@@ -64,6 +65,22 @@ func running(_ name: String = "web-1", at now: Double = 100) -> MigrationView {
     view.verdict = Verdict(.converging, .firstPass, expectedEnd: at(now + 42.5))
     view.guest = .source
   }
+}
+
+/// The same migration over libvirt, with all that its host's kernel tells.
+func watched(at now: Double = 100, change: (inout NetworkReport) -> Void = { _ in }) -> MigrationView {
+  var view = running(at: now)
+  var report = NetworkReport(
+    settings: KeepaliveSettings(), keepalive: .measured,
+    control: ConnectionHealth(
+      lastHeard: at(now - 2.25), isAwaited: false, unacked: 0, retransmits: 1),
+    data: ConnectionHealth(lastHeard: at(now - 0.125), isAwaited: true, unacked: 524_288, retransmits: 17),
+    controlSpread: .milliseconds(1500))
+  change(&report)
+  view.network = report
+  view.keepalive = KeepaliveBudget(report, lastSent: view.progress?.lastSent)
+  view.networkLosses = report.losses(at: at(now), settings: VerdictSettings())
+  return view
 }
 
 /// The same migration when it is over.

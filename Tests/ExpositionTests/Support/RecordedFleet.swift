@@ -7,21 +7,26 @@ func recordedFleet() -> FleetSnapshot {
   snapshot.groups = [
     group(1, [running("web-1"), stalled, postcopy, succeeded]),
     group(2, [failed, aborted, quoted]),
+    group(3, [kept, cut, timedOut]),
   ]
-  snapshot.trackedCount = 7
+  snapshot.trackedCount = 10
   snapshot.droppedCount = 0
   snapshot.vms = [
+    vm("idle", of: hypervisor, blockers: nil),
+    vm("writer", of: hypervisor, blockers: nil),
     vm("db \"primary\"", blockers: [.hostDevice, .gpu], failures: 0),
     vm("flaky", blockers: [], failures: 3),
     vm("mystery", blockers: nil),
     vm("twin", blockers: [.other]),
     vm("web-1", blockers: []),
   ]
+  snapshot.dirtyRates = [snapshot.vms[0].vm: 0, snapshot.vms[1].vm: 23_068_672]
   snapshot.nodes = [
+    NodeView(backend: hypervisor, node: "hv-1", vms: 5, outbound: 2, inbound: 0, failedOutbound: 1),
     NodeView(backend: rack, node: "node-1", vms: 9, outbound: 4, inbound: 0, failedOutbound: 1),
     NodeView(backend: rack, node: "node-2", vms: 3, outbound: 0, inbound: 4, failedOutbound: 0),
   ]
-  snapshot.backends = [rackView, silentView]
+  snapshot.backends = [hypervisorView, rackView, silentView]
   snapshot.totals = totals
   return snapshot
 }
@@ -107,11 +112,99 @@ private let quoted = migration("dév \"box\" \\ 1\n2 🚚", host: "rack\\7", pha
   view.facts.target = ""
 }
 
-private func vm(_ name: String, blockers: [NotMigratableReason]?, failures: UInt64 = 0) -> VMView {
-  VMView(
-    vm: VMRef(backend: rack, scope: .host("node-1"), name: name), blockers: blockers,
-    consecutiveFailures: failures)
+/// Over libvirt, watched on its own host: the keepalive is measured.
+private let kept = migration("mail", of: hypervisor, host: "hv-1", started: 70) { view in
+  view.phaseEnteredAt = at(70.5)
+  view.sampledAt = at(99.6)
+  view.facts.target = ""
+  view.facts.origin = .unknown
+  view.facts.size = .gibibytes(2)
+  view.facts.memory = .gibibytes(2)
+  view.sample.memory = StreamCounters(transferred: 1_181_116_006, remaining: 1_000_341_504)
+  view.sample.dirtyRate = 4_194_304
+  view.sample.iterations = 2
+  view.sample.postcopyRequests = 0
+  view.sample.expectedDowntime = .milliseconds(842)
+  view.sample.downtimeLimit = .milliseconds(300)
+  view.transferRate = 41_943_040
+  view.progress = ProgressClocks(
+    lastSent: at(99.6), lastDrop: at(99.6), lastBest: at(99.6), best: 1_000_341_504)
+  view.completion = CompletionBudget(perGiB: .seconds(800), size: .gibibytes(2))
+  view.completionDeadline = at(1670)
+  view.progressBudget = ProgressBudget(timeout: .seconds(150))
+  view.progressDeadline = at(249.6)
+  view.verdict = Verdict(.converging, .tooFewSamples, expectedEnd: at(125.8))
+  view.guest = .source
+  let report = NetworkReport(
+    settings: KeepaliveSettings(), keepalive: .measured,
+    control: ConnectionHealth(lastHeard: at(96.312), isAwaited: false, unacked: 0, retransmits: 0),
+    data: ConnectionHealth(lastHeard: at(99.588), isAwaited: true, unacked: 1_310_720, retransmits: 4))
+  view.network = report
+  view.keepalive = KeepaliveBudget(report, lastSent: at(99.6))
 }
+
+/// Over libvirt and ssh: the keepalive is inferred, and the wire of the data is cut.
+private let cut = migration("build", of: hypervisor, host: "hv-1", started: 60) { view in
+  view.phaseEnteredAt = at(60.75)
+  view.sampledAt = at(99.7)
+  view.facts.origin = .unknown
+  view.facts.size = .gibibytes(1)
+  view.sample.memory = StreamCounters(transferred: 805_306_368, remaining: 402_653_184)
+  view.sample.iterations = 2
+  view.transferRate = 0
+  view.progress = ProgressClocks(
+    lastSent: at(91.5), lastDrop: at(91.5), lastBest: at(91.5), best: 402_653_184)
+  view.completion = CompletionBudget(perGiB: .seconds(800), size: .gibibytes(1))
+  view.completionDeadline = at(860)
+  view.progressBudget = ProgressBudget(timeout: .seconds(150))
+  view.progressDeadline = at(241.5)
+  view.guest = .source
+  let report = NetworkReport(
+    settings: KeepaliveSettings(interval: .seconds(10), count: 2), keepalive: .inferred(.ssh),
+    data: ConnectionHealth(lastHeard: at(91.25), isAwaited: true, unacked: 2_621_440, retransmits: 9),
+    sharesWire: false)
+  view.network = report
+  view.keepalive = KeepaliveBudget(report, lastSent: at(91.5))
+  view.networkLosses = report.losses(at: at(99.75), settings: VerdictSettings())
+  view.verdict = Verdict(
+    .networkLost, .networkSilent(view.networkLosses, keepaliveDeadline: view.keepalive?.deadline))
+}
+
+/// Over libvirt, which ended it when its peer had been silent for too long.
+private let timedOut = migration("files", of: hypervisor, host: "hv-1", phase: .failed, started: 10) { view in
+  view.phaseEnteredAt = at(64.25)
+  view.facts.size = .gibibytes(4)
+  view.facts.origin = .unknown
+  view.sample.memory = StreamCounters(transferred: 1_048_576_000)
+  view.sample.disk = StreamCounters(transferred: 536_870_912)
+  view.sample.downtimeLimit = .milliseconds(300)
+  view.ending = Ending(
+    outcome: .failed, cause: .keepalive, certainty: .inferred,
+    text: "the control connection had been silent for 29880 ms", endedAt: at(64.25))
+  view.guest = .source
+}
+
+private func vm(
+  _ name: String, of backend: BackendName = rack, blockers: [NotMigratableReason]?, failures: UInt64 = 0
+) -> VMView {
+  VMView(
+    vm: VMRef(backend: backend, scope: .host(backend == rack ? "node-1" : "hv-1"), name: name),
+    blockers: blockers, consecutiveFailures: failures)
+}
+
+private let hypervisorView: BackendView = {
+  var view = BackendView(
+    BackendDescriptor(
+      name: hypervisor, type: "libvirt", endpoint: "qemu:///system", origins: [.unknown],
+      causes: [.keepalive, .userAbort], errorKinds: ["timeout"]))
+  view.hasAttempted = true
+  view.isUp = true
+  view.lastSuccess = at(99.25)
+  view.version = "9.0.0"
+  view.collectDuration = .microseconds(412)
+  view.errors = [("timeout", 1)]
+  return view
+}()
 
 private let rackView: BackendView = {
   var view = BackendView(
@@ -138,13 +231,21 @@ private let totals: FleetTotals = {
   totals.started = [
     OriginCount(backend: rack, origin: .manual, count: 6),
     OriginCount(backend: rack, origin: .unknown, count: 1),
+    OriginCount(backend: hypervisor, origin: .unknown, count: 3),
   ]
   totals.succeeded = [
     OriginCount(backend: rack, origin: .manual, count: 1),
     OriginCount(backend: rack, origin: .unknown, count: 0),
+    OriginCount(backend: hypervisor, origin: .unknown, count: 0),
   ]
-  totals.failed = [CauseCount(backend: rack, origin: .manual, cause: .connectionLost, count: 1)]
-  totals.aborted = [CauseCount(backend: rack, origin: .manual, cause: .userAbort, count: 1)]
+  totals.failed = [
+    CauseCount(backend: rack, origin: .manual, cause: .connectionLost, count: 1),
+    CauseCount(backend: hypervisor, origin: .unknown, cause: .keepalive, count: 1),
+  ]
+  totals.aborted = [
+    CauseCount(backend: rack, origin: .manual, cause: .userAbort, count: 1),
+    CauseCount(backend: hypervisor, origin: .unknown, cause: .userAbort, count: 0),
+  ]
   var succeeded = OutcomeHistograms(backend: rack, outcome: .succeeded)
   succeeded.duration.observe(9.5)
   succeeded.downtime.observe(0.042)

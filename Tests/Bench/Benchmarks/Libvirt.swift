@@ -1,0 +1,131 @@
+import Foundation
+import Glibc
+import LibvirtLab
+import QEMURig
+
+extension Benchmark {
+  static let libvirt = Benchmark("libvirt", "a libvirt host with 100 idle guests, beside prometheus-libvirt-exporter") {
+    try await LabHosts.with { lab in
+      try await lab.startIdleGuests(100)
+      let scratch = try Scratch()
+      let drover = try DroverProcess(
+        [
+          "--libvirt.uri", lab.uri(.a), "--path.rootfs", "/proc/\(lab.initProcess(.a))/root",
+        ], controlSocket: scratch.path + "/control.sock")
+      try drover.waitUntilAnswered("/-/ready")
+      try drover.waitUntilWatching(100)
+      let peer = try PeerExporter(uri: lab.uri(.a))
+      // What happens once is not what is asked for.
+      _ = try peer.scrape()
+      sleep(12)
+
+      var figures: [Figure] = []
+      let cycles = 20
+      let idle = try watch(drover, seconds: cycles * 2)
+      let cycle = idle.processorSeconds / Double(cycles)
+      let scrapes = try (0..<10).map { _ in try peer.scrape() }
+      let scrape = scrapes.map(\.processorSeconds).median
+      figures += [
+        Figure("processor time of a cycle (2 s), by that of the exporter's scrape", cycle / scrape, atMost: 0.1),
+        Figure("processor time of a cycle", cycle * 1e3, "ms"),
+        Figure("processor time of the exporter's scrape", scrape * 1e3, "ms"),
+        Figure("scrape, slowest", idle.slowest * 1e3, "ms", atMost: 5),
+        Figure("scrape, median", idle.median * 1e3, "ms"),
+        Figure("scrape of the exporter, median", scrapes.map(\.seconds).median * 1e3, "ms"),
+        Figure("resident", drover.resident / 1e6, "MB"),
+        Figure("resident, exporter", peer.resident / 1e6, "MB"),
+      ]
+
+      try await lab.guest(
+        "busy", memoryMebibytes: 256, rate: DirtyRate(atLeastMebibytesPerSecond: 200),
+        workingSet: WorkingSet(atLeastMebibytes: 64))
+      try await lab.setSpeed("busy", mebibytesPerSecond: 20)
+      let migration = try await lab.migrate("busy", over: .mig)
+      try await lab.untilUnderWay("busy")
+      sleep(5)
+      let migrating = try watch(drover, seconds: 20)
+      try await lab.cut(.mig)
+      let outage = try watch(drover, seconds: 20)
+      try await lab.heal(.mig)
+      try await lab.abort("busy")
+      _ = await migration.result()
+      return figures + [
+        Figure("processor time while one guest migrates", migrating.processorSeconds / 20 * 100, "% of one"),
+        Figure("scrape while one guest migrates, slowest", migrating.slowest * 1e3, "ms", atMost: 5),
+        Figure("scrape in an outage, slowest", outage.slowest * 1e3, "ms", atMost: 5),
+        Figure("scrape in an outage, median", outage.median * 1e3, "ms"),
+      ]
+    }
+  }
+
+  private struct Watched {
+    var processorSeconds: Double
+    var slowest: Double
+    var median: Double
+  }
+
+  /// Watches `drover` for a while, and scrapes it once a second; what the scrapes take is not counted.
+  private static func watch(_ drover: DroverProcess, seconds: Int) throws -> Watched {
+    let client = try RawClient.connected(port: drover.port)
+    _ = try client.get()
+    var spent = 0.0
+    var times: [Double] = []
+    for _ in 0..<seconds {
+      let before = drover.processorSeconds
+      sleep(1)
+      spent += drover.processorSeconds - before
+      let began = Meters.nanoseconds
+      guard try client.get().status == 200 else { throw BenchError("a scrape failed") }
+      times.append(Double(Meters.nanoseconds - began) / 1e9)
+    }
+    return Watched(
+      processorSeconds: spent, slowest: times.max() ?? .nan, median: times.median)
+  }
+}
+
+extension LabHosts {
+  /// Starts as many tiny guests as said on host A.
+  fileprivate func startIdleGuests(_ count: Int) async throws {
+    // The first asks QEMU what it can do, which the others then know.
+    try await startIdleGuest(1)
+    for group in stride(from: 2, through: count, by: 4) {
+      try await withThrowingDiscardingTaskGroup { tasks in
+        for n in group..<min(group + 4, count + 1) { tasks.addTask { try await self.startIdleGuest(n) } }
+      }
+    }
+  }
+
+  private func startIdleGuest(_ n: Int) async throws {
+    try await guest("idle\(n)", memoryMebibytes: 4, workingSet: WorkingSet(atLeastMebibytes: 1))
+  }
+}
+
+/// Debian's prometheus-libvirt-exporter on the same host.
+private final class PeerExporter {
+  private static let program = "/usr/bin/prometheus-libvirt-exporter"
+
+  private let child: Child
+  private let port: UInt16
+
+  init(uri: String) throws {
+    guard access(Self.program, X_OK) == 0 else {
+      throw BenchError("there is no \(Self.program); `make bench-libvirt` installs it")
+    }
+    port = try Loopback.freePort()
+    child = try Child([Self.program, "--libvirt.uri=\(uri)", "--web.listen-address=127.0.0.1:\(port)"])
+    let port = port
+    try wait("an answer of the exporter") { RawClient(port: port, path: "/") != nil }
+  }
+
+  func scrape() throws -> (seconds: Double, processorSeconds: Double) {
+    let client = try RawClient.connected(port: port)
+    let (processor, began) = (Meters.processorSeconds(child.id), Meters.nanoseconds)
+    let answer = try client.get()
+    guard answer.status == 200, answer.length > 50_000 else {
+      throw BenchError("the exporter answered \(answer.length) bytes with status \(answer.status)")
+    }
+    return (Double(Meters.nanoseconds - began) / 1e9, Meters.processorSeconds(child.id) - processor)
+  }
+
+  var resident: Double { Meters.resident("\(child.id)") }
+}
