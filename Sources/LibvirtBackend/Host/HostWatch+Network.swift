@@ -26,6 +26,11 @@ extension HostWatch {
       networkError = nil
       hasSSH = look.hasSSH
       let hasNew = book.take(look.connections, of: running, owners: look.owners, at: look.takenAt)
+      // One that has just begun opens its connections now, and may be over before the next look.
+      let isYoung = running.contains { migration in
+        now - migration.startedAt < Self.youth && !book.sight(of: migration.uuid).hadData
+      }
+      if isYoung { networkAt = now + Self.youngInterval }
       isNetworkVisible = true
       // A connection to another host's daemon is the first trace of a migration that copies disks.
       if hasNew { sweepAt = now }
