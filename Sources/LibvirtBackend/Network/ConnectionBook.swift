@@ -47,6 +47,7 @@ struct ConnectionBook: Sendable {
     let present = Set(connections.map(\.cookie))
     for cookie in entries.keys where !present.contains(cookie) { entries[cookie]?.miss(at: now) }
     let known = Set(migrations.map(\.uuid))
+    release(known)
     entries = entries.filter { _, entry in
       entry.end == nil || entry.owner.map(known.contains) ?? !entry.candidates.isDisjoint(with: known)
     }
@@ -144,10 +145,25 @@ struct ConnectionBook: Sendable {
     }
   }
 
+  /// Gives a migration that is over the control connection that ended with it, where only one did.
+  private mutating func release(_ known: Set<String>) {
+    let left = entries.filter { _, entry in
+      entry.kind == .control && entry.owner == nil && entry.end != nil
+        && !entry.candidates.isSubset(of: known)
+    }
+    guard left.count == 1, let (cookie, entry) = left.first else { return }
+    entries[cookie]?.owner = entry.candidates.subtracting(known).min()
+  }
+
   /// Finds out which connection belongs to which migration, as far as can be told.
   private mutating func assign(to migrations: [Migration], _ owners: Owners) {
     for cookie in entries.keys {
       guard let entry = entries[cookie], entry.owner == nil else { continue }
+      // Nobody owns the socket of one that has ended: what was known of it stands.
+      guard entry.end == nil else {
+        entries[cookie]?.candidates.formIntersection(migrations.map(\.uuid))
+        continue
+      }
       let candidates = candidates(for: entry, among: migrations, owners)
       entries[cookie]?.candidates = candidates
     }
@@ -173,8 +189,9 @@ struct ConnectionBook: Sendable {
     for entry: BookedConnection, among migrations: [Migration], _ owners: Owners
   ) -> Set<String> {
     let inode = entry.connection.inode
-    // Another program's connection to a daemon is guarded by that program's own keepalive, if any.
-    if entry.kind == .control, let daemon = owners.daemon, !daemon.contains(inode) { return [] }
+    // Another program's connection to a daemon is guarded by that program's own keepalive, if any. What was the daemon's
+    // may have been closed since the connections were read.
+    if entry.kind == .control, entry.candidates.isEmpty, let daemon = owners.daemon, !daemon.contains(inode) { return [] }
     let owner = entry.kind == .data ? owners.domains.first { $0.value.contains(inode) }?.key : nil
     return Set(
       migrations.filter { migration in
