@@ -43,6 +43,8 @@ struct DomainWatch: Sendable {
   var hintedAt: Moment?
   /// When an event last spoke of the domain's state.
   var heardAt: Moment?
+  /// Since when it is paused for a migration.
+  var pausedAt: Moment?
   var arrival: Arrival?
   var ended: (id: MigrationID, outcome: Outcome, at: Moment)?
   var isShown = false
@@ -140,6 +142,7 @@ struct DomainWatch: Sendable {
   mutating func enter(_ state: DomainState, at now: Moment, into notes: inout [Note]) {
     guard state != self.state else { return }
     self.state = state
+    pausedAt = state == .pausedMigration ? now : nil
     switch state {
     case .runningPostcopy: if job == nil { arrive(Arrival(isActive: true, guestRuns: true), into: &notes) }
     case .running, .paused:
@@ -208,6 +211,9 @@ struct DomainWatch: Sendable {
     job.last.facts.size = size(of: job, before: facts.size)
     job.last.takenAt = look.takenAt
     job.last.phase = phase(copying: !statistics.isPreparing)
+    if job.last.phase == .switchover, isHeld(statistics, job.limits, at: look.takenAt) {
+      job.last.phase = .guestSuspended
+    }
     job.last.sample = Sample(statistics, phase: job.last.phase, limits: job.limits)
     job.last.guestOnSource = guestOnSource
     job.last.guestOnTarget = guestOnTarget
@@ -279,6 +285,15 @@ struct DomainWatch: Sendable {
     case .paused: .guestSuspended
     default: copying ? .precopy : .preparing
     }
+  }
+
+  /// Whether a guest that is paused for a migration was suspended by somebody, rather than by the switchover.
+  ///
+  /// libvirt gives both the same state and the same event. But a switchover takes no longer than it may, and at its end
+  /// nothing is left to be sent.
+  func isHeld(_ statistics: JobStatistics, _ limits: MigrationLimits?, at now: Moment) -> Bool {
+    guard let pausedAt, statistics.memory.remaining > 0 || statistics.memory.isAbsent else { return false }
+    return now - pausedAt > (limits?.downtime ?? .milliseconds(300)) + .seconds(1)
   }
 
   var guestOnSource: Bool {
