@@ -20,7 +20,9 @@ extension LabTests {
         #expect(running.guest == .source)
         #expect(running.facts.size == .mebibytes(64) && running.facts.memory == .mebibytes(64))
         #expect(running.completion?.timeout == .seconds(50))
-        #expect(running.sample.downtimeLimit == .milliseconds(300))
+        try await scene.untilShown("a downtime limit", running.identity.id) {
+          $0.sample.downtimeLimit == .milliseconds(300)
+        }
         try await scene.watcher.until("a guest on its way out and in") { record in
           record.node(.a)?.outbound == 1 && record.node(.b)?.inbound == 1 ? true : nil
         }
@@ -203,7 +205,10 @@ extension LabTests {
         try await scene.watcher.until("no guest anywhere") { record in
           record.node(.a)?.vms == 0 && record.node(.b)?.vms == 0 && record.node(.b)?.inbound == 0 ? true : nil
         }
-        #expect(scene.record.last(view.identity.id)?.guest == GuestLocation.none)
+        // It may have been on its way over: that is said once it has lasted.
+        try await scene.untilShown("a guest that runs nowhere", view.identity.id) {
+          $0.guest == GuestLocation.none
+        }
         #expect(scene.record.counts == Counts(started: 1, failed: [.vmLost: 1]))
       }
     }

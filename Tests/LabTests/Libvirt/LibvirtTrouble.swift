@@ -91,9 +91,9 @@ extension LabTests {
         try await scene.lab.hang("hung")
         let hangs = scene.now
         try await scene.wait(.seconds(40), since: hangs)
+        var record = scene.record
         let resumed = scene.now
         try await scene.lab.resume("hung")
-        var record = scene.record
         #expect(record.last(hung)?.isOver == false && record.last(hung)?.phase == .precopy)
         #expect(try #require(record.last(hung)).sampledAt < hangs + .seconds(3))
         #expect(record.looks(at: hung, from: hangs).allSatisfy { $0.view.verdict.kind != .stalled })
