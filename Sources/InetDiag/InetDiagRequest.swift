@@ -3,8 +3,8 @@ internal import Glibc
 
 /// A question about TCP connections.
 enum InetDiagRequest {
-  /// All that have their remote port in a range and are in one of some states.
-  case all(toPorts: ClosedRange<UInt16>, states: Set<TCPConnection.State>)
+  /// All that have their remote port in one of some ranges, at least one, and are in one of some states.
+  case all(toPorts: [ClosedRange<UInt16>], states: Set<TCPConnection.State>)
   /// One that was seen before.
   case one(TCPConnection)
 
@@ -54,21 +54,34 @@ enum InetDiagRequest {
     return bytes(of: header) + body
   }
 
-  /// The program that the kernel runs for each connection: "the peer's port is at least A and at most B".
+  /// The program that the kernel runs for each connection: "the peer's port is at least A and at most B, or …".
   ///
-  /// Each test is two `inet_diag_bc_op`, of which the second holds the port. A test that holds goes on behind
-  /// itself, the last one thereby to the end, which means yes; one that fails goes four bytes beyond the end,
-  /// which means no.
-  private static func filter(_ ports: ClosedRange<UInt16>) -> [UInt8] {
+  /// Each test is two `inet_diag_bc_op`, of which the second holds the port. A test that holds goes on behind itself, the
+  /// last one thereby to the end, which means yes. One that fails goes to the next range; in the last range four bytes
+  /// beyond the end, which means no. Between two ranges lies a jump to the end, which takes its `no`: the kernel only
+  /// lets a program through that can be walked by every `yes`.
+  private static func filter(_ ranges: [ClosedRange<UInt16>]) -> [UInt8] {
     let op = MemoryLayout<inet_diag_bc_op>.size
     let test = 2 * op
-    let ops = [
-      inet_diag_bc_op(code: UInt8(INET_DIAG_BC_D_GE), yes: UInt8(test), no: UInt16(2 * test + op)),
-      inet_diag_bc_op(code: 0, yes: 0, no: ports.lowerBound),
-      inet_diag_bc_op(code: UInt8(INET_DIAG_BC_D_LE), yes: UInt8(test), no: UInt16(test + op)),
-      inet_diag_bc_op(code: 0, yes: 0, no: ports.upperBound),
-    ]
-    return ops.flatMap(bytes(of:))
+    var program: [UInt8] = []
+    for range in ranges.reversed() {
+      let isLast = program.isEmpty
+      // From the end of this range's tests to where one that fails goes.
+      let beyond = op
+      let jump =
+        isLast
+        ? []
+        : bytes(
+          of: inet_diag_bc_op(code: UInt8(INET_DIAG_BC_JMP), yes: UInt8(op), no: UInt16(op + program.count)))
+      let ops = [
+        inet_diag_bc_op(code: UInt8(INET_DIAG_BC_D_GE), yes: UInt8(test), no: UInt16(2 * test + beyond)),
+        inet_diag_bc_op(code: 0, yes: 0, no: range.lowerBound),
+        inet_diag_bc_op(code: UInt8(INET_DIAG_BC_D_LE), yes: UInt8(test), no: UInt16(test + beyond)),
+        inet_diag_bc_op(code: 0, yes: 0, no: range.upperBound),
+      ]
+      program = ops.flatMap(bytes(of:)) + jump + program
+    }
+    return program
   }
 }
 

@@ -34,9 +34,10 @@ public final class InetDiagSocket: Sendable {
   /// machine's memory rather than with its connections, and are the same again for each network namespace.
   /// A connection that comes or goes meanwhile may be missing; none is there twice. The order means nothing.
   public func connections(
-    toPorts ports: ClosedRange<UInt16>, states: Set<TCPConnection.State> = Set(TCPConnection.State.allCases)
+    toPorts ranges: ClosedRange<UInt16>...,
+    states: Set<TCPConnection.State> = Set(TCPConnection.State.allCases)
   ) throws(InetDiagError) -> [TCPConnection] {
-    try ask(.all(toPorts: ports, states: states))
+    ranges.isEmpty ? [] : try ask(.all(toPorts: ranges, states: states))
   }
 
   /// The same connection as it is now; nil where it is no more.

@@ -65,6 +65,10 @@ struct NetworkRuleTests {
   func sharedWire() {
     #expect(losses(control: 20, data: 20, sharesWire: true).map(\.network) == [.management])
     #expect(losses(control: 2, data: 20, sharesWire: true).map(\.network) == [.migration])
+    // A question of the keepalive has gone unanswered before the control connection is silent for too long.
+    #expect(losses(control: 5.6, data: 6, sharesWire: true).map(\.network) == [.management])
+    #expect(losses(control: 5.4, data: 6, sharesWire: true).map(\.network) == [.migration])
+    #expect(losses(control: 5.6, data: 6, sharesWire: false).map(\.network) == [.migration])
   }
 
   @Test("A connection without a keepalive may be silent for ever")

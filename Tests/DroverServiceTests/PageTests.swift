@@ -106,7 +106,7 @@ struct PageTests {
     let text = page(sampleSnapshot([sampleView(watched(control: 2.25, data: 0.5))]))
     for fragment in [
       "<div><dt>Keepalive</dt><dd><progress class=\"\" max=\"1000\" value=\"75\" aria-label=\"Keepalive\">2s</progress>"
-        + "<b>2s</b> <span>of 30s; deadline 17:00:27 UTC: 27s left, enforced by libvirt; measured on this host</span>"
+        + "<b>2s</b> <span>of 30s; deadline 17:00:27 UTC: 27s left, enforced by libvirt; measured on the source host</span>"
         + "</dd></div>",
       "<div><dt>Control connection</dt><dd><b></b> <span>heard 2s ago, all acknowledged, 1 retransmit</span></dd></div>",
       "<div><dt>Data connection</dt><dd><b></b> <span>heard now, 512 KiB unacknowledged, 17 retransmits</span></dd></div>",

@@ -161,7 +161,7 @@ struct TablesTests {
       block("Budgets", of: view) == """
           completion  ▎░░░░░░░░░░░░░░░ 2m 5s of 1h 46m, 1h 44m left (18:44:35 UTC), enforced by nobody
           progress    ▎░░░░░░░░░░░░░░░ 3s of 2m 30s, 2m 27s left (17:02:27 UTC), enforced by nobody
-          keepalive   █▏░░░░░░░░░░░░░░ 2.2s of 30s, 27s left (17:00:27 UTC), enforced by libvirt; measured on this host
+          keepalive   █▏░░░░░░░░░░░░░░ 2.2s of 30s, 27s left (17:00:27 UTC), enforced by libvirt; measured on the source host
         """)
     #expect(
       block("Network", of: view) == """

@@ -124,7 +124,7 @@ struct WordsTests {
       + KeepaliveBasis.Absence.allCases.map { .none($0) }
     #expect(
       bases.map { Words.keepalive(basis: $0.name) } == [
-        "measured on this host", "inferred: the source is watched from another machine",
+        "measured on the source host", "inferred: the source is watched from another machine",
         "inferred: the daemons talk over ssh", "inferred: its connection is not visible from here",
         "inferred: the kernel's connections may not be read", "none: not peer-to-peer", "none: switched off",
       ])

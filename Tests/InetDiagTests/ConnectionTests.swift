@@ -43,6 +43,22 @@ struct ConnectionTests {
     #expect(try !isFound(port + 1...65535))
   }
 
+  @Test("several ranges are asked for at once, whichever of them a port is in")
+  func ranges() throws {
+    let peers = try Peers()
+    let port = peers.port
+    func isFound(_ connections: [TCPConnection]) -> Bool {
+      connections.contains { $0.local.port == peers.clientPort && $0.remote.port == port }
+    }
+    #expect(isFound(try socket.connections(toPorts: port...port, 1...2)))
+    #expect(isFound(try socket.connections(toPorts: 1...2, port...port)))
+    #expect(isFound(try socket.connections(toPorts: 1...2, port - 1...port + 1, 3...4)))
+    #expect(isFound(try socket.connections(toPorts: 1...2, 3...4, port...port)))
+    #expect(!isFound(try socket.connections(toPorts: 0...port - 1, port + 1...65535)))
+    #expect(!isFound(try socket.connections(toPorts: port + 1...65535, 1...2, 0...port - 1)))
+    #expect(try socket.connections(states: [.established]).isEmpty)
+  }
+
   @Test("connections in other states are left out")
   func otherStates() throws {
     let peers = try Peers()

@@ -16,7 +16,7 @@ struct NetlinkSocketTests {
     let clients = try (0..<200).map { _ in try Descriptor(stream(AF_INET)) }
     for client in clients { try #require(connect(client.number, .v4, port: port) == 0) }
     let netlink = try NetlinkSocket.open()
-    let request = InetDiagRequest.all(toPorts: port...port, states: [.established])
+    let request = InetDiagRequest.all(toPorts: [port...port], states: [.established])
     var sequence: UInt32 = .max
     for _ in 0..<2 {
       let abandoned = request.message(sequence: 77)
@@ -45,7 +45,7 @@ struct NetlinkSocketTests {
   func tooLong() throws {
     let peers = try Peers()
     let netlink = try NetlinkSocket.open()
-    let request = InetDiagRequest.all(toPorts: peers.port...peers.port, states: [.established])
+    let request = InetDiagRequest.all(toPorts: [peers.port...peers.port], states: [.established])
     let message = request.message(sequence: 1)
     #expect(send(netlink.number, message, message.count, 0) == message.count)
     var buffer = [UInt8](repeating: 0, count: 16)
@@ -71,7 +71,7 @@ struct NetlinkSocketTests {
       }
     }
     try #require(sent == 6)
-    let request = InetDiagRequest.all(toPorts: 1...1, states: []).message(sequence: 1)
+    let request = InetDiagRequest.all(toPorts: [1...1], states: []).message(sequence: 1)
     #expect(send(netlink.number, request, request.count, 0) == request.count)
     var buffer = [UInt8](repeating: 0, count: 4096)
     #expect(try NetlinkSocket.receive(netlink, &buffer, until: .now + .seconds(20)) == 20)

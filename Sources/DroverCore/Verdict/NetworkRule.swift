@@ -21,12 +21,18 @@ extension NetworkReport {
       let silence = takenAt - control.lastHeard
       if silence > limit { losses.append(NetworkLoss(network: .management, silence: silence, limit: limit)) }
     }
-    if let data, data.isAwaited, !(sharesWire && losses.contains { $0.network == .management }) {
-      let silence = takenAt - data.lastHeard
-      if silence > settings.dataSilence {
-        losses.append(NetworkLoss(network: .migration, silence: silence, limit: settings.dataSilence))
+    guard let data, data.isAwaited, takenAt - data.lastHeard > settings.dataSilence else { return losses }
+    if sharesWire, let control, keepalive == .measured {
+      let silence = takenAt - control.lastHeard
+      // A question of the keepalive has gone unanswered, too: it is the wire, and not only the data.
+      if losses.isEmpty, silence > self.settings.interval + .milliseconds(500) {
+        losses.append(NetworkLoss(network: .management, silence: silence, limit: self.settings.interval))
       }
+      if !losses.isEmpty { return losses }
     }
+    losses.append(
+      NetworkLoss(
+        network: .migration, silence: takenAt - data.lastHeard, limit: settings.dataSilence))
     return losses
   }
 }

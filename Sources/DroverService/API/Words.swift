@@ -112,7 +112,7 @@ public enum Words {
 
   /// What a keepalive deadline rests on, or why there is none; `basis` is the API's word.
   static func keepalive(basis: String) -> String {
-    if basis == KeepaliveMethod.measured.rawValue { return "measured on this host" }
+    if basis == KeepaliveMethod.measured.rawValue { return "measured on the source host" }
     if let reason = KeepaliveBasis.Inference(rawValue: basis) {
       return switch reason {
       case .remote: "inferred: the source is watched from another machine"

@@ -31,8 +31,8 @@ final class HostSurroundings: Sendable {
   func network(of domains: [DomainName], _ clock: any Timepiece) -> Result<NetworkLook, InetDiagError> {
     Result { () throws(InetDiagError) in
       let socket = try open()
-      var connections = try socket.connections(toPorts: ConnectionBook.controlPorts)
-      connections += try socket.connections(toPorts: ports.withLock { $0 })
+      let connections = try socket.connections(
+        toPorts: ConnectionBook.controlPorts, ports.withLock { $0 })
       var look = NetworkLook(
         takenAt: clock.now(), connections: connections, owners: ConnectionBook.Owners(), hasSSH: false)
       guard !domains.isEmpty else { return look }

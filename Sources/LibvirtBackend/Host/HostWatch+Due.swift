@@ -15,6 +15,7 @@ extension HostWatch {
     if link == .up || !busy.isEmpty {
       if let networkAt, now >= networkAt { readNetwork(at: now, into: &actions) }
       pollConnections(at: now, into: &actions)
+      if let reportAt, now >= reportAt { report(at: now, into: &actions) }
     }
     guard link == .up else { return }
     if let listBegan {
@@ -102,7 +103,8 @@ extension HostWatch {
   }
 
   mutating func measureDirtyRates(at now: Moment, into actions: inout [HostAction]) {
-    guard configuration.dirtyRate, !areDirtyRatesMeasured, let dirtyRatesAt, now >= dirtyRatesAt else {
+    guard configuration.dirtyRate, knowsJobs, !areDirtyRatesMeasured, let dirtyRatesAt, now >= dirtyRatesAt
+    else {
       return
     }
     let resting = domains.filter { uuid, watch in

@@ -4,14 +4,17 @@ internal import Logging
 
 /// What the kernel's connections show of migrations.
 extension HostWatch {
+  /// Migrations under way from here.
+  var migrations: [ConnectionBook.Migration] {
+    busy.compactMap { uuid in
+      domains[uuid]?.job.map { ConnectionBook.Migration(uuid: uuid, startedAt: $0.last.startedAt) }
+    }
+  }
+
   mutating func seen(
     _ result: Result<NetworkLook, InetDiagError>, at now: Moment, _ epoch: EpochOffset,
     into actions: inout [HostAction]
   ) {
-    let running = busy.compactMap { uuid in
-      domains[uuid]?.job.map { ConnectionBook.Migration(uuid: uuid, startedAt: $0.last.startedAt) }
-    }
-    networkAt = now + (running.isEmpty ? configuration.idleInterval : configuration.activeInterval)
     switch result {
     case .failure(let error):
       if networkError == nil {
@@ -25,29 +28,48 @@ extension HostWatch {
     case .success(let look):
       networkError = nil
       hasSSH = look.hasSSH
-      let hasNew = book.take(look.connections, of: running, owners: look.owners, at: look.takenAt)
-      // One that has just begun opens its connections now, and may be over before the next look.
-      let isYoung = running.contains { migration in
-        now - migration.startedAt < Self.youth && !book.sight(of: migration.uuid).hadData
-      }
-      if isYoung { networkAt = now + Self.youngInterval }
+      let hasNew = book.take(look.connections, of: migrations, owners: look.owners, at: look.takenAt)
       isNetworkVisible = true
       // A connection to another host's daemon is the first trace of a migration that copies disks.
       if hasNew { sweepAt = now }
     }
-    for migration in running {
-      guard let watch = domains[migration.uuid], let job = watch.job else { continue }
-      if job.vanishedAt != nil, job.stoppedAt == nil {
-        let evidence =
-          networkError == nil ? book.evidence(of: migration.uuid, keepalive: keepalive) : nil
-        conclude(migration.uuid, evidence, at: now, into: &actions)
-      } else if let report = report(of: migration, at: now) {
-        actions.append(
-          .tell(
-            .network(
-              NetworkObservation(backend: configuration.name, id: job.last.id, takenAt: now, report: report)))
-        )
+    planNetwork(at: now)
+    for migration in migrations {
+      guard let job = domains[migration.uuid]?.job, job.vanishedAt != nil, job.stoppedAt == nil else {
+        continue
       }
+      let evidence = networkError == nil ? book.evidence(of: migration.uuid, keepalive: keepalive) : nil
+      conclude(migration.uuid, evidence, at: now, into: &actions)
+    }
+    reportAt = now
+  }
+
+  /// Decides when all connections are read next: at once for a migration that still lacks one, seldom otherwise.
+  mutating func planNetwork(at now: Moment) {
+    let incomplete = migrations.filter { !book.isComplete(for: $0.uuid) }
+    // One that has just begun opens its connections now, and may be over before the next look.
+    let isYoung = incomplete.contains { migration in
+      now - migration.startedAt < Self.youth && !book.sight(of: migration.uuid).hadData
+    }
+    networkAt =
+      now
+      + (isYoung
+        ? Self.youngInterval
+        : incomplete.isEmpty ? configuration.idleInterval : configuration.activeInterval)
+  }
+
+  /// Tells what is seen of each migration's network.
+  mutating func report(at now: Moment, into actions: inout [HostAction]) {
+    let migrations = migrations
+    reportAt = migrations.isEmpty ? nil : now + configuration.activeInterval
+    for migration in migrations {
+      guard let job = domains[migration.uuid]?.job, job.vanishedAt == nil, job.stoppedAt == nil,
+        let report = report(of: migration, at: now)
+      else { continue }
+      actions.append(
+        .tell(
+          .network(
+            NetworkObservation(backend: configuration.name, id: job.last.id, takenAt: now, report: report))))
     }
   }
 
@@ -75,20 +97,13 @@ extension HostWatch {
   }
 
   mutating func readNetwork(at now: Moment, into actions: inout [HostAction]) {
-    let running = busy.compactMap { domains[$0] }.filter { $0.job != nil }
-    networkAt = now + (running.isEmpty ? configuration.idleInterval : configuration.activeInterval)
-    if configuration.isLocal {
-      actions.append(.readNetwork(domains: running.map(\.name)))
-    } else {
-      for watch in running {
-        guard let job = watch.job else { continue }
-        actions.append(
-          .tell(
-            .network(
-              NetworkObservation(
-                backend: configuration.name, id: job.last.id, takenAt: now, report: inferred(.remote)))))
-      }
+    guard configuration.isLocal else {
+      networkAt = nil
+      reportAt = reportAt ?? now
+      return
     }
+    planNetwork(at: now)
+    actions.append(.readNetwork(domains: migrations.compactMap { domains[$0.uuid]?.name }))
   }
 
   mutating func pollConnections(at now: Moment, into actions: inout [HostAction]) {

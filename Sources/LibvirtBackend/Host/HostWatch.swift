@@ -5,7 +5,7 @@ internal import Logging
 /// Watches one libvirt host: what happens goes in, what to ask and what to tell comes out; time is a parameter.
 struct HostWatch: Sendable {
   /// How long a round over domains that rest may take where the kernel's connections show each new migration.
-  static let slowSweep = Duration.seconds(10)
+  static let slowSweep = Duration.seconds(20)
 
   /// How often a migration's connections are looked at for their end.
   static let pollInterval = Duration.milliseconds(20)
@@ -51,8 +51,12 @@ struct HostWatch: Sendable {
   var unswept: [String] = []
 
   var book = ConnectionBook()
+  /// When all connections are to be read: the kernel goes through a large table for that.
   var networkAt: Moment?
+  /// When those that are known are to be read again, which costs next to nothing.
   var pollAt: Moment?
+  /// When what they show is to be told.
+  var reportAt: Moment?
   /// Why the kernel's connections cannot be read; nil where they can.
   var networkError: InetDiagError?
   var hasSSH = false
@@ -112,7 +116,7 @@ struct HostWatch: Sendable {
       deadlines.append(since + configuration.openDeadline)
     }
     // The kernel tells of connections whether or not the daemon does.
-    if link == .up || !busy.isEmpty { deadlines += [networkAt, pollAt].compactMap(\.self) }
+    if link == .up || !busy.isEmpty { deadlines += [networkAt, pollAt, reportAt].compactMap(\.self) }
     for uuid in busy {
       if let settles = domains[uuid]?.settlesAt { deadlines.append(settles) }
       if link == .up, looks[uuid] == nil, let at = lookAt[uuid] { deadlines.append(at) }
@@ -127,7 +131,7 @@ struct HostWatch: Sendable {
       deadlines.append(listAt)
     }
     if let sweepBegan { deadlines.append(sweepBegan + configuration.callDeadline) }
-    if configuration.dirtyRate, !areDirtyRatesMeasured, let dirtyRatesAt { deadlines.append(dirtyRatesAt) }
+    if configuration.dirtyRate, knowsJobs, !areDirtyRatesMeasured, let dirtyRatesAt { deadlines.append(dirtyRatesAt) }
     return deadlines.min()
   }
 

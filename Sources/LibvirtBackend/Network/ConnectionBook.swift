@@ -110,9 +110,18 @@ struct ConnectionBook: Sendable {
       sight.controlSpread = (last.lastHeard ?? last.seenAt) - (first.lastHeard ?? first.seenAt)
     }
     sight.data = BookedConnection.health(of: data)
+    // A counter must not fall when the connection of a disk ends.
+    let retransmits = mine.filter { $0.kind == .data }.compactMap(\.connection.retransmits)
+    if !retransmits.isEmpty { sight.data?.retransmits = retransmits.reduce(0, &+) }
     let addresses = Set(control.map(\.connection.remote.address))
     sight.sharesWire = data.allSatisfy { addresses.contains($0.connection.remote.address) }
     return sight
+  }
+
+  /// Whether both connections of a migration are known to be its own, so that nothing new is to be looked for.
+  func isComplete(for uuid: String) -> Bool {
+    let kinds = entries.values.filter { $0.owner == uuid && $0.end == nil }.map(\.kind)
+    return kinds.contains(.control) && kinds.contains(.data)
   }
 
   /// What became of one migration's connections, as of the last look.
