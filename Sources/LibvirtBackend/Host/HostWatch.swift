@@ -131,7 +131,9 @@ struct HostWatch: Sendable {
       deadlines.append(listAt)
     }
     if let sweepBegan { deadlines.append(sweepBegan + configuration.callDeadline) }
-    if configuration.dirtyRate, knowsJobs, !areDirtyRatesMeasured, let dirtyRatesAt { deadlines.append(dirtyRatesAt) }
+    if configuration.dirtyRate, knowsJobs, !areDirtyRatesMeasured, let dirtyRatesAt {
+      deadlines.append(dirtyRatesAt)
+    }
     return deadlines.min()
   }
 

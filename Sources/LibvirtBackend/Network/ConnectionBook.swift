@@ -10,6 +10,9 @@ struct ConnectionBook: Sendable {
   static let controlPorts: ClosedRange<UInt16> = 16509...16514
   /// Connections are made when the job has begun; the two moments are found in different ways.
   private static let head = Duration.seconds(1)
+  /// Data end no later than this behind their control connection.
+  private static let lag = Duration.milliseconds(200)
+
   /// Who is known to own which sockets; nil where that may not be read.
   struct Owners: Hashable, Sendable {
     var daemon: Set<UInt64>?
@@ -127,9 +130,15 @@ struct ConnectionBook: Sendable {
   /// What became of one migration's connections, as of the last look.
   func evidence(of uuid: String, keepalive: KeepaliveSettings) -> EndEvidence {
     let mine = entries.values.filter { $0.mayBelong(to: uuid) }
-    let control = mine.filter { $0.kind == .control }
     // A disk's connection ends before the migration does: the last one tells.
     let data = mine.filter { $0.kind == .data }.max { $0.lastSeenAlive < $1.lastSeenAlive }
+    let candidates = mine.filter { $0.kind == .control }
+    // One that had ended while the data went on was another migration's.
+    let likely = candidates.filter { entry in
+      guard entry.owner == nil, let end = entry.end?.at, let data else { return true }
+      return end + Self.lag >= data.lastSeenAlive
+    }
+    let control = likely.isEmpty ? candidates : likely
     // What may belong to another migration, too, says nothing of this one's end, unless all of them say the same.
     let fates = Set(control.map { $0.end?.fate ?? .open })
     var evidence = EndEvidence(
@@ -200,7 +209,9 @@ struct ConnectionBook: Sendable {
     let inode = entry.connection.inode
     // Another program's connection to a daemon is guarded by that program's own keepalive, if any. What was the daemon's
     // may have been closed since the connections were read.
-    if entry.kind == .control, entry.candidates.isEmpty, let daemon = owners.daemon, !daemon.contains(inode) { return [] }
+    if entry.kind == .control, entry.candidates.isEmpty, let daemon = owners.daemon, !daemon.contains(inode) {
+      return []
+    }
     let owner = entry.kind == .data ? owners.domains.first { $0.value.contains(inode) }?.key : nil
     return Set(
       migrations.filter { migration in
