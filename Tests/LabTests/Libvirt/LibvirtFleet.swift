@@ -91,6 +91,28 @@ extension LabTests {
       }
     }
 
+    @Test("two migrations that begin at once are aborted one after the other, and each is told so")
+    func twoAborted() async throws {
+      try await Scene.with { scene in
+        for name in ["one", "two"] { try await scene.guest(name, speed: 4) }
+        async let first = scene.lab.migrate("one", over: .mig)
+        async let second = scene.lab.migrate("two", over: .mig)
+        let migrations = try await [("one", first), ("two", second)]
+        for (name, migration) in migrations {
+          let id = try await scene.untilCopying(name).identity.id
+          try await scene.untilShown("both connections", id) {
+            $0.network?.control != nil && $0.network?.data != nil
+          }
+          try await scene.lab.abort(name)
+          #expect(await migration.result().standardError.contains("canceled by client"))
+          let view = try await scene.untilOver(id)
+          #expect(view.phase == .aborted && view.guest == .source, "\(view.ending?.text ?? "")")
+        }
+        #expect(scene.record.counts == Counts(started: 2, aborted: [.userAbort: 2]))
+        for name in ["one", "two"] { try await scene.lab.heartbeat(name, on: .a) }
+      }
+    }
+
     @Test("two migrations at once end well, each with its own figures")
     func twoSucceed() async throws {
       try await Scene.with { scene in

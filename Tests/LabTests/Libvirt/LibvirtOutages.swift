@@ -142,6 +142,8 @@ extension LabTests {
         #expect(outcome.hasSucceeded, "\(outcome.standardError)")
         let view = try await scene.untilOver(id)
         expectInterruption(of: 10, moving, view, scene.record)
+        let losses = scene.record.trail(of: id).map { $0.networkLosses.map(\.network) }
+        #expect(losses.contains([.management]) && losses.allSatisfy { $0.count <= 1 })
         #expect(scene.record.counts == Counts(started: 1, succeeded: 1))
       }
     }
@@ -159,7 +161,8 @@ extension LabTests {
         try await scene.wait(.seconds(40), since: cut)
         let silent = scene.record.looks(at: id, from: cut)
         #expect(silent.count > 100)
-        #expect(silent.allSatisfy { $0.view.network?.keepalive == .none(.disabled) && $0.view.keepalive == nil })
+        #expect(
+          silent.allSatisfy { $0.view.network?.keepalive == .none(.disabled) && $0.view.keepalive == nil })
         #expect(silent.allSatisfy { $0.view.networkLosses.isEmpty && $0.view.phase == .precopy })
         #expect(migration.outcome == nil)
         try await scene.lab.heal(.ctl)
@@ -291,7 +294,8 @@ extension LabTests {
         let view = try await scene.untilOver(id)
         #expect(view.phase == .failed && view.ending?.cause == .keepalive, "\(view.ending?.text ?? "")")
         #expect(view.guest == .source)
-        let deadline = try #require(scene.record.trail(of: id).last { $0.keepalive != nil }?.keepalive?.deadline)
+        let deadline = try #require(
+          scene.record.trail(of: id).last { $0.keepalive != nil }?.keepalive?.deadline)
         tell("tunnelled, the keepalive closed \((ended - deadline).milliseconds) ms after its deadline")
         #expect((ended - deadline).magnitude <= .seconds(1))
         #expect(scene.record.counts == Counts(started: 1, failed: [.keepalive: 1]))
@@ -334,7 +338,8 @@ extension LabTests {
         tell(
           "without sight, the end came \((ended - last.deadline).milliseconds) ms after the earliest deadline, "
             + "of which \(last.uncertainty.milliseconds) ms are uncertainty")
-        #expect(ended >= last.deadline - .seconds(1) && ended <= last.deadline + last.uncertainty + .seconds(1))
+        #expect(
+          ended >= last.deadline - .seconds(1) && ended <= last.deadline + last.uncertainty + .seconds(1))
         let view = try await scene.untilOver(id)
         #expect(view.phase == .failed && view.guest == .source)
         #expect(view.ending?.certainty == .inferred)
@@ -355,7 +360,8 @@ private func expectInterruption(
   let length = moving.interruptions.total
   let shown = record.longestStop(of: view.identity.id)
   tell(
-    "an interruption of \(length.milliseconds) ms for a cut of \(seconds) s; samples show \(shown.milliseconds) ms")
+    "an interruption of \(length.milliseconds) ms for a cut of \(seconds) s; samples show \(shown.milliseconds) ms"
+  )
   #expect(view.interruptions.count == 1 && view.interruptions.total == length, sourceLocation: location)
   #expect(record.interruptions == [length], sourceLocation: location)
   #expect((length - shown).magnitude <= .seconds(2), sourceLocation: location)

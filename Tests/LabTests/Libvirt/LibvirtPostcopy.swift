@@ -28,7 +28,9 @@ extension LabTests {
         let after = trail.drop { $0.phase != .postcopy || $0.guest != .target }.filter { !$0.isOver }
         #expect(after.allSatisfy { $0.guest == .target }, "\(after.map { ($0.phase, $0.guest) })")
         #expect(
-          trail.filter { $0.phase == .postcopy }.allSatisfy { $0.completionDeadline == nil && $0.completion == nil })
+          trail.filter { $0.phase == .postcopy }.allSatisfy {
+            $0.completionDeadline == nil && $0.completion == nil
+          })
         #expect(record.essentials(of: id) == [.precopy, .postcopy, .succeeded])
         #expect(trail.allSatisfy { !$0.guest.isAlarming })
         #expect(record.counts == Counts(started: 1, succeeded: 1))
@@ -66,7 +68,8 @@ extension LabTests {
       LabMigration, MigrationView
     ) {
       try await scene.guest(workingSet: 32, speed: 8)
-      let migration = try await scene.lab.migrate("g", over: wire, ["--postcopy", "--postcopy-bandwidth", "2"])
+      let migration = try await scene.lab.migrate(
+        "g", over: wire, ["--postcopy", "--postcopy-bandwidth", "2"])
       let running = try await scene.untilCopying()
       #expect(running.completionDeadline != nil)
       let id = running.identity.id

@@ -46,7 +46,8 @@ struct Scene {
         }, settings: settings
       ) { watcher in
         try await watcher.until("all hosts") { record in
-          record.snapshot.backends.allSatisfy(\.isUp) && record.snapshot.nodes.count == hosts.count ? true : nil
+          record.snapshot.backends.allSatisfy(\.isUp) && record.snapshot.nodes.count == hosts.count
+            ? true : nil
         }
         return try await body(Scene(lab: lab, watcher: watcher))
       }
@@ -199,6 +200,7 @@ func expectNoLongerRunning(_ view: MigrationView, at location: SourceLocation = 
   #expect(view.completionDeadline == nil && view.progressDeadline == nil, sourceLocation: location)
   #expect(view.transferRate == nil && view.sample.dirtyRate == nil, sourceLocation: location)
   #expect(view.sample.remaining == nil && view.progress == nil, sourceLocation: location)
-  #expect(view.network == nil && view.keepalive == nil && view.networkLosses.isEmpty, sourceLocation: location)
+  #expect(
+    view.network == nil && view.keepalive == nil && view.networkLosses.isEmpty, sourceLocation: location)
   #expect(view.verdict.kind == .unknown, sourceLocation: location)
 }
