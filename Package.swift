@@ -150,7 +150,7 @@ let package = Package(
     .executableTarget(
       name: "drover-bench",
       dependencies: [
-        "CBench", "CLinux", "CMicroHTTP", "DroverCore", "DroverService", "Exposition", "KeptBytes",
+        "CBench", "CLinux", "CMicroHTTP", "CurlClient", "DroverCore", "DroverService", "Exposition", "KeptBytes",
         "LibvirtLab", "MicroHTTP", "QEMURig", "QEMUBackend", .product(name: "Logging", package: "swift-log"),
       ],
       path: "Tests/Bench", exclude: ["CBench"], swiftSettings: settings),

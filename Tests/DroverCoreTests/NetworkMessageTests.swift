@@ -43,6 +43,20 @@ struct NetworkMessageTests {
     #expect(view.networkLosses.isEmpty && view.verdict.kind == .converging)
   }
 
+  @Test("The target is the address that is seen, until the destination tells its name")
+  func target() throws {
+    var tracker = tracker()
+    let report = NetworkReport(settings: KeepaliveSettings(), keepalive: .measured, peer: "192.0.2.2")
+    let seen = NetworkObservation(backend: home, id: Self.migration, takenAt: seconds(12), report: report)
+    tracker.take(.network(seen), at: 12)
+    #expect(tracker.snapshot().first?.facts.target == "192.0.2.2")
+    tracker.take(sight(at: 12.5, sent: 6000, remaining: 6000), at: 12.5)
+    #expect(tracker.snapshot().first?.facts.target == "192.0.2.2")
+    tracker.take(arrival(isActive: true, guestRuns: false), at: 12.6)
+    tracker.take(sight(at: 13, sent: 6500, remaining: 5900), at: 13)
+    #expect(tracker.snapshot().first?.facts.target == "b")
+  }
+
   @Test("An inferred deadline moves with the bytes, also between two reports")
   func inferred() throws {
     var tracker = tracker()

@@ -34,11 +34,13 @@ public struct NetworkReport: Hashable, Sendable {
   public var controlSpread: Duration
   /// Whether control and data go to the same address: one wire, as far as anybody can tell.
   public var sharesWire: Bool
+  /// The address that the migration goes to; empty where it is not seen.
+  public var peer: String
 
   /// Describes what is seen.
   public init(
     settings: KeepaliveSettings, keepalive: KeepaliveBasis, control: ConnectionHealth? = nil,
-    data: ConnectionHealth? = nil, controlSpread: Duration = .zero, sharesWire: Bool = true
+    data: ConnectionHealth? = nil, controlSpread: Duration = .zero, sharesWire: Bool = true, peer: String = ""
   ) {
     self.settings = settings
     self.keepalive = keepalive
@@ -46,6 +48,7 @@ public struct NetworkReport: Hashable, Sendable {
     self.data = data
     self.controlSpread = controlSpread
     self.sharesWire = sharesWire
+    self.peer = peer
   }
 }
 

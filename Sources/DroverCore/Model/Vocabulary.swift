@@ -161,6 +161,14 @@ public enum VerdictKind: String, CaseIterable, Sendable {
   case stalled
   case notConverging = "not_converging"
   case slow, converging, unknown
+
+  /// Whether the migration will not end by itself.
+  public var isTrouble: Bool {
+    switch self {
+    case .networkLost, .stalled, .notConverging: true
+    case .slow, .converging, .unknown: false
+    }
+  }
 }
 
 /// Who set a time-out; the label `set_by`.

@@ -73,6 +73,8 @@ struct MigrationWatch: Sendable {
     guard !view.isOver, networkSeenAt.map({ network.takenAt >= $0 }) ?? true else { return }
     networkSeenAt = network.takenAt
     view.network = network.report
+    // Better than nothing, until the destination tells its name.
+    if view.facts.target.isEmpty { view.facts.target = network.report.peer }
     view.networkLosses = network.report.losses(at: network.takenAt, settings: settings)
     setKeepalive(of: &view)
     judge(&view, settings: settings, at: now)

@@ -83,11 +83,15 @@ public final class FleetMonitor: Sendable {
       case .phaseChanged(let view, let from):
         log.info("phase changed", metadata: Self.metadata(view, ["from": "\(from.rawValue)"]))
       case .verdictChanged(let view, let from):
-        let bad = [.stalled, .notConverging, .networkLost].contains(view.verdict.kind)
-        log.log(
-          level: bad ? .warning : .info, "verdict changed",
-          metadata: Self.metadata(
-            view, ["verdict": "\(view.verdict.kind.rawValue)", "from": "\(from.rawValue)"]))
+        var more: Logger.Metadata = [
+          "verdict": "\(view.verdict.kind.rawValue)", "from": "\(from.rawValue)",
+        ]
+        if !view.networkLosses.isEmpty {
+          more["network"] = "\(view.networkLosses.map(\.network.rawValue).joined(separator: ","))"
+        }
+        // A guest that dirties about as fast as is sent goes from slow to converging and back with every pass.
+        let level: Logger.Level = view.verdict.kind.isTrouble ? .warning : from.isTrouble ? .info : .debug
+        log.log(level: level, "verdict changed", metadata: Self.metadata(view, more))
       case .interrupted(let view, let length):
         log.warning(
           "bytes had stopped and move again",

@@ -80,7 +80,7 @@ extension HostWatch {
     let seen = book.sight(of: migration.uuid)
     var report = NetworkReport(
       settings: keepalive, keepalive: .measured, control: seen.control, data: seen.data,
-      controlSpread: seen.controlSpread, sharesWire: seen.sharesWire)
+      controlSpread: seen.controlSpread, sharesWire: seen.sharesWire, peer: seen.peer)
     if !seen.hadControl {
       // The first connections take a moment.
       guard now - migration.startedAt > .seconds(2) else { return nil }

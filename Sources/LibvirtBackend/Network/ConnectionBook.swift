@@ -92,6 +92,8 @@ struct ConnectionBook: Sendable {
     var data: ConnectionHealth?
     /// Whether both go to one address.
     var sharesWire = true
+    /// The address that they go to, that of the control connection first.
+    var peer = ""
     /// Whether there was ever one of the kind, ended or not.
     var hadControl = false
     var hadData = false
@@ -117,6 +119,9 @@ struct ConnectionBook: Sendable {
     let retransmits = mine.filter { $0.kind == .data }.compactMap(\.connection.retransmits)
     if !retransmits.isEmpty { sight.data?.retransmits = retransmits.reduce(0, &+) }
     let addresses = Set(control.map(\.connection.remote.address))
+    // Several of different addresses tell nothing.
+    let peers = addresses.isEmpty ? Set(data.map(\.connection.remote.address)) : addresses
+    if peers.count == 1, let peer = peers.first { sight.peer = peer.description }
     sight.sharesWire = data.allSatisfy { addresses.contains($0.connection.remote.address) }
     return sight
   }
