@@ -45,16 +45,21 @@ struct NetworkMessageTests {
 
   @Test("The target is the address that is seen, until the destination tells its name")
   func target() throws {
-    var tracker = tracker()
+    var facts = MigrationFacts.ofHostA
+    facts.target = ""
+    var tracker = MigrationTracker.withHome()
+    tracker.take(sight(at: 11, sent: 5000, remaining: 7000, facts: facts), at: 11)
     let report = NetworkReport(settings: KeepaliveSettings(), keepalive: .measured, peer: "192.0.2.2")
     let seen = NetworkObservation(backend: home, id: Self.migration, takenAt: seconds(12), report: report)
     tracker.take(.network(seen), at: 12)
     #expect(tracker.snapshot().first?.facts.target == "192.0.2.2")
-    tracker.take(sight(at: 12.5, sent: 6000, remaining: 6000), at: 12.5)
+    tracker.take(sight(at: 12.5, sent: 6000, remaining: 6000, facts: facts), at: 12.5)
     #expect(tracker.snapshot().first?.facts.target == "192.0.2.2")
-    tracker.take(arrival(isActive: true, guestRuns: false), at: 12.6)
-    tracker.take(sight(at: 13, sent: 6500, remaining: 5900), at: 13)
-    #expect(tracker.snapshot().first?.facts.target == "b")
+    let arrival = InboundObservation(
+      vm: vmRef(), host: "host-b", domain: domain(), isActive: true, guestRuns: false)
+    tracker.take(.inbound(arrival), at: 12.6)
+    tracker.take(sight(at: 13, sent: 6500, remaining: 5900, facts: facts), at: 13)
+    #expect(tracker.snapshot().first?.facts.target == "host-b")
   }
 
   @Test("An inferred deadline moves with the bytes, also between two reports")

@@ -52,7 +52,7 @@ extension LabTests {
       }
     }
 
-    @Test("where only the source is watched a success is the same, but for the target's name")
+    @Test("where only the source is watched a success is the same, but the target has an address for a name")
     func sourceOnly() async throws {
       try await Scene.with(sight: .source) { scene in
         let listener = try scene.lab.listen(.a)
@@ -64,7 +64,7 @@ extension LabTests {
         let view = try await scene.untilOver()
         expectSuccess(
           view, as: try #require(try await listener.stop().last { $0.name == "job-completed" }).figures)
-        #expect(view.facts.source == "lab-a" && view.facts.target.isEmpty)
+        #expect(view.facts.source == "lab-a" && view.facts.target == scene.lab.address(.b, on: .ctl))
         #expect(scene.record.counts == Counts(started: 1, succeeded: 1))
       }
     }
