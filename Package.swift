@@ -126,11 +126,11 @@ let package = Package(
         "CurlClient", "DroverCore", "DroverService", "Exposition", "LibvirtBackend", "MicroHTTP",
       ],
       swiftSettings: settings),
-    // Watches real QEMUs with the real back end and tracker; for the two suites below.
+    // Watches real QEMUs and hosts with the real back ends and tracker; for the two suites below.
     .target(
       name: "ScenarioSupport",
       dependencies: [
-        "DroverCore", "DroverService", "QEMUBackend", "QEMURig",
+        "DroverCore", "DroverService", "LibvirtBackend", "QEMUBackend", "QEMURig",
         .product(name: "Logging", package: "swift-log"),
       ],
       path: "Tests/ScenarioSupport", swiftSettings: settings),
@@ -144,7 +144,9 @@ let package = Package(
     // What needs root; `make lab`.
     .testTarget(
       name: "LabTests",
-      dependencies: ["DroverCore", "LibvirtLab", "QEMUBackend", "QEMURig", "ScenarioSupport"],
+      dependencies: [
+        "DroverCore", "LibvirtBackend", "LibvirtLab", "QEMUBackend", "QEMURig", "ScenarioSupport",
+      ],
       swiftSettings: settings),
     // The executable from outside: its commands, its signals, a real Prometheus.
     .testTarget(

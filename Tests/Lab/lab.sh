@@ -19,7 +19,7 @@ usage: lab.sh COMMAND...
   down                                              status
   uri HOST | pid HOST | virsh HOST ARG... | exec HOST CMD...
   guest NAME [--memory MIB] [--rate 0|a..p] [--set A..L] [--disk MIB] [--uuid UUID] [--persistent] [--on HOST]
-  rate NAME BYTE | beat NAME | write NAME MIB [OFFSET_MIB] | destroy NAME
+  rate NAME BYTE | beat NAME [HOST] | write NAME MIB [OFFSET_MIB] | destroy NAME
   migrate NAME [WIRE [virsh migrate option]...] | migrate-by-client, the same without --p2p
   abort NAME | speed NAME MIB
   cut [WIRE] | heal [WIRE] | shape WIRE RATE|off
@@ -360,9 +360,9 @@ here_or() { # NAME [HOST]
   if [ -n "${2:-}" ]; then known_host "$2"; echo "$2"; else where "$1"; fi
 }
 
-serial() { # NAME BYTE: sends the byte unless it is empty, and waits for a beat, with a byte for that very one
+serial() { # NAME BYTE [HOST]: sends the byte unless it is empty, and waits for a beat, with a byte for that very one
   local name=$1 byte=$2 host answer deadline=$((SECONDS + 5)) line
-  host=$(here_or "$name")
+  host=$(here_or "$name" "${3:-}")
   coproc line { exec socat UNIX-CONNECT:"$state/$host/lib/$name.com1" STDIO 2>/dev/null; }
   local pid=$line_PID in=${line[0]} out=${line[1]} found=1
   [ -z "$byte" ] || printf %s "$byte" >&"$out"
@@ -377,7 +377,7 @@ serial() { # NAME BYTE: sends the byte unless it is empty, and waits for a beat,
   echo "$answer"
 }
 cmd_rate() { [[ ${2:-} =~ ^[0a-pA-L]$ ]] || usage; serial "$1" "$2" >/dev/null; }
-cmd_beat() { serial "${1:-}" ''; }
+cmd_beat() { serial "${1:-}" '' "${2:-}"; }
 
 cmd_write() { # through the device, so that a copy under way sees it
   local name=${1:-} size=${2:-} offset=${3:-0} host disk answer

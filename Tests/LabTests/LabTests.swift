@@ -140,10 +140,3 @@ private func untilOver(_ watcher: Watcher) async throws -> MigrationView {
     return latest.phase == .succeeded && latest.guest == .unknown ? nil : latest
   }
 }
-
-extension Watcher.Record {
-  /// The phases of a migration without those that are too short to be seen each time.
-  fileprivate func essentials(of id: MigrationID) -> [Phase] {
-    phases(of: id).filter { $0 != .preparing && $0 != .switchover }.withoutRepeats
-  }
-}

@@ -36,12 +36,12 @@ extension LabHosts {
     try await run(["rate", name, letter(workingSet.command)])
   }
 
-  /// Waits for the guest's next heartbeat, on whichever host it runs.
+  /// Waits for the guest's next heartbeat, on that host; without one, on whichever it runs.
   ///
   /// - Returns: The byte of the last command, see `Guest/dirtier.asm`.
   @discardableResult
-  public func heartbeat(_ name: String) async throws -> UInt8 {
-    let answer = try await run(["beat", name])
+  public func heartbeat(_ name: String, on host: Host? = nil) async throws -> UInt8 {
+    let answer = try await run(["beat", name] + (host.map { [$0.rawValue] } ?? []))
     guard let byte = answer.utf8.first, answer.utf8.count == 1 else {
       throw LabError(command: ["beat", name], status: nil, standardError: "no heartbeat: \(answer)")
     }

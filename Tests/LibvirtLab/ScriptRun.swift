@@ -72,9 +72,14 @@ final class ScriptRun: Sendable {
   }
 
   /// Kills the script and all that it has started and not set apart.
-  func kill() {
+  func kill() { signal(SIGKILL) }
+
+  /// Asks the script, and all that it has started and not set apart, to end.
+  func interrupt() { signal(SIGINT) }
+
+  private func signal(_ number: Int32) {
     state.withLock { state in
-      if !state.isReaped { _ = Glibc.kill(-pid, SIGKILL) }
+      if !state.isReaped { _ = Glibc.kill(-pid, number) }
     }
   }
 

@@ -5,21 +5,33 @@ import QEMUBackend
 import QEMURig
 import Synchronization
 
-/// Watches real QEMUs the way the daemon does, and remembers everything that was said on the way.
+/// Watches real hosts and QEMUs the way the daemon does, and remembers everything that was said on the way.
 final class Watcher: Sendable {
   /// All that has been seen, in order.
   struct Record: Sendable {
     fileprivate var tracker: MigrationTracker
-    /// What the back end told.
+    /// What the back ends told.
     fileprivate(set) var messages: [BackendMessage] = []
+    /// When each message came.
+    fileprivate(set) var heardAt: [Moment] = []
     /// What the tracker told.
     fileprivate(set) var events: [LifecycleEvent] = []
     /// Each view that a migration ever had, in order, all migrations mixed.
     fileprivate(set) var views: [MigrationView] = []
+    /// All that was shown of migrations under way at each look.
+    fileprivate(set) var looks: [Look] = []
+    /// What the back ends logged.
+    fileprivate(set) var lines: [String] = []
     /// What is shown now.
     fileprivate(set) var snapshot: FleetSnapshot
     /// The moment of the last message or look.
     fileprivate(set) var now: Moment
+  }
+
+  /// What anybody who looked then was shown, whether or not it had changed.
+  struct Look: Sendable {
+    let at: Moment
+    let views: [MigrationView]
   }
 
   private struct State {
@@ -32,32 +44,31 @@ final class Watcher: Sendable {
   private static let tickInterval = Duration.milliseconds(250)
 
   let clock: any Timepiece
-  private let backend: QEMUBackend
   private let state: Mutex<State>
 
-  private init(_ configuration: QEMUConfiguration, _ settings: MigrationTracker.Settings) {
-    let clock = SystemTimepiece()
+  private init(clock: any Timepiece, _ settings: MigrationTracker.Settings) {
     let now = clock.now()
     self.clock = clock
-    backend = QEMUBackend(
-      configuration: configuration, clock: clock, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    )
-    var tracker = MigrationTracker(settings: settings, startedAt: now)
-    tracker.register(backend.descriptor)
+    let tracker = MigrationTracker(settings: settings, startedAt: now)
     let snapshot = tracker.snapshot()
     state = Mutex(State(record: Record(tracker: tracker, snapshot: snapshot, now: now)))
   }
 
   /// Lends `body` a watcher that is at work; everything has ended on return.
+  ///
+  /// - Parameter backends: makes the back ends, for this clock and with this log.
   static func with<R: Sendable>(
-    _ configuration: QEMUConfiguration, settings: MigrationTracker.Settings = MigrationTracker.Settings(),
+    backends: (any Timepiece, Logger) throws -> [any MigrationBackend],
+    settings: MigrationTracker.Settings = MigrationTracker.Settings(),
     _ body: (Watcher) async throws -> R
   ) async throws -> R {
-    try configuration.validate()
-    let watcher = Watcher(configuration, settings)
+    let watcher = Watcher(clock: SystemTimepiece(), settings)
+    let log = Logger(label: "test") { _ in LineKeeper { watcher.note($0) } }
+    let backends = try backends(watcher.clock, log)
+    for backend in backends { watcher.register(backend.descriptor) }
     return try await withThrowingTaskGroup(of: Void.self) { group in
       defer { group.cancelAll() }
-      group.addTask { await watcher.backend.run { watcher.receive($0) } }
+      for backend in backends { group.addTask { await backend.run { watcher.receive($0) } } }
       group.addTask {
         while !Task.isCancelled {
           watcher.tick()
@@ -66,6 +77,16 @@ final class Watcher: Sendable {
       }
       return try await body(watcher)
     }
+  }
+
+  /// Lends `body` a watcher of QEMUs.
+  static func with<R: Sendable>(
+    _ configuration: QEMUConfiguration, settings: MigrationTracker.Settings = MigrationTracker.Settings(),
+    _ body: (Watcher) async throws -> R
+  ) async throws -> R {
+    try configuration.validate()
+    return try await with(
+      backends: { [QEMUBackend(configuration: configuration, clock: $0, log: $1)] }, settings: settings, body)
   }
 
   /// Lends `body` a pair whose guest has dirtied its memory, and a watcher that has seen both of its ends.
@@ -131,13 +152,28 @@ final class Watcher: Sendable {
   private func receive(_ message: BackendMessage) {
     change { record, now in
       record.messages.append(message)
+      record.heardAt.append(now)
       return record.tracker.receive(message, at: now)
     }
   }
 
   private func tick() {
-    change { record, now in record.tracker.tick(at: now) }
+    change { record, now in
+      let events = record.tracker.tick(at: now)
+      record.looks.append(
+        Look(at: now, views: record.tracker.snapshot().migrations.filter { !$0.isOver }))
+      return events
+    }
   }
+
+  private func register(_ descriptor: BackendDescriptor) {
+    change { record, _ in
+      record.tracker.register(descriptor)
+      return []
+    }
+  }
+
+  private func note(_ line: String) { state.withLock { $0.record.lines.append(line) } }
 
   private func change(_ body: (inout Record, Moment) -> [LifecycleEvent]) {
     let waiting = state.withLock { state in
@@ -159,9 +195,29 @@ struct NotSeen: Error, CustomStringConvertible {
   let record: Watcher.Record
 
   var description: String {
-    let last = record.messages.suffix(20).map { "\n  \($0)" } + record.views.suffix(3).map { "\n  \($0)" }
+    let last =
+      record.messages.suffix(20).map { "\n  \($0)" } + record.views.suffix(3).map { "\n  \($0)" }
+      + record.lines.suffix(20).map { "\n  \($0)" }
     return "not seen: \(what); phases: \(record.views.map(\.phase).withoutRepeats.map(\.rawValue)); "
       + "verdicts: \(record.views.map(\.verdict.kind).withoutRepeats.map(\.rawValue)); "
-      + "last messages and views: \(last.joined())"
+      + "last messages, views and lines: \(last.joined())"
+  }
+}
+
+/// Keeps what is logged.
+private struct LineKeeper: LogHandler {
+  var logLevel = Logger.Level.info
+  var metadata: Logger.Metadata = [:]
+  let keep: @Sendable (String) -> Void
+
+  init(_ keep: @escaping @Sendable (String) -> Void) { self.keep = keep }
+
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  func log(event: LogEvent) {
+    keep("\(event.level) \(metadata): \(event.message)")
   }
 }

@@ -156,13 +156,19 @@ final class HostConnection: Sendable {
     return limits
   }
 
-  /// Capacity of each disk of a domain that runs; QEMU is asked, and not where somebody else is just asking it.
+  /// Capacity of each disk that libvirt may copy; QEMU is asked, and not where somebody else is just asking it.
   func diskCapacities(of uuid: String) throws(LibvirtError) -> [Bytes] {
+    guard let text = virDomainGetXMLDesc(try domain(uuid).handle, 0) else {
+      throw .last(in: "virDomainGetXMLDesc")
+    }
+    defer { free(text) }
+    let copyable = copyableDisks(ofXML: String(cString: text))
     var capacities: [Bytes] = []
     try statistics(of: uuid, VIR_DOMAIN_STATS_BLOCK, flags: VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT.rawValue)
     {
       parameters in
       for disk in 0..<min(parameters.number("block.count") ?? 0, 256) {
+        guard let name = parameters.text("block.\(disk).name"), copyable.contains(name) else { continue }
         if let capacity = parameters.number("block.\(disk).capacity") { capacities.append(Bytes(capacity)) }
       }
     }

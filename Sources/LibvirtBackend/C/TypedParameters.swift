@@ -39,4 +39,11 @@ struct TypedParameters: ~Copyable {
   borrowing func milliseconds(_ field: String) -> Duration? {
     number(field).flatMap { $0 < 1 << 53 ? .milliseconds(Int64($0)) : nil }
   }
+
+  borrowing func text(_ field: String) -> String? {
+    guard let parameter = virTypedParamsGet(first, count, field),
+      parameter.pointee.type == Int32(bitPattern: VIR_TYPED_PARAM_STRING.rawValue)
+    else { return nil }
+    return parameter.pointee.value.s.map { String(cString: $0) }
+  }
 }

@@ -46,8 +46,16 @@ extension HostWatch {
 
   /// Decides when all connections are read next: at once for a migration that still lacks one, seldom otherwise.
   mutating func planNetwork(at now: Moment) {
-    let isComplete = migrations.allSatisfy { book.isComplete(for: $0.uuid) }
-    networkAt = now + (isComplete ? configuration.idleInterval : configuration.activeInterval)
+    let incomplete = migrations.filter { !book.isComplete(for: $0.uuid) }
+    // One that has just begun opens its connections now, and may be over before the next look.
+    let isYoung = incomplete.contains { migration in
+      now - migration.startedAt < Self.youth && !book.sight(of: migration.uuid).hadData
+    }
+    networkAt =
+      now
+      + (isYoung
+        ? Self.youngInterval
+        : incomplete.isEmpty ? configuration.idleInterval : configuration.activeInterval)
   }
 
   /// Tells what is seen of each migration's network.

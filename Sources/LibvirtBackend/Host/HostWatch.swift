@@ -10,6 +10,10 @@ struct HostWatch: Sendable {
   /// How often a migration's connections are looked at for their end.
   static let pollInterval = Duration.milliseconds(20)
 
+  /// For so long after its beginning a migration whose data connection was not seen yet is looked at more often.
+  static let youth = Duration.seconds(5)
+  static let youngInterval = Duration.milliseconds(100)
+
   enum Link: Equatable {
     case down
     case opening(since: Moment)

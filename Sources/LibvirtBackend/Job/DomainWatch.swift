@@ -41,6 +41,8 @@ struct DomainWatch: Sendable {
   var job: Job?
   /// When an event spoke of a migration that no look has shown yet.
   var hintedAt: Moment?
+  /// Since when it is paused for a migration.
+  var pausedAt: Moment?
   var arrival: Arrival?
   var ended: (id: MigrationID, outcome: Outcome, at: Moment, seenAt: Moment)?
   /// When an event last told what the domain does.
@@ -142,6 +144,7 @@ struct DomainWatch: Sendable {
   mutating func enter(_ state: DomainState, at now: Moment, into notes: inout [Note]) {
     guard state != self.state else { return }
     self.state = state
+    pausedAt = state == .pausedMigration ? now : nil
     switch state {
     case .runningPostcopy: if job == nil { arrive(Arrival(isActive: true, guestRuns: true), into: &notes) }
     case .running, .paused:
@@ -218,6 +221,9 @@ struct DomainWatch: Sendable {
     job.last.facts.size = size(of: job, before: facts.size)
     job.last.takenAt = look.takenAt
     job.last.phase = phase(copying: !statistics.isPreparing)
+    if job.last.phase == .switchover, isHeld(statistics, job.limits, at: look.takenAt) {
+      job.last.phase = .guestSuspended
+    }
     job.last.sample = Sample(statistics, phase: job.last.phase, limits: job.limits)
     job.last.guestOnSource = guestOnSource
     job.last.guestOnTarget = guestOnTarget
@@ -289,6 +295,15 @@ struct DomainWatch: Sendable {
     case .paused: .guestSuspended
     default: copying ? .precopy : .preparing
     }
+  }
+
+  /// Whether a guest that is paused for a migration was suspended by somebody, rather than by the switchover.
+  ///
+  /// libvirt gives both the same state and the same event. But a switchover takes no longer than it may, and at its end
+  /// nothing is left to be sent.
+  func isHeld(_ statistics: JobStatistics, _ limits: MigrationLimits?, at now: Moment) -> Bool {
+    guard let pausedAt, statistics.memory.remaining > 0 || statistics.memory.isAbsent else { return false }
+    return now - pausedAt > (limits?.downtime ?? .milliseconds(300)) + .seconds(1)
   }
 
   var guestOnSource: Bool {

@@ -12,6 +12,9 @@ struct ConnectionBook: Sendable {
   private static let head = Duration.seconds(1)
   /// A migration does not outlive its control connection by more than this.
   private static let farewell = Duration.seconds(2)
+  /// Data end no later than this behind their control connection.
+  private static let lag = Duration.milliseconds(200)
+
   /// Who is known to own which sockets; nil where that may not be read.
   struct Owners: Hashable, Sendable {
     var daemon: Set<UInt64>?
@@ -48,6 +51,7 @@ struct ConnectionBook: Sendable {
     hasLooked = true
     let present = Set(connections.map(\.cookie))
     for cookie in entries.keys where !present.contains(cookie) { entries[cookie]?.miss(at: now) }
+    release(Set(migrations.map(\.uuid)))
     entries = entries.filter { _, entry in
       guard let end = entry.end else { return true }
       // What had ended when a migration began was an earlier one's of the same domain.
@@ -136,13 +140,19 @@ struct ConnectionBook: Sendable {
   /// What became of one migration's connections, as of the last look.
   func evidence(of uuid: String, keepalive: KeepaliveSettings) -> EndEvidence {
     let mine = entries.values.filter { $0.mayBelong(to: uuid) }
-    let control = mine.filter { $0.kind == .control }
     // A disk's connection ends before the migration does: the last one tells, and of those that one look shows together
     // the one that is open, or the younger.
     let data = mine.filter { $0.kind == .data }.max {
       ($0.lastSeenAlive, $0.end == nil ? 1 : 0, $0.appearedAt ?? $0.lastSeenAlive - .seconds(86_400))
         < ($1.lastSeenAlive, $1.end == nil ? 1 : 0, $1.appearedAt ?? $1.lastSeenAlive - .seconds(86_400))
     }
+    let candidates = mine.filter { $0.kind == .control }
+    // One that had ended while the data went on was another migration's.
+    let likely = candidates.filter { entry in
+      guard entry.owner == nil, let end = entry.end?.at, let data else { return true }
+      return end + Self.lag >= data.lastSeenAlive
+    }
+    let control = likely.isEmpty ? candidates : likely
     // What may belong to another migration, too, says nothing of this one's end, unless all of them say the same.
     let fates = Set(control.map { $0.end?.fate ?? .open })
     var evidence = EndEvidence(
@@ -165,6 +175,16 @@ struct ConnectionBook: Sendable {
       owners.daemon?.contains(connection.inode) ?? (connection.uid == 0)
     case .data: true
     }
+  }
+
+  /// Gives a migration that is over the control connection that ended with it, where only one did.
+  private mutating func release(_ known: Set<String>) {
+    let left = entries.filter { _, entry in
+      entry.kind == .control && entry.owner == nil && entry.end != nil
+        && !entry.candidates.isSubset(of: known)
+    }
+    guard left.count == 1, let (cookie, entry) = left.first else { return }
+    entries[cookie]?.owner = entry.candidates.subtracting(known).min()
   }
 
   /// Finds out which connection belongs to which migration, as far as can be told.
@@ -203,8 +223,11 @@ struct ConnectionBook: Sendable {
     for entry: BookedConnection, among migrations: [Migration], _ owners: Owners
   ) -> Set<String> {
     let inode = entry.connection.inode
-    // Another program's connection to a daemon is guarded by that program's own keepalive, if any.
-    if entry.kind == .control, let daemon = owners.daemon, !daemon.contains(inode) { return [] }
+    // Another program's connection to a daemon is guarded by that program's own keepalive, if any. What was the daemon's
+    // may have been closed since the connections were read.
+    if entry.kind == .control, entry.candidates.isEmpty, let daemon = owners.daemon, !daemon.contains(inode) {
+      return []
+    }
     let owner = entry.kind == .data ? owners.domains.first { $0.value.contains(inode) }?.key : nil
     return Set(
       migrations.filter { migration in
