@@ -251,6 +251,22 @@ extension ConnectionBook {
     #expect(book.evidence(1).control == .closedHere)
   }
 
+  @Test(
+    "of two that are aborted one after the other, the second is not taken for one whose peer closed first")
+  func abortedInTurn() {
+    var book = openedBook()
+    let controls: [TCPConnection] = [.control(1), .control(2)]
+    book.look(500, controls + [.data(11), .data(21)], of: two, daemon: [1001, 1002], domains: domains)
+    // The data of each end a moment before its control connection, and nobody looks at all of them meanwhile.
+    _ = book.take(polled: [11: TCPConnection.data(11).kept()], at: ms(5000))
+    _ = book.take(polled: [1: nil], at: ms(5200))
+    #expect(book.evidence(1).dataEndedFirst)
+    _ = book.take(polled: [21: TCPConnection.data(21).kept()], at: ms(5700))
+    _ = book.take(polled: [2: nil], at: ms(5900))
+    #expect(book.evidence(2).dataEndedFirst)
+    #expect(book.evidence(2).data == .closedHere)
+  }
+
   @Test("two that the keepalive ends together both show it, though nobody owns their connections any more")
   func keepalive() {
     var book = openedBook()

@@ -218,6 +218,21 @@ private func success(_ at: Int64) -> [Step] {
     #expect(drive.messages.migrations.allSatisfy { $0.guestOnSource == true && $0.guestOnTarget == nil })
   }
 
+  @Test(
+    "a guest that is paused for its migration longer than a switchover may take was suspended, until all is sent"
+  )
+  func held() {
+    var drive = DomainDrive()
+    drive.take([.copying(1000), .lifecycle(1200, 3, 1)])
+    drive.take([.copying(1700, .pausedMigration), .copying(2500, .pausedMigration)])
+    #expect(runs(drive.messages.map(words)) == ["precopy", "switchover"])
+    drive.take([.copying(2600, .pausedMigration), .copying(9000, .pausedMigration)])
+    drive.take([.look(9500, .success(.copying(9500, remaining: 0)), .success(.pausedMigration))])
+    #expect(
+      runs(drive.messages.map(words)) == ["precopy", "switchover", "guest_suspended", "switchover"])
+    #expect(drive.messages.migrations.allSatisfy { $0.guestOnSource == true && $0.guestOnTarget == nil })
+  }
+
   @Test("an event that speaks of a migration has the domain looked at once, and what comes to nothing rests")
   func hints() {
     var drive = DomainDrive()

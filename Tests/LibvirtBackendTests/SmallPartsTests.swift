@@ -35,6 +35,48 @@ import Testing
   }
 }
 
+@Suite struct CopyableDisksTests {
+  @Test("disks that the guest cannot write, or that hosts share, are never copied")
+  func kinds() {
+    let xml = """
+      <domain type='kvm' id='1'>
+        <name>g</name>
+        <devices>
+          <disk type='file' device='floppy'>
+            <source file='/images/g.img'/>
+            <target dev='fda' bus='fdc'/>
+            <readonly/>
+          </disk>
+          <disk type='file' device='disk'>
+            <source file='/images/g.disk' index='1'/>
+            <mirror type='network' job='copy'>
+              <source protocol='nbd' name='drive-virtio-disk0'/>
+            </mirror>
+            <target dev='vda' bus='virtio'/>
+          </disk>
+          <disk type='block' device='disk'>
+            <target dev='vdb' bus='virtio'/>
+            <shareable/>
+          </disk>
+          <disk type='file' device='cdrom'>
+            <target dev='sda' bus='sata' tray='open'/>
+            <readonly/>
+          </disk>
+          <disk type='file' device='disk'>
+            <target dev='sdb' bus='sata'/>
+          </disk>
+          <interface type='network'>
+            <target dev='vnet0'/>
+          </interface>
+        </devices>
+      </domain>
+      """
+    #expect(copyableDisks(ofXML: xml) == ["vda", "sdb"])
+    #expect(copyableDisks(ofXML: "").isEmpty)
+    #expect(copyableDisks(ofXML: "<disk type='file'>\n<target dev='").isEmpty)
+  }
+}
+
 @Suite struct LibvirtErrorTests {
   @Test(
     "an error has a kind of a closed list",

@@ -26,7 +26,7 @@ extension LabTests {
         try await scene.watcher.until("a guest on its way out and in") { record in
           record.node(.a)?.outbound == 1 && record.node(.b)?.inbound == 1 ? true : nil
         }
-        try await scene.hurry()
+        await scene.hurry()
         let outcome = await migration.result()
         #expect(outcome.hasSucceeded, "\(outcome.standardError)")
         let view = try await scene.untilOver(running.identity.id)
@@ -59,7 +59,7 @@ extension LabTests {
         try await scene.guest(rate: 1, speed: 8)
         let migration = try await scene.lab.migrate("g", over: .mig)
         try await scene.untilCopying()
-        try await scene.hurry()
+        await scene.hurry()
         #expect(await migration.result().hasSucceeded)
         let view = try await scene.untilOver()
         expectSuccess(
@@ -141,8 +141,9 @@ extension LabTests {
               ? record.last(record.ids[turn - 1]).flatMap { $0.phase == .precopy ? $0 : nil } : nil
           }
           try await scene.lab.abort("g")
+          // What it says depends on who notices first.
           let outcome = await migration.result()
-          #expect(outcome.standardError.contains("canceled by client"))
+          #expect(!outcome.hasSucceeded)
           let view = try await scene.untilOver(running.identity.id)
           #expect(view.phase == .aborted && view.ending?.cause == .userAbort, "\(view.ending?.text ?? "")")
           #expect(view.ending?.certainty == .inferred)

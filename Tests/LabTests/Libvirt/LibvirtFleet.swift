@@ -39,11 +39,11 @@ extension LabTests {
         }
         // The data of one of them may stop without a word about the other.
         try await scene.lab.abort("one")
-        #expect(await first.result().standardError.contains("canceled by client"))
+        #expect(await !first.result().hasSucceeded)
         let aborted = try await scene.untilOver(one)
         #expect(aborted.phase == .aborted && aborted.guest == .source, "\(aborted.ending?.text ?? "")")
         #expect(scene.record.last(two)?.isOver == false)
-        try await scene.hurry("two")
+        await scene.hurry("two")
         #expect(await second.result().hasSucceeded)
         #expect(try await scene.untilOver(two).phase == .succeeded)
         #expect(scene.record.counts == Counts(started: 2, succeeded: 1, aborted: [.userAbort: 1]))
@@ -104,7 +104,7 @@ extension LabTests {
             $0.network?.control != nil && $0.network?.data != nil
           }
           try await scene.lab.abort(name)
-          #expect(await migration.result().standardError.contains("canceled by client"))
+          #expect(await !migration.result().hasSucceeded)
           let view = try await scene.untilOver(id)
           #expect(view.phase == .aborted && view.guest == .source, "\(view.ending?.text ?? "")")
         }
@@ -205,7 +205,7 @@ extension LabTests {
         #expect(try await calculated() == before)
         #expect(scene.record.dirtyRates(of: keys.busy).count == told)
         #expect(scene.record.last(copying.identity.id)?.sample.bandwidthLimit?.value == 8 << 20)
-        try await scene.hurry()
+        await scene.hurry()
         #expect(await migration.result().hasSucceeded)
         try await scene.watcher.until("its rate at the target") { record in
           record.snapshot.dirtyRates.contains { $0.key.name == "g" && $0.key.backend.rawValue == "b" }
@@ -235,7 +235,7 @@ extension LabTests {
         // A guest that arrives is not there yet.
         try await expectVMs(2, 0)
         #expect(scene.record.node(.a)?.outbound == 1 && scene.record.node(.b)?.inbound == 1)
-        try await scene.hurry()
+        await scene.hurry()
         #expect(await migration.result().hasSucceeded)
         try await expectVMs(1, 1)
         let moved = try await scene.watcher.until("the guest's new place") { record in

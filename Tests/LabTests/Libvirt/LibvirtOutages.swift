@@ -110,7 +110,7 @@ extension LabTests {
         #expect(back.verdict.kind != .networkLost)
         #expect(try #require(back.keepalive?.deadline) > deadline)
         tell("the management network was back \((scene.now - healed).milliseconds) ms after the heal")
-        try await scene.hurry()
+        await scene.hurry()
         let outcome = await migration.result()
         #expect(outcome.hasSucceeded, "\(outcome.standardError)")
         let view = try await scene.untilOver(id)
@@ -137,7 +137,7 @@ extension LabTests {
         try await scene.lab.heal(.ctl)
         let moving = try await scene.untilShown("an interruption", id) { $0.interruptions.count > 0 }
         try await scene.untilShown("a network again", id) { $0.networkLosses.isEmpty }
-        try await scene.hurry()
+        await scene.hurry()
         let outcome = await migration.result()
         #expect(outcome.hasSucceeded, "\(outcome.standardError)")
         let view = try await scene.untilOver(id)
@@ -166,7 +166,7 @@ extension LabTests {
         #expect(silent.allSatisfy { $0.view.networkLosses.isEmpty && $0.view.phase == .precopy })
         #expect(migration.outcome == nil)
         try await scene.lab.heal(.ctl)
-        try await scene.hurry()
+        await scene.hurry()
         let outcome = await migration.result()
         #expect(outcome.hasSucceeded, "\(outcome.standardError)")
         try await scene.untilOver(id)
@@ -201,7 +201,7 @@ extension LabTests {
         }
         tell("data moved again \((scene.now - healed).milliseconds) ms after \(seconds) s of cut were healed")
         try await scene.untilShown("a network again", id) { $0.networkLosses.isEmpty }
-        try await scene.hurry()
+        await scene.hurry()
         let outcome = await migration.result()
         #expect(outcome.hasSucceeded, "\(outcome.standardError)")
         let view = try await scene.untilOver(id)
@@ -314,7 +314,7 @@ extension LabTests {
         #expect(view.network?.data != nil)
         try await scene.wait(.seconds(4), since: view.startedAt)
         #expect(scene.record.trail(of: id).allSatisfy { $0.keepalive == nil && $0.networkLosses.isEmpty })
-        try await scene.hurry()
+        await scene.hurry()
         #expect(await migration.result().hasSucceeded)
         #expect(try await scene.untilOver(id).phase == .succeeded)
         #expect(scene.record.counts == Counts(started: 1, succeeded: 1))
