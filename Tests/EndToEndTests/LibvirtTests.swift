@@ -42,8 +42,11 @@ extension EndToEnd {
       try await eventually("the guest") {
         try await serving.web.metrics()["drover_node_vms"].values.contains(1)
       }
-      // Long enough for a second look at the host.
-      try await Task.sleep(for: .seconds(3))
+      // A second look at the host.
+      let first = try await serving.web.metrics().value("drover_backend_last_success_timestamp_seconds") ?? 0
+      try await eventually("a later answer") {
+        try await serving.web.metrics().value("drover_backend_last_success_timestamp_seconds") ?? 0 > first
+      }
       let metrics = try await Self.whenUp(Self.good, serving)
       let backend = try Self.backend(Self.good, metrics)
       let info = try #require(metrics["drover_backend_info"].keys.first)
@@ -104,7 +107,13 @@ extension EndToEnd {
         }
         return isTried && silent.connections >= 1
       }
-      try await Task.sleep(for: .seconds(3))
+      let good = try Self.backend(Self.good, try await serving.web.metrics())
+      let first =
+        try await serving.web.metrics().value("drover_backend_last_success_timestamp_seconds", good) ?? 0
+      try await eventually("a later answer of the good one") {
+        try await serving.web.metrics().value("drover_backend_last_success_timestamp_seconds", good) ?? 0
+          > first
+      }
       let metrics = try await serving.web.metrics()
       let names = try [Self.good, Self.bad, hanging].map { try Self.backend($0, metrics) }
       #expect(Set(names).count == 3)

@@ -34,7 +34,8 @@ extension EndToEnd {
       #expect(run.ending == .exited(0), "\(run.output.suffix(200))")
     }
 
-    @Test("has the flags that the executable knows, no capability, and no family of addresses that nothing needs")
+    @Test(
+      "has the flags that the executable knows, no capability, and no family of addresses that nothing needs")
     func needs() async throws {
       let lines = try String(contentsOf: Self.unit, encoding: .utf8).split(separator: "\n")
       #expect(lines.contains("CapabilityBoundingSet="))

@@ -12,8 +12,8 @@ public enum BackendMessage: Sendable {
   case vmGone(VMKey)
   /// The network under a migration.
   case network(NetworkObservation)
-  /// How fast a VM that does not migrate dirties its memory.
-  case dirtyRate(VMKey, BytesPerSecond)
+  /// How fast a VM that does not migrate dirties its memory; nil where that is known no more.
+  case dirtyRate(VMKey, BytesPerSecond?)
   /// A node that was found.
   case node(BackendName, String)
   /// The back end's own health.
@@ -87,12 +87,15 @@ public struct GuestMove: Hashable, Sendable {
   public var id: MigrationID
   /// Whether the source runs the guest now, or holds it paused.
   public var isOnSource: Bool
+  /// Whether what the source said of the target at the end still holds, where the target cannot be asked.
+  public var isTargetKnown: Bool
 
   /// Describes a move.
-  public init(backend: BackendName, id: MigrationID, isOnSource: Bool) {
+  public init(backend: BackendName, id: MigrationID, isOnSource: Bool, isTargetKnown: Bool = true) {
     self.backend = backend
     self.id = id
     self.isOnSource = isOnSource
+    self.isTargetKnown = isTargetKnown
   }
 }
 

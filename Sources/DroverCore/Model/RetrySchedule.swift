@@ -1,4 +1,4 @@
-/// Doubling pauses between attempts, spread by the socket's path so that many do not come back at once.
+/// Doubling pauses between attempts, spread so that many do not come back at once.
 public struct RetrySchedule: Hashable, Sendable {
   /// The pause after the first failure.
   public var first: Duration

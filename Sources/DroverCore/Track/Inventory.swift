@@ -42,7 +42,7 @@ struct Inventory: Sendable {
   }
 
   /// Takes how fast a VM dirties its memory; of several entries of one name the last that was told counts.
-  mutating func setDirtyRate(_ rate: BytesPerSecond, of key: VMKey) {
+  mutating func setDirtyRate(_ rate: BytesPerSecond?, of key: VMKey) {
     if let vm = places[key]?.vm { dirtyRates[vm] = rate }
   }
 

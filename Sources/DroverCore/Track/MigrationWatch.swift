@@ -156,6 +156,7 @@ struct MigrationWatch: Sendable {
       return
     }
     guestOnSource = move.isOnSource
+    if !move.isTargetKnown { guestOnTarget = nil }
     // What was settled is so no longer.
     view.guest = .unknown
     locate(in: &view, evidence: evidence, at: now)
@@ -261,7 +262,9 @@ struct MigrationWatch: Sendable {
 extension Ending {
   /// A source that went away right after the switchover cannot tell how it ended; its target can.
   fileprivate func corrected(by arrival: InboundObservation?) -> Ending {
-    guard cause == .sourceLost, certainty == .inferred, arrival?.guestRuns == true else { return self }
+    guard cause == .sourceLost || cause == .unknown, certainty == .inferred, arrival?.guestRuns == true else {
+      return self
+    }
     return Ending(
       outcome: .succeeded, certainty: .inferred, text: "the source went away; the guest runs at the target",
       endedAt: endedAt, duration: duration)

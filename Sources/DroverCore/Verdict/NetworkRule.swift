@@ -18,12 +18,13 @@ extension NetworkReport {
     var losses: [NetworkLoss] = []
     if let control, self.settings.isEnabled, keepalive == .measured {
       let limit = max(settings.controlSilence, self.settings.interval + .seconds(2))
-      let silence = takenAt - control.lastHeard
+      // Of several that it may be, the one that was heard last must be silent for too long.
+      let silence = takenAt - control.lastHeard - controlSpread
       if silence > limit { losses.append(NetworkLoss(network: .management, silence: silence, limit: limit)) }
     }
     guard let data, data.isAwaited, takenAt - data.lastHeard > settings.dataSilence else { return losses }
     if sharesWire, let control, keepalive == .measured {
-      let silence = takenAt - control.lastHeard
+      let silence = takenAt - control.lastHeard - controlSpread
       // A question of the keepalive has gone unanswered, too: it is the wire, and not only the data.
       if losses.isEmpty, silence > self.settings.interval + .milliseconds(500) {
         losses.append(NetworkLoss(network: .management, silence: silence, limit: self.settings.interval))

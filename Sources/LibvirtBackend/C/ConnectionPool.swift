@@ -8,11 +8,11 @@ internal import Synchronization
 final class ConnectionPool: Sendable {
   /// More calls than this at once are calls that hang.
   private static let most = 48
-  /// So many connections are kept for calls to come.
-  private static let mostFree = 4
+  /// For so long a connection is kept that nobody uses.
+  private static let patience = Duration.seconds(60)
 
   private struct State {
-    var free: [HostConnection]
+    var free: [(connection: HostConnection, since: ContinuousClock.Instant)]
     var count = 1
     var isClosed = false
   }
@@ -24,7 +24,7 @@ final class ConnectionPool: Sendable {
   init(
     _ first: HostConnection, openAnother: @escaping @Sendable () throws(LibvirtError) -> HostConnection
   ) {
-    state = Mutex(State(free: [first]))
+    state = Mutex(State(free: [(first, .now)]))
     self.openAnother = openAnother
   }
 
@@ -42,24 +42,27 @@ final class ConnectionPool: Sendable {
       defer { state.free = [] }
       return state.free
     }
-    for connection in free { connection.close() }
+    for (connection, _) in free { connection.close() }
   }
 
   private func take() throws(LibvirtError) -> HostConnection {
     enum Choice {
       case known(HostConnection)
       case another
-      case none
+      case tooMany
+      case closed
     }
     let choice: Choice = state.withLock { state in
-      if let connection = state.free.popLast() { return .known(connection) }
-      guard !state.isClosed, state.count < Self.most else { return .none }
+      if let (connection, _) = state.free.popLast() { return .known(connection) }
+      guard !state.isClosed else { return .closed }
+      guard state.count < Self.most else { return .tooMany }
       state.count += 1
       return .another
     }
     switch choice {
     case .known(let connection): return connection
-    case .none:
+    case .closed: throw .closed
+    case .tooMany:
       throw LibvirtError(
         code: .operationTimeout, call: "virConnectOpen", message: "too many calls are waiting for an answer")
     case .another:
@@ -73,19 +76,25 @@ final class ConnectionPool: Sendable {
   }
 
   private func give(_ connection: HostConnection) {
-    let isKept = state.withLock { state in
-      guard !state.isClosed, connection.hearsEvents || state.free.count < Self.mostFree else {
-        state.count -= 1
-        return false
-      }
-      // The one that hears events last, so that it is taken first, and the others are there when it hangs.
-      if connection.hearsEvents {
-        state.free.append(connection)
+    let now = ContinuousClock.now
+    let spare = state.withLock { state in
+      var spare: [HostConnection] = []
+      if state.isClosed {
+        spare.append(connection)
+      } else if connection.hearsEvents {
+        // Last, so that it is taken first, and the others are there when it hangs.
+        state.free.append((connection, now))
       } else {
-        state.free.insert(connection, at: 0)
+        let hasListener = state.free.last?.connection.hearsEvents == true
+        state.free.insert((connection, now), at: state.free.count - (hasListener ? 1 : 0))
       }
-      return true
+      // Those that were taken lately lie last.
+      while let first = state.free.first, !first.connection.hearsEvents, now - first.since > Self.patience {
+        spare.append(state.free.removeFirst().connection)
+      }
+      state.count -= spare.count
+      return spare
     }
-    if !isKept { connection.close() }
+    for connection in spare { connection.close() }
   }
 }

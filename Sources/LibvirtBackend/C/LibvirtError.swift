@@ -55,9 +55,20 @@ public struct LibvirtError: Error, Hashable, Sendable, CustomStringConvertible {
       code: Code(rawValue: error.pointee.code), domain: error.pointee.domain, call: call, message: message)
   }
 
-  /// Whether it is the connection that is gone, rather than one call that failed.
+  /// There was no thread to make a call on.
+  static let noThread = LibvirtError(
+    code: .systemError, call: "pthread_create", message: "the system gives no thread")
+
+  /// The connection was let go before the call.
+  static let closed = LibvirtError(
+    code: .internalError, domain: Int32(bitPattern: VIR_FROM_RPC.rawValue), call: "virConnectClose",
+    message: "the connection was let go")
+
+  /// Whether it is the connection that is gone, rather than one call that failed, or another connection that could
+  /// not be had.
   var isConnectionLost: Bool {
-    domain == Int32(bitPattern: VIR_FROM_RPC.rawValue) && [.internalError, .systemError, .rpc].contains(code)
+    call != "virConnectOpen" && domain == Int32(bitPattern: VIR_FROM_RPC.rawValue)
+      && [.internalError, .systemError, .rpc].contains(code)
   }
 
   /// The closed short form; safe as a label.

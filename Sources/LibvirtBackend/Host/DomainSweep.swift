@@ -20,8 +20,16 @@ final class DomainSweep: Sendable {
     }
   }
 
-  /// Whether the round still belongs to the thread that makes it.
-  var isMine: Bool { state.withLock { !$0.isGivenUp } }
+  /// Says that the domain has been looked at; false where the round was given up meanwhile, as hanging at it.
+  func finish() -> Bool {
+    state.withLock { state in
+      state.current = nil
+      return !state.isGivenUp
+    }
+  }
+
+  /// Whether the round was given up.
+  var isGivenUp: Bool { state.withLock(\.isGivenUp) }
 
   /// Takes away what has not been looked at yet; with the domain that the round hangs at.
   func giveUp() -> (current: String?, rest: [String]) {

@@ -47,8 +47,8 @@ struct NetworkLook: Sendable {
   var takenAt: Moment
   var connections: [TCPConnection]
   var owners: ConnectionBook.Owners
-  /// Whether the daemon talks to others over ssh.
-  var hasSSH: Bool
+  /// Whether the daemon talks to others over ssh; nil where that was not looked at.
+  var hasSSH: Bool?
 }
 
 /// A domain that runs.
@@ -79,7 +79,9 @@ enum HostAction: Sendable {
   /// The round takes too long: what has not been looked at yet is taken from it.
   case splitSweep
   /// Reads the kernel's connections, and who owns them.
-  case readNetwork(domains: [DomainName])
+  ///
+  /// - Parameter asksSSH: Whether it is also looked whether the daemon has an ssh, which means a walk over all processes.
+  case readNetwork(domains: [DomainName], asksSSH: Bool)
   /// Looks at single connections again, which costs next to nothing.
   case pollConnections([TCPConnection])
   case measureDirtyRates([String])

@@ -74,7 +74,8 @@ final class HostLoop {
             self.sweep = nil
             inputs.append(.sweepHangs(at: uuid, rest: rest))
           }
-        case .readNetwork(let domains): inputs.append(.network(surroundings.network(of: domains, clock)))
+        case .readNetwork(let domains, let asksSSH):
+          inputs.append(.network(surroundings.network(of: domains, asksSSH: asksSSH, clock)))
         case .pollConnections(let connections):
           if let polled = surroundings.poll(connections) { inputs.append(.polled(polled)) }
         case .measureDirtyRates(let uuids): measureDirtyRates(uuids)
@@ -99,7 +100,8 @@ final class HostLoop {
         ) { () throws(LibvirtError) in try HostConnection(to: uri, canWrite: canWrite) }
         do throws(LibvirtError) {
           let facts = try pool.with { connection throws(LibvirtError) in try connection.facts() }
-          mailbox.put(.connected(pool, facts, conf: surroundings.conf(), number: number))
+          let isTaken = mailbox.put(.connected(pool, facts, conf: surroundings.conf(), number: number))
+          if !isTaken { pool.close() }
         } catch {
           pool.close()
           throw error
@@ -107,15 +109,18 @@ final class HostLoop {
       } catch {
         mailbox.put(.came(.openFailed(error)))
       }
+    } orElse: {
+      .openFailed(.noThread)
     }
   }
 
   /// Lets go of the connections; that may take as long as a call to a daemon that hangs.
   private func drop() {
+    _ = sweep?.giveUp()
+    sweep = nil
     guard let old = pool else { return }
     pool = nil
-    sweep = nil
-    _ = startThread("drover-close") { old.close() }
+    if !startThread("drover-close", { old.close() }) { old.close() }
   }
 
   // MARK: - Calls
@@ -127,11 +132,20 @@ final class HostLoop {
         try pool.with { connection throws(LibvirtError) in try connection.runningDomains() }
       }
       return .listed(running, begunAt: begunAt)
+    } orElse: { now in
+      .listed(.failure(.noThread), begunAt: now)
     }
   }
 
   private func look(_ uuid: String, _ wish: LookWish) {
-    ask { pool, clock in .looked(DomainLook(at: uuid, wish, over: pool, clock)) }
+    // Whichever connection it went over: until it is back, the domain is not asked again.
+    ask(isBound: false) { pool, clock in
+      .looked(DomainLook(at: uuid, wish, over: pool, clock))
+    } orElse: { now in
+      .looked(
+        DomainLook(
+          uuid: uuid, begunAt: now, takenAt: now, job: .failure(.noThread), state: .failure(.noThread)))
+    }
   }
 
   private func begin(_ sweep: DomainSweep) {
@@ -139,15 +153,18 @@ final class HostLoop {
     ask { [mailbox] pool, clock in
       while let uuid = sweep.next() {
         let look = DomainLook(at: uuid, LookWish(), over: pool, clock)
-        if look.isTelling { mailbox.put(.came(.looked(look))) }
-        guard sweep.isMine else { return look.isTelling ? nil : .looked(look) }
+        // A domain that the round was given up at counts as being looked at until it is told that it is not.
+        let isMine = sweep.finish()
+        if look.isTelling || !isMine { mailbox.put(.came(.looked(look))) }
       }
-      return .swept
+      return sweep.isGivenUp ? nil : .swept
+    } orElse: { _ in
+      .swept
     }
   }
 
   private func measureDirtyRates(_ uuids: [String]) {
-    ask { [mailbox] pool, _ in
+    ask(isBound: false) { [mailbox] pool, _ in
       var failure: LibvirtError?
       /// What does not go for one domain does not keep it from the others.
       func each(_ uuids: [String], _ call: (HostConnection, String) throws(LibvirtError) -> Void) {
@@ -172,21 +189,33 @@ final class HostLoop {
         if let rate = try connection.dirtyRate(of: uuid) { mailbox.put(.came(.dirtyRate(uuid, rate))) }
       }
       return .dirtyRatesDone(failure)
+    } orElse: { _ in
+      .dirtyRatesDone(.noThread)
     }
   }
 
   /// Has one or more calls made on a thread of their own.
-  private func ask(_ body: @escaping @Sendable (ConnectionPool, any Timepiece) -> HostInput?) {
+  ///
+  /// - Parameters:
+  ///   - isBound: Whether the answer is worth nothing once the connections are others.
+  ///   - orElse: What is taken for the answer where there is no thread.
+  private func ask(
+    isBound: Bool = true, _ body: @escaping @Sendable (ConnectionPool, any Timepiece) -> HostInput?,
+    orElse: (Moment) -> HostInput
+  ) {
     guard let pool else { return }
+    let number = number
     onThread { [mailbox, clock] in
-      if let input = body(pool, clock) { mailbox.put(.came(input)) }
+      guard let input = body(pool, clock) else { return }
+      mailbox.put(isBound ? .told(input, by: number) : .came(input))
+    } orElse: {
+      orElse(clock.now())
     }
   }
 
-  private func onThread(_ body: @escaping @Sendable () -> Void) {
+  private func onThread(_ body: @escaping @Sendable () -> Void, orElse: () -> HostInput) {
     guard !startThread("drover-call", body) else { return }
-    log.error("no thread is left for a call to libvirt; starting anew")
-    mailbox.put(.came(.closed(.broken("no thread is left for its calls"))))
+    mailbox.put(.came(orElse()))
   }
 }
 

@@ -32,12 +32,16 @@ final class HostMailbox: Sendable {
 
   deinit { close(wake) }
 
-  func put(_ mail: HostMail) {
-    let isFirst = contents.withLock { contents in
+  /// Leaves something; false where nobody will take it any more.
+  @discardableResult
+  func put(_ mail: HostMail) -> Bool {
+    let (isTaken, isFirst) = contents.withLock { contents in
+      guard !contents.isStopped else { return (false, false) }
       contents.mail.append(mail)
-      return contents.mail.count == 1
+      return (true, contents.mail.count == 1)
     }
     if isFirst { ring() }
+    return isTaken
   }
 
   func stop() {
@@ -47,6 +51,7 @@ final class HostMailbox: Sendable {
 
   /// Waits until there is something, or for so long; nil once it is stopped.
   func take(within patience: Duration?) -> [HostMail]? {
+    if contents.withLock(\.isStopped) { return nil }
     var request = pollfd(fd: wake, events: Int16(POLLIN), revents: 0)
     let milliseconds = patience.map { Int32(clamping: max(0, $0.milliseconds)) } ?? -1
     if poll(&request, 1, milliseconds) > 0 {

@@ -5,9 +5,7 @@ internal import Synchronization
 
 /// What is read of the host beside libvirt: its kernel's connections, who owns them, and its `qemu.conf`.
 final class HostSurroundings: Sendable {
-  private static let daemons: Set<String> = ["libvirtd", "virtqemud"]
-  /// The kernel cuts a process's name at 15 bytes.
-  private static let sshNames = ["ssh"]
+  private static let daemons = ["libvirtd", "virtqemud"]
 
   private let root: String
   private let processes: ProcessTable
@@ -28,17 +26,19 @@ final class HostSurroundings: Sendable {
   }
 
   /// The connections to other hosts' daemons and QEMUs.
-  func network(of domains: [DomainName], _ clock: any Timepiece) -> Result<NetworkLook, InetDiagError> {
+  func network(
+    of domains: [DomainName], asksSSH: Bool, _ clock: any Timepiece
+  ) -> Result<NetworkLook, InetDiagError> {
     Result { () throws(InetDiagError) in
       let socket = try open()
       let connections = try socket.connections(
         toPorts: ConnectionBook.controlPorts, ports.withLock { $0 })
       var look = NetworkLook(
-        takenAt: clock.now(), connections: connections, owners: ConnectionBook.Owners(), hasSSH: false)
+        takenAt: clock.now(), connections: connections, owners: ConnectionBook.Owners(), hasSSH: nil)
       guard !domains.isEmpty else { return look }
       look.owners = owners(of: domains)
-      look.hasSSH = Self.sshNames.contains {
-        !processes.children(named: $0, ofProcessesNamed: Self.daemons).isEmpty
+      if asksSSH {
+        look.hasSSH = !processes.children(named: "ssh", ofProcessesNamed: Set(Self.daemons)).isEmpty
       }
       return look
     }
@@ -65,7 +65,7 @@ final class HostSurroundings: Sendable {
 
   private func owners(of domains: [DomainName]) -> ConnectionBook.Owners {
     var owners = ConnectionBook.Owners()
-    for name in ["libvirtd", "virtqemud"] {
+    for name in Self.daemons {
       guard let process = process(in: "/run/\(name).pid"),
         let inodes = processes.socketInodes(ofProcess: process)
       else { continue }
@@ -85,7 +85,7 @@ final class HostSurroundings: Sendable {
   }
 
   private func text(of file: String) -> String? {
-    // At most a file's worth: what belongs to the host is not trusted to be small.
+    // More is no settings, and no number of a process.
     guard let data = try? Data(contentsOf: URL(filePath: root + file)), data.count <= 1 << 20 else {
       return nil
     }

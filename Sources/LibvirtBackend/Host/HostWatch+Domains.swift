@@ -124,7 +124,10 @@ extension HostWatch {
     let notes = body(&watch)
     domains[uuid] = watch
     if watch.isBusy { busy.insert(uuid) } else { busy.remove(uuid) }
-    if watch.job != nil, !hadJob { networkAt = now }
+    if watch.job != nil, !hadJob {
+      networkAt = now
+      if configuration.dirtyRate { actions.append(.tell(.dirtyRate(watch.key, nil))) }
+    }
     for note in notes {
       switch note {
       case .tell(let message): actions.append(.tell(message))
@@ -155,9 +158,11 @@ extension HostWatch {
   mutating func conclude(
     _ uuid: String, _ evidence: EndEvidence?, at now: Moment, into actions: inout [HostAction]
   ) {
+    let openedAt = openedAt
     change(uuid, at: now, into: &actions) { watch in
       var notes: [DomainWatch.Note] = []
-      watch.conclude(evidence, at: now, into: &notes)
+      let isBehindAbsence = watch.job.map { $0.last.takenAt < openedAt } ?? false
+      watch.conclude(evidence, isBehindAbsence: isBehindAbsence, at: now, into: &notes)
       return notes
     }
   }

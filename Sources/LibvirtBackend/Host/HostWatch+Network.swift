@@ -4,6 +4,9 @@ internal import Logging
 
 /// What the kernel's connections show of migrations.
 extension HostWatch {
+  /// The first connections of a migration are there after so long.
+  static let dialling = Duration.seconds(2)
+
   /// Migrations under way from here.
   var migrations: [ConnectionBook.Migration] {
     busy.compactMap { uuid in
@@ -27,7 +30,7 @@ extension HostWatch {
       networkError = error
     case .success(let look):
       networkError = nil
-      hasSSH = look.hasSSH
+      hasSSH = look.hasSSH ?? hasSSH
       let hasNew = book.take(look.connections, of: migrations, owners: look.owners, at: look.takenAt)
       isNetworkVisible = true
       // A connection to another host's daemon is the first trace of a migration that copies disks.
@@ -83,7 +86,7 @@ extension HostWatch {
       controlSpread: seen.controlSpread, sharesWire: seen.sharesWire, peer: seen.peer)
     if !seen.hadControl {
       // The first connections take a moment.
-      guard now - migration.startedAt > .seconds(2) else { return nil }
+      guard now - migration.startedAt > Self.dialling else { return nil }
       report.keepalive =
         hasSSH ? .inferred(.ssh) : seen.hadData ? .none(.notPeerToPeer) : .inferred(.invisible)
     }
@@ -103,7 +106,11 @@ extension HostWatch {
       return
     }
     planNetwork(at: now)
-    actions.append(.readNetwork(domains: migrations.compactMap { domains[$0.uuid]?.name }))
+    let migrations = migrations
+    let asksSSH = migrations.contains {
+      now - $0.startedAt > Self.dialling && !book.sight(of: $0.uuid).hadControl
+    }
+    actions.append(.readNetwork(domains: migrations.compactMap { domains[$0.uuid]?.name }, asksSSH: asksSSH))
   }
 
   mutating func pollConnections(at now: Moment, into actions: inout [HostAction]) {

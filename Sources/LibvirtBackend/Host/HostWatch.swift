@@ -37,6 +37,7 @@ struct HostWatch: Sendable {
   var lostByDaemon = false
   /// What `qemu.conf` says where the configuration says otherwise, once that has been logged.
   var saidKeepalive: KeepaliveSettings?
+  var saidDefault = false
 
   var listAt: Moment?
   var listBegan: Moment?
@@ -104,7 +105,7 @@ struct HostWatch: Sendable {
       for uuid in book.take(polled: connections, at: now) where looks[uuid] == nil { lookAt[uuid] = now }
     case .dirtyRate(let uuid, let rate):
       if let watch = domains[uuid], !watch.isBusy {
-        actions.append(.tell(.dirtyRate(VMKey(backend: configuration.name, text: uuid), rate)))
+        actions.append(.tell(.dirtyRate(watch.key, rate)))
       }
     case .dirtyRatesDone(let error):
       areDirtyRatesMeasured = false
@@ -177,7 +178,16 @@ struct HostWatch: Sendable {
   mutating func settleKeepalive(_ conf: QEMUConf?, into actions: inout [HostAction]) {
     let told = conf.map { conf in
       KeepaliveSettings(
-        interval: .seconds(conf.keepaliveInterval ?? 5), count: conf.keepaliveCount ?? 5)
+        interval: .seconds(conf.keepaliveInterval ?? QEMUConf.defaultKeepaliveInterval),
+        count: conf.keepaliveCount ?? QEMUConf.defaultKeepaliveCount)
+    }
+    if told == nil, configuration.keepalive == nil, configuration.isLocal, !saidDefault {
+      saidDefault = true
+      actions.append(
+        .log(
+          .info,
+          "the host's qemu.conf cannot be read: libvirt's default keepalive of 5 s and 5 is taken; where the host has "
+            + "another, set timeouts.keepalive"))
     }
     keepalive = configuration.keepalive ?? told ?? KeepaliveSettings()
     if let configured = configuration.keepalive, let told, configured != told, saidKeepalive != told {
@@ -203,9 +213,11 @@ struct HostWatch: Sendable {
   }
 
   mutating func closed(_ reason: CloseReason, at now: Moment, into actions: inout [HostAction]) {
+    // Over ssh it is ssh that ended.
+    if reason == .byDaemon { lostByDaemon = configuration.isLocal }
     guard link != .down else { return }
     link = .down
-    lostByDaemon = reason == .byDaemon
+    if reason != .byDaemon { lostByDaemon = false }
     // Counted up to the first answer: a daemon that lets in and closes at once is not asked again and again at once.
     retryAt = now + configuration.retry.pause(after: attempts, name: configuration.uri)
     attempts += 1
@@ -216,6 +228,10 @@ struct HostWatch: Sendable {
         .log(.warning, "the connection to libvirt is lost: \(reason.words); opened again until it works"))
     }
     actions.append(.close)
+    // Nobody measures them any more.
+    if configuration.dirtyRate {
+      for watch in domains.values { actions.append(.tell(.dirtyRate(watch.key, nil))) }
+    }
   }
 
   mutating func complain(_ error: LibvirtError, _ what: String, into actions: inout [HostAction]) {

@@ -47,8 +47,12 @@ extension DomainWatch {
 
   /// Ends a job that is over, by what is known of how.
   ///
-  /// - Parameter evidence: What the host's connections show, where they could be looked at.
-  mutating func conclude(_ evidence: EndEvidence?, at now: Moment, into notes: inout [Note]) {
+  /// - Parameters:
+  ///   - evidence: What the host's connections show, where they could be looked at.
+  ///   - isBehindAbsence: Whether the connection to the daemon was away since the last look.
+  mutating func conclude(
+    _ evidence: EndEvidence?, isBehindAbsence: Bool = false, at now: Moment, into notes: inout [Note]
+  ) {
     guard let job, job.stoppedAt != nil || job.vanishedAt != nil else { return }
     if let stoppedAt = job.stoppedAt, job.stop == nil || job.stop == .migrated {
       guard now - stoppedAt >= Self.longestSettling else { return }
@@ -58,9 +62,17 @@ extension DomainWatch {
     last.takenAt = max(endedAt, last.takenAt)
     last.guestOnSource = guestOnSource && job.stoppedAt == nil
     last.guestOnTarget = job.stop == .migrated ? true : last.phase.isPostcopy ? last.guestOnTarget : nil
-    last.end(
-      EndInference(stop: job.stop, isStopped: job.stoppedAt != nil, phase: job.last.phase, evidence).ending(
-        at: endedAt))
+    if isBehindAbsence, job.stoppedAt != nil, job.stop == nil {
+      last.end(
+        Ending(
+          outcome: .failed, cause: .unknown, certainty: .inferred,
+          text: "the domain went away while the connection to the source's libvirt daemon was lost",
+          endedAt: endedAt))
+    } else {
+      last.end(
+        EndInference(stop: job.stop, isStopped: job.stoppedAt != nil, phase: job.last.phase, evidence).ending(
+          at: endedAt))
+    }
     finish(last, into: &notes)
   }
 
@@ -102,7 +114,8 @@ extension DomainWatch {
 
   /// A guest that is started here behind a migration that took it away runs twice.
   mutating func move(_ id: MigrationID, into notes: inout [Note]) {
-    notes.append(.tell(.guestMoved(GuestMove(backend: vm.backend, id: id, isOnSource: true))))
+    notes.append(
+      .tell(.guestMoved(GuestMove(backend: vm.backend, id: id, isOnSource: true, isTargetKnown: false))))
     ended = nil
   }
 }

@@ -65,6 +65,8 @@ struct DomainWatch: Sendable {
     domain = DomainKey(uuid: name.uuid) ?? DomainKey(backend: backend, socketPath: name.uuid)
   }
 
+  /// What it is in the inventory.
+  var key: VMKey { VMKey(backend: vm.backend, text: name.uuid) }
   /// Whether it is looked at again and again: a migration runs, or may.
   var isBusy: Bool { job != nil || hintedAt != nil }
   /// Whether a guest is arriving here.
@@ -202,7 +204,7 @@ struct DomainWatch: Sendable {
     if job == nil, let ended, look.begunAt <= ended.seenAt { return }
     let start =
       statistics.elapsed.map { look.takenAt - $0 } ?? job?.last.startedAt ?? hintedAt ?? look.takenAt
-    if let job, start - job.last.startedAt > Self.sameStart {
+    if let job, isAnother(statistics, than: job, startedAt: start, look) {
       // One job ended and another began between two looks.
       notes.append(.tell(.migration(Self.unseen(job, at: look.takenAt))))
       self.job = nil
@@ -224,12 +226,27 @@ struct DomainWatch: Sendable {
     if job.last.phase == .switchover, isHeld(statistics, job.limits, at: look.takenAt) {
       job.last.phase = .guestSuspended
     }
-    job.last.sample = Sample(statistics, phase: job.last.phase, limits: job.limits)
+    job.last.sample = Sample(
+      statistics, phase: job.last.phase, limits: job.limits, memory: job.last.facts.memory)
     job.last.guestOnSource = guestOnSource
     job.last.guestOnTarget = guestOnTarget
     notes.append(.tell(.migration(job.last)))
     if self.job == nil { ended = nil }
     self.job = job
+  }
+
+  /// Whether a job is not the one that was seen before.
+  ///
+  /// libvirt counts `time_elapsed` on its host's wall clock, so a start that moves proves nothing by itself: another job
+  /// has begun since the last look, and has sent no more than the first.
+  func isAnother(
+    _ statistics: JobStatistics, than job: Job, startedAt start: Moment, _ look: DomainLook
+  ) -> Bool {
+    guard start - job.last.startedAt > Self.sameStart, let elapsed = statistics.elapsed,
+      elapsed <= look.takenAt - job.last.takenAt + Self.sameStart
+    else { return false }
+    let sent = Bytes(statistics.memory.processed) + Bytes(statistics.disk.processed)
+    return sent <= job.last.sample.transferred ?? 0
   }
 
   /// Memory and the disks that are copied; it never shrinks, since the source's own totals begin at 0.
@@ -337,7 +354,6 @@ struct DomainWatch: Sendable {
   mutating func show(into notes: inout [Note]) {
     guard hasGuest != isShown else { return }
     isShown = hasGuest
-    let key = VMKey(backend: vm.backend, text: name.uuid)
     notes.append(
       .tell(
         isShown
@@ -350,7 +366,7 @@ struct DomainWatch: Sendable {
     if isArriving { arrive(Arrival(isActive: false, guestRuns: false), into: &notes) }
     if isShown {
       isShown = false
-      notes.append(.tell(.vmGone(VMKey(backend: vm.backend, text: name.uuid))))
+      notes.append(.tell(.vmGone(key)))
     }
   }
 }

@@ -84,9 +84,10 @@ struct EndInference: Hashable, Sendable {
         .failed, .unknown, .inferred, "the data connection was reset: the target died, or it was aborted")
     case .endedByPeer where evidence.dataEndedFirst:
       self.init(.failed, .targetLost, .inferred, "the target ended the data connection")
-    case .closedHere where evidence.control == .some(.endedByPeer), .endedByPeer:
+    case .closedHere where evidence.control == .endedByPeer,
+      .endedByPeer where evidence.control != .closedHere:
       self.init(.failed, .targetLost, .inferred, "the target's daemon ended the control connection")
-    case .closedHere, .open:
+    case .closedHere, .endedByPeer, .open:
       self.init(.failed, .unknown, .inferred, "the job ended and the guest runs on at the source")
     }
   }

@@ -88,11 +88,17 @@ struct MigrationLimits: Hashable, Sendable {
 
 extension Sample {
   /// What the statistics of a running or completed migration say.
-  init(_ job: JobStatistics, phase: Phase, limits: MigrationLimits?) {
+  ///
+  /// - Parameter configured: Memory of the guest. While disks are copied libvirt shows none, but all of it is still to be
+  ///   sent.
+  init(_ job: JobStatistics, phase: Phase, limits: MigrationLimits?, memory configured: Bytes? = nil) {
     self.init()
     memory = StreamCounters(job.memory)
+    if memory == nil, !job.disk.isAbsent, !phase.isFinal {
+      memory = configured.map { StreamCounters(transferred: 0, remaining: $0, total: $0) }
+    }
     disk = StreamCounters(job.disk)
-    if memory != nil {
+    if !job.memory.isAbsent {
       iterations = job.iteration.flatMap { $0 > 0 ? $0 : nil }
       postcopyRequests = job.postcopyRequests
     }

@@ -17,8 +17,8 @@ struct BookedConnection: Sendable {
   /// As it was when it was last seen alive.
   private(set) var connection: TCPConnection
   let kind: Kind
-  /// When it appeared; nil where it was there at the first look.
-  let appearedAt: Moment?
+  /// When it was seen first: it is at least as old.
+  let appearedAt: Moment
   /// When the peer was last heard.
   private(set) var lastHeard: Moment?
   /// When it was last seen alive.
@@ -30,7 +30,7 @@ struct BookedConnection: Sendable {
   /// Every migration that it may belong to.
   var candidates: Set<String> = []
 
-  init(connection: TCPConnection, kind: Kind, appearedAt: Moment?, seenAt: Moment) {
+  init(connection: TCPConnection, kind: Kind, appearedAt: Moment, seenAt: Moment) {
     self.connection = connection
     self.kind = kind
     self.appearedAt = appearedAt

@@ -29,7 +29,6 @@ struct ConnectionBook: Sendable {
   }
 
   private var entries: [UInt64: BookedConnection] = [:]
-  private var hasLooked = false
 
   /// Takes all connections to the ports of daemons and of migrations; returns whether one of them is new.
   mutating func take(
@@ -43,12 +42,11 @@ struct ConnectionBook: Sendable {
         // One that is over already belongs to a migration that is over.
         guard connection.state.isAlive else { continue }
         entries[connection.cookie] = BookedConnection(
-          connection: connection, kind: kind, appearedAt: hasLooked ? now : nil, seenAt: now)
+          connection: connection, kind: kind, appearedAt: now, seenAt: now)
         hasNew = true
       }
       entries[connection.cookie]?.see(connection, at: now)
     }
-    hasLooked = true
     let present = Set(connections.map(\.cookie))
     for cookie in entries.keys where !present.contains(cookie) { entries[cookie]?.miss(at: now) }
     release(Set(migrations.map(\.uuid)))
@@ -117,16 +115,19 @@ struct ConnectionBook: Sendable {
     }
     if let first = heard.first, let last = heard.last {
       sight.control = BookedConnection.health(of: [first])
+      // A counter must not fall when it turns out to be another migration's.
+      if first.owner != uuid { sight.control?.retransmits = nil }
       sight.controlSpread = (last.lastHeard ?? last.seenAt) - (first.lastHeard ?? first.seenAt)
     }
     sight.data = BookedConnection.health(of: data)
     // A counter must not fall when the connection of a disk ends.
-    let retransmits = mine.filter { $0.kind == .data }.compactMap(\.connection.retransmits)
-    if !retransmits.isEmpty { sight.data?.retransmits = retransmits.reduce(0, &+) }
+    let own = mine.filter { $0.owner == uuid }
+    let retransmits = own.filter { $0.kind == .data }.compactMap(\.connection.retransmits)
+    sight.data?.retransmits = retransmits.isEmpty ? nil : retransmits.reduce(0, &+)
     let addresses = Set(control.map(\.connection.remote.address))
-    // Several of different addresses tell nothing.
-    let peers = addresses.isEmpty ? Set(data.map(\.connection.remote.address)) : addresses
-    if peers.count == 1, let peer = peers.first { sight.peer = peer.description }
+    // It stays, so it must be this migration's for sure.
+    let peer = own.first { $0.kind == .control } ?? own.first
+    sight.peer = peer?.connection.remote.address.description ?? ""
     sight.sharesWire = data.allSatisfy { addresses.contains($0.connection.remote.address) }
     return sight
   }
@@ -143,8 +144,8 @@ struct ConnectionBook: Sendable {
     // A disk's connection ends before the migration does: the last one tells, and of those that one look shows together
     // the one that is open, or the younger.
     let data = mine.filter { $0.kind == .data }.max {
-      ($0.lastSeenAlive, $0.end == nil ? 1 : 0, $0.appearedAt ?? $0.lastSeenAlive - .seconds(86_400))
-        < ($1.lastSeenAlive, $1.end == nil ? 1 : 0, $1.appearedAt ?? $1.lastSeenAlive - .seconds(86_400))
+      ($0.lastSeenAlive, $0.end == nil ? 1 : 0, $0.appearedAt)
+        < ($1.lastSeenAlive, $1.end == nil ? 1 : 0, $1.appearedAt)
     }
     let candidates = mine.filter { $0.kind == .control }
     // One that had ended while the data went on was another migration's.
@@ -162,7 +163,7 @@ struct ConnectionBook: Sendable {
       evidence.dataEndedFirst = control.allSatisfy { $0.end.map { $0.at > dataEnd } ?? true }
     }
     evidence.dataQueue = data?.connection.sendQueue ?? 0
-    evidence.controlSilence = control.compactMap(\.silence).max()
+    evidence.controlSilence = control.compactMap(\.silence).min()
     evidence.dataSilence = data.flatMap { $0.isAwaited ? $0.silence : nil }
     return evidence
   }
@@ -232,7 +233,7 @@ struct ConnectionBook: Sendable {
     return Set(
       migrations.filter { migration in
         // A guest's disk may come over the same ports, but not since its migration began.
-        if let appearedAt = entry.appearedAt, appearedAt < migration.startedAt - Self.head { return false }
+        if entry.appearedAt < migration.startedAt - Self.head { return false }
         switch entry.kind {
         case .data:
           // Where its QEMU's sockets can be read, a connection that is not among them is not its own.

@@ -265,6 +265,6 @@ extension Scene {
 extension Watcher.Record {
   /// All dirty rates of a guest that were told, in bytes per second.
   fileprivate func dirtyRates(of key: VMKey) -> [UInt64] {
-    messages.compactMap { if case .dirtyRate(key, let rate) = $0 { rate.value } else { nil } }
+    messages.compactMap { if case .dirtyRate(key, let rate) = $0 { rate?.value } else { nil } }
   }
 }

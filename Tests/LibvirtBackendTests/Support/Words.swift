@@ -20,7 +20,7 @@ func words(_ message: BackendMessage) -> String {
   case .vm: return "vm"
   case .vmGone: return "vm gone"
   case .network(let told): return "network \(told.report.keepalive)"
-  case .dirtyRate(_, let rate): return "dirty \(rate.value)"
+  case .dirtyRate(_, let rate): return "dirty \(rate.map { "\($0.value)" } ?? "-")"
   case .node(_, let node): return "node \(node)"
   case .health(let health): return "\(health.isUp ? "up" : "down")\(health.errorKind.map { " \($0)" } ?? "")"
   }
