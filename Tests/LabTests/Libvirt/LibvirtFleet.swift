@@ -171,14 +171,14 @@ extension LabTests {
         }
       ) { scene in
         try await scene.guest("idle", rate: 0)
-        try await scene.guest(rate: 25, workingSet: 64, memory: 128, speed: 8)
+        try await scene.guest(rate: 25, workingSet: 64, memory: 66, speed: 8)
         let keys = try await (
           idle: scene.key("idle", on: .a), busy: scene.key("g", on: .a)
         )
         // QEMU looks at one page of 512: only many looks together say anything.
         let rates = try await scene.watcher.until("rates of both") { record -> [UInt64]? in
           let rates = record.dirtyRates(of: keys.busy)
-          return rates.count >= 8 && record.dirtyRates(of: keys.idle).count >= 8 ? rates : nil
+          return rates.count >= 12 && record.dirtyRates(of: keys.idle).count >= 12 ? rates : nil
         }
         let mean = rates.reduce(0, +) / UInt64(rates.count)
         tell("a guest that dirties 25 MiB/s is said to dirty \(rates.map { $0 >> 20 }) MiB/s")
