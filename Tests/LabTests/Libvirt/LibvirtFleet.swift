@@ -215,6 +215,61 @@ extension LabTests {
       }
     }
 
+    @Test("a target that is watched alone shows guests that arrive, and no migrations")
+    func targetOnly() async throws {
+      try await Scene.with(sight: .target) { scene in
+        try await scene.guest(speed: 4)
+        let migration = try await scene.lab.migrate("g", over: .mig)
+        try await scene.watcher.until("a guest on its way in") { record in
+          record.node(.b)?.inbound == 1 && record.node(.b)?.vms == 0 ? true : nil
+        }
+        try await scene.lab.untilUnderWay("g")
+        try await scene.lab.abort("g")
+        #expect(await !migration.result().hasSucceeded)
+        try await scene.watcher.until("nothing on its way in") { record in
+          record.node(.b)?.inbound == 0 && record.node(.b)?.vms == 0 ? true : nil
+        }
+        let again = try await scene.lab.migrate("g", over: .mig)
+        try await scene.lab.untilUnderWay("g")
+        await scene.hurry()
+        #expect(await again.result().hasSucceeded)
+        try await scene.watcher.until("the guest") { record in
+          record.node(.b)?.inbound == 0 && record.node(.b)?.vms == 1 ? true : nil
+        }
+        #expect(scene.record.ids.isEmpty && scene.record.counts == Counts())
+      }
+    }
+
+    @Test("a Drover that is started anew in mid-migration knows it again, and counts its end only")
+    func restarted() async throws {
+      try await LabHosts.with(keepalive: .fast) { lab in
+        let (migration, first) = try await Scene.watching(lab) { scene in
+          try await scene.guest(speed: 4)
+          let migration = try await lab.migrate("g", over: .mig)
+          let id = try await scene.untilCopying().identity.id
+          try await scene.wait(.seconds(3), since: scene.now)
+          #expect(scene.record.counts == Counts(started: 1))
+          return (migration, try #require(scene.record.last(id)))
+        }
+        try await Scene.watching(lab) { scene in
+          let view = try await scene.untilCopying()
+          #expect((view.startedAt - first.startedAt).magnitude < .seconds(2))
+          #expect(view.identity.domain == first.identity.domain)
+          #expect(view.sample.transferred ?? 0 >= first.sample.transferred ?? 0)
+          // Its connections are there already: whose they are is known all the same.
+          let seen = try await scene.untilShown("its connections", view.identity.id) {
+            $0.network?.control != nil && $0.network?.data != nil
+          }
+          #expect(seen.keepalive?.method == .measured && seen.guest == .source)
+          await scene.hurry()
+          #expect(await migration.result().hasSucceeded)
+          #expect(try await scene.untilOver(view.identity.id).phase == .succeeded)
+          #expect(scene.record.counts == Counts(succeeded: 1))
+          #expect(scene.record.ids.count == 1)
+        }
+      }
+    }
+
     @Test("guests appear, move and disappear on the host that they are on")
     func inventory() async throws {
       try await Scene.with { scene in
