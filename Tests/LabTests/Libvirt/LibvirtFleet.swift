@@ -54,7 +54,7 @@ extension LabTests {
 
     @Test("two migrations that begin at once have the nearest deadline, and how much later it may be")
     func twoAtOnce() async throws {
-      try await Scene.with(keepalive: .usual) { scene in
+      try await Scene.with(keepalive: LabHosts.Keepalive(interval: 3, count: 3)) { scene in
         for name in ["one", "two"] { try await scene.guest(name, speed: 4) }
         async let first = scene.lab.migrate("one", over: .mig)
         async let second = scene.lab.migrate("two", over: .mig)
@@ -68,7 +68,7 @@ extension LabTests {
           }
         }
         let begun = scene.now
-        try await scene.wait(.seconds(6), since: begun)
+        try await scene.wait(.seconds(4), since: begun)
         try await scene.lab.cut(.ctl)
         var ends: [Moment] = []
         let lost = try await scene.watcher.until("both lose the management network") { record in
