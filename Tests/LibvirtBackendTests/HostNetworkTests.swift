@@ -36,6 +36,25 @@ extension Drive {
     #expect(Set(drive.messages.networks.map(\.id)) == Set(drive.messages.migrations.map(\.id)))
   }
 
+  @Test("all connections are read often until those of a new migration are seen, and for 5 s at most")
+  func young() {
+    var drive = migrating(.success([.control(1)]))
+    let before = drive.reads.count
+    drive.advance(900)
+    #expect(drive.reads.count >= before + 8)
+    drive.host.connections = .success([.control(1), .data(2)])
+    drive.advance(200)
+    let seen = drive.reads.count
+    drive.advance(1800)
+    #expect(drive.reads.count <= seen + 2)
+
+    var other = migrating(.success([.control(1)]))
+    other.advance(6000)
+    let old = other.reads.count
+    other.advance(2000)
+    #expect(other.reads.count <= old + 5)
+  }
+
   @Test("while nothing migrates the network is read seldom, and polled never")
   func idle() {
     var drive = Drive.connected(1)

@@ -14,7 +14,7 @@ extension LabTests {
     func success(isPersistent: Bool) async throws {
       try await Scene.with { scene in
         let listener = try scene.lab.listen(.a)
-        try await scene.guest(rate: 1, speed: 8, isPersistent: isPersistent)
+        try await scene.guest(speed: 8, isPersistent: isPersistent)
         let migration = try await scene.lab.migrate("g", over: .mig)
         let running = try await scene.untilCopying()
         #expect(running.guest == .source)
@@ -56,7 +56,7 @@ extension LabTests {
     func sourceOnly() async throws {
       try await Scene.with(sight: .source) { scene in
         let listener = try scene.lab.listen(.a)
-        try await scene.guest(rate: 1, speed: 8)
+        try await scene.guest(speed: 8)
         let migration = try await scene.lab.migrate("g", over: .mig)
         try await scene.untilCopying()
         await scene.hurry()

@@ -54,7 +54,7 @@ extension LabTests {
 
     @Test("two migrations that begin at once have the nearest deadline, and how much later it may be")
     func twoAtOnce() async throws {
-      try await Scene.with(keepalive: .usual) { scene in
+      try await Scene.with(keepalive: LabHosts.Keepalive(interval: 3, count: 3)) { scene in
         for name in ["one", "two"] { try await scene.guest(name, speed: 4) }
         async let first = scene.lab.migrate("one", over: .mig)
         async let second = scene.lab.migrate("two", over: .mig)
@@ -68,7 +68,7 @@ extension LabTests {
           }
         }
         let begun = scene.now
-        try await scene.wait(.seconds(6), since: begun)
+        try await scene.wait(.seconds(4), since: begun)
         try await scene.lab.cut(.ctl)
         var ends: [Moment] = []
         let lost = try await scene.watcher.until("both lose the management network") { record in
@@ -171,14 +171,14 @@ extension LabTests {
         }
       ) { scene in
         try await scene.guest("idle", rate: 0)
-        try await scene.guest(rate: 25, workingSet: 64, memory: 128, speed: 8)
+        try await scene.guest(rate: 25, workingSet: 64, memory: 66, speed: 8)
         let keys = try await (
           idle: scene.key("idle", on: .a), busy: scene.key("g", on: .a)
         )
         // QEMU looks at one page of 512: only many looks together say anything.
         let rates = try await scene.watcher.until("rates of both") { record -> [UInt64]? in
           let rates = record.dirtyRates(of: keys.busy)
-          return rates.count >= 8 && record.dirtyRates(of: keys.idle).count >= 8 ? rates : nil
+          return rates.count >= 12 && record.dirtyRates(of: keys.idle).count >= 12 ? rates : nil
         }
         let mean = rates.reduce(0, +) / UInt64(rates.count)
         tell("a guest that dirties 25 MiB/s is said to dirty \(rates.map { $0 >> 20 }) MiB/s")
@@ -211,6 +211,61 @@ extension LabTests {
           record.snapshot.dirtyRates.contains { $0.key.name == "g" && $0.key.backend.rawValue == "b" }
             && !record.snapshot.dirtyRates.contains { $0.key.name == "g" && $0.key.backend.rawValue == "a" }
             ? true : nil
+        }
+      }
+    }
+
+    @Test("a target that is watched alone shows guests that arrive, and no migrations")
+    func targetOnly() async throws {
+      try await Scene.with(sight: .target) { scene in
+        try await scene.guest(speed: 4)
+        let migration = try await scene.lab.migrate("g", over: .mig)
+        try await scene.watcher.until("a guest on its way in") { record in
+          record.node(.b)?.inbound == 1 && record.node(.b)?.vms == 0 ? true : nil
+        }
+        try await scene.lab.untilUnderWay("g")
+        try await scene.lab.abort("g")
+        #expect(await !migration.result().hasSucceeded)
+        try await scene.watcher.until("nothing on its way in") { record in
+          record.node(.b)?.inbound == 0 && record.node(.b)?.vms == 0 ? true : nil
+        }
+        let again = try await scene.lab.migrate("g", over: .mig)
+        try await scene.lab.untilUnderWay("g")
+        await scene.hurry()
+        #expect(await again.result().hasSucceeded)
+        try await scene.watcher.until("the guest") { record in
+          record.node(.b)?.inbound == 0 && record.node(.b)?.vms == 1 ? true : nil
+        }
+        #expect(scene.record.ids.isEmpty && scene.record.counts == Counts())
+      }
+    }
+
+    @Test("a Drover that is started anew in mid-migration knows it again, and counts its end only")
+    func restarted() async throws {
+      try await LabHosts.with(keepalive: .fast) { lab in
+        let (migration, first) = try await Scene.watching(lab) { scene in
+          try await scene.guest(speed: 4)
+          let migration = try await lab.migrate("g", over: .mig)
+          let id = try await scene.untilCopying().identity.id
+          try await scene.wait(.seconds(3), since: scene.now)
+          #expect(scene.record.counts == Counts(started: 1))
+          return (migration, try #require(scene.record.last(id)))
+        }
+        try await Scene.watching(lab) { scene in
+          let view = try await scene.untilCopying()
+          #expect((view.startedAt - first.startedAt).magnitude < .seconds(2))
+          #expect(view.identity.domain == first.identity.domain)
+          #expect(view.sample.transferred ?? 0 >= first.sample.transferred ?? 0)
+          // Its connections are there already: whose they are is known all the same.
+          let seen = try await scene.untilShown("its connections", view.identity.id) {
+            $0.network?.control != nil && $0.network?.data != nil
+          }
+          #expect(seen.keepalive?.method == .measured && seen.guest == .source)
+          await scene.hurry()
+          #expect(await migration.result().hasSucceeded)
+          #expect(try await scene.untilOver(view.identity.id).phase == .succeeded)
+          #expect(scene.record.counts == Counts(succeeded: 1))
+          #expect(scene.record.ids.count == 1)
         }
       }
     }

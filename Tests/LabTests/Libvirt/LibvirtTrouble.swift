@@ -242,7 +242,7 @@ extension LabTests {
     @Test("a guest that is suspended until its migration ends is no switchover without an end, and runs then")
     func suspendedToTheEnd() async throws {
       try await Scene.with { scene in
-        try await scene.guest(speed: 4)
+        try await scene.guest(speed: 2)
         let migration = try await scene.lab.migrate("g", over: .mig)
         let id = try await scene.untilCopying().identity.id
         try await scene.lab.virsh(.a, ["suspend", "g"])

@@ -14,6 +14,8 @@ struct Scene {
     case both
     /// The host that guests leave, and not the other one.
     case source
+    /// The host that guests go to, and not the other one.
+    case target
     /// That host, but not its network: as if something stood between.
     case blind
   }
@@ -29,28 +31,43 @@ struct Scene {
     _ body: (Scene) async throws -> R
   ) async throws -> R {
     try await LabHosts.with(keepalive: keepalive) { lab in
-      let hosts = sight == .both ? LabHosts.Host.allCases : [.a]
-      return try await Watcher.with(
-        backends: { clock, log in
-          hosts.map { host in
-            var configuration = LibvirtConfiguration(
-              name: BackendName(rawValue: host.rawValue), uri: lab.uri(host),
-              root: sight == .blind ? "/" : "/proc/\(lab.initProcess(host))/root")
-            if sight == .blind {
-              configuration.keepalive = KeepaliveSettings(
-                interval: .seconds(keepalive.interval), count: keepalive.count)
-            }
-            configure(&configuration)
-            return LibvirtBackend(configuration: configuration, clock: clock, log: log)
-          }
-        }, settings: settings
-      ) { watcher in
-        try await watcher.until("all hosts") { record in
-          record.snapshot.backends.allSatisfy(\.isUp) && record.snapshot.nodes.count == hosts.count
-            ? true : nil
-        }
-        return try await body(Scene(lab: lab, watcher: watcher))
+      try await watching(
+        lab, keepalive: keepalive, sight: sight, settings: settings, configure: configure, body)
+    }
+  }
+
+  /// Lends `body` a watcher of hosts that are up, which has seen them; the hosts stay up.
+  static func watching<R: Sendable>(
+    _ lab: LabHosts, keepalive: LabHosts.Keepalive = .fast, sight: Sight = .both,
+    settings: MigrationTracker.Settings = MigrationTracker.Settings(),
+    configure: (inout LibvirtConfiguration) -> Void = { _ in },
+    _ body: (Scene) async throws -> R
+  ) async throws -> R {
+    let hosts: [LabHosts.Host] =
+      switch sight {
+      case .both: [.a, .b]
+      case .source, .blind: [.a]
+      case .target: [.b]
       }
+    return try await Watcher.with(
+      backends: { clock, log in
+        hosts.map { host in
+          var configuration = LibvirtConfiguration(
+            name: BackendName(rawValue: host.rawValue), uri: lab.uri(host),
+            root: sight == .blind ? "/" : "/proc/\(lab.initProcess(host))/root")
+          if sight == .blind {
+            configuration.keepalive = KeepaliveSettings(
+              interval: .seconds(keepalive.interval), count: keepalive.count)
+          }
+          configure(&configuration)
+          return LibvirtBackend(configuration: configuration, clock: clock, log: log)
+        }
+      }, settings: settings
+    ) { watcher in
+      try await watcher.until("all hosts") { record in
+        record.snapshot.backends.allSatisfy(\.isUp) && record.snapshot.nodes.count == hosts.count ? true : nil
+      }
+      return try await body(Scene(lab: lab, watcher: watcher))
     }
   }
 
@@ -70,6 +87,7 @@ struct Scene {
       isPersistent: isPersistent, diskMebibytes: disk)
     for _ in 1...2 { try await lab.heartbeat(name) }
     if let speed { try await lab.setSpeed(name, mebibytesPerSecond: speed) }
+    guard record.backend(.a) != nil else { return }
     try await watcher.until("the guest \(name)") { record in
       record.snapshot.vms.contains { $0.vm.name == name } ? true : nil
     }
