@@ -157,7 +157,8 @@ let package = Package(
     .executableTarget(
       name: "drover-bench",
       dependencies: [
-        "CBench", "CLinux", "CMicroHTTP", "CurlClient", "DroverCore", "DroverService", "Exposition", "KeptBytes",
+        "CBench", "CLinux", "CMicroHTTP", "CurlClient", "DroverCore", "DroverService", "Exposition",
+        "KeptBytes",
         "LibvirtLab", "MicroHTTP", "QEMURig", "QEMUBackend", .product(name: "Logging", package: "swift-log"),
       ],
       path: "Tests/Bench", exclude: ["CBench"], swiftSettings: settings),

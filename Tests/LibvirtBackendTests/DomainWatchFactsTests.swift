@@ -58,7 +58,7 @@ import Testing
   @Test("two jobs between two looks are two migrations")
   func second() {
     var drive = DomainDrive()
-    drive.take([.copying(1000), .copying(9000, since: 8000)])
+    drive.take([.copying(1000), .look(9000, .success(.copying(1000, sent: 1000)), .success(.running))])
     #expect(Set(drive.messages.migrations.map(\.id)).count == 2)
     #expect(drive.messages.endings.first?.ending?.endedAt == ms(9000))
   }

@@ -107,7 +107,8 @@ private func success(_ at: Int64) -> [Step] {
           + [.look(1500, .failure(.notRunning), .success(.shutOff(.destroyed)))],
         ["precopy", "failed vm_lost reported", "vm gone"]),
       Story(
-        "gives way to another between two looks", [.copying(1000), .copying(9000, since: 8000)],
+        "gives way to another between two looks",
+        [.copying(1000), .look(9000, .success(.copying(1000, sent: 1000)), .success(.running))],
         ["precopy", "failed unknown inferred", "precopy"]),
       Story(
         "is tried again",

@@ -67,7 +67,7 @@ import Testing
     #expect(drive.opens.count == 1)
     #expect(drive.warnings.count == 1)
     #expect(drive.told == ["down timeout"])
-    drive.feed(.opened(drive.host.facts, conf: nil))
+    drive.feed(.opened(drive.host.facts, conf: drive.host.conf))
     #expect(drive.messages.health.last?.isUp == true)
   }
 
@@ -249,5 +249,25 @@ import Testing
     #expect(drive.sweeps.count == 1)
     #expect(drive.messages.vms.count == 1)
     #expect(drive.warnings.isEmpty)
+  }
+}
+
+@Suite struct UnreadableConfTests {
+  @Test("a qemu.conf that cannot be read is said once, where nothing else tells the keepalive")
+  func said() {
+    var drive = Drive()
+    drive.host.conf = nil
+    drive.host.states = [1: .running]
+    drive.feed(.tick)
+    drive.advance(1000)
+    drive.lose()
+    drive.advance(20_000)
+    #expect(drive.opens.count == 2)
+    #expect(drive.logs.filter { $0.text.contains("qemu.conf cannot be read") }.count == 1)
+    var configured = Drive({ $0.keepalive = KeepaliveSettings() })
+    configured.host.conf = nil
+    configured.feed(.tick)
+    configured.advance(1000)
+    #expect(!configured.logs.contains { $0.text.contains("qemu.conf cannot be read") })
   }
 }

@@ -77,7 +77,7 @@ private struct Dice: RandomNumberGenerator {
   private static func recover(_ drive: inout Drive) {
     if case .hangs = drive.host.opening, case .opening = drive.watch.link {
       drive.host.opening = .letsIn
-      drive.feed(.opened(drive.host.facts, conf: nil))
+      drive.feed(.opened(drive.host.facts, conf: drive.host.conf))
     }
     drive.host.opening = .letsIn
   }

@@ -238,7 +238,7 @@ struct DomainWatch: Sendable {
   /// Whether a job is not the one that was seen before.
   ///
   /// libvirt counts `time_elapsed` on its host's wall clock, so a start that moves proves nothing by itself: another job
-  /// has begun since the last look, and has sent no more than the first.
+  /// has begun since the last look, and has sent less than the first.
   func isAnother(
     _ statistics: JobStatistics, than job: Job, startedAt start: Moment, _ look: DomainLook
   ) -> Bool {
@@ -246,7 +246,7 @@ struct DomainWatch: Sendable {
       elapsed <= look.takenAt - job.last.takenAt + Self.sameStart
     else { return false }
     let sent = Bytes(statistics.memory.processed) + Bytes(statistics.disk.processed)
-    return sent <= job.last.sample.transferred ?? 0
+    return sent < job.last.sample.transferred ?? 0
   }
 
   /// Memory and the disks that are copied; it never shrinks, since the source's own totals begin at 0.

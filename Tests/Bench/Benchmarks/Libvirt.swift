@@ -5,7 +5,9 @@ import LibvirtLab
 import QEMURig
 
 extension Benchmark {
-  static let libvirt = Benchmark("libvirt", "a libvirt host with 100 idle guests, beside prometheus-libvirt-exporter") {
+  static let libvirt = Benchmark(
+    "libvirt", "a libvirt host with 100 idle guests, beside prometheus-libvirt-exporter"
+  ) {
     try await LabHosts.with { lab in
       try await lab.startIdleGuests(100)
       let scratch = try Scratch()
@@ -28,7 +30,8 @@ extension Benchmark {
       for _ in 0..<10 { scrapes.append(try await peer.scrape()) }
       let scrape = scrapes.map(\.processorSeconds).median
       figures += [
-        Figure("processor time of a cycle (2 s), by that of the exporter's scrape", cycle / scrape, atMost: 0.1),
+        Figure(
+          "processor time of a cycle (2 s), by that of the exporter's scrape", cycle / scrape, atMost: 0.1),
         Figure("processor time of a cycle", cycle * 1e3, "ms"),
         Figure("processor time of the exporter's scrape", scrape * 1e3, "ms"),
         Figure("scrape, slowest", idle.slowest * 1e3, "ms", atMost: 5),

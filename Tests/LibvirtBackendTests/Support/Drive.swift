@@ -10,7 +10,7 @@ struct FakeHost {
   enum Opening { case letsIn, fails(LibvirtError), hangs }
 
   var facts = HostFacts(hostName: "host-a", version: "9.0.0")
-  var conf: QEMUConf?
+  var conf: QEMUConf? = QEMUConf(text: "")
   var opening = Opening.letsIn
   /// The domains that run; one that is missing is shut off.
   var states: [Int: DomainState] = [:]
