@@ -121,6 +121,7 @@ extension HostWatch {
   ) {
     guard var watch = domains[uuid] else { return }
     let hadJob = watch.job != nil
+    let wasPreparing = watch.job?.last.phase == .preparing
     let notes = body(&watch)
     domains[uuid] = watch
     if watch.isBusy { busy.insert(uuid) } else { busy.remove(uuid) }
@@ -128,6 +129,8 @@ extension HostWatch {
       networkAt = now
       if configuration.dirtyRate { actions.append(.tell(.dirtyRate(watch.key, nil))) }
     }
+    // Where bytes have gone, their connection is there; the preparations may have taken long.
+    if wasPreparing, let phase = watch.job?.last.phase, phase != .preparing { networkAt = now }
     for note in notes {
       switch note {
       case .tell(let message): actions.append(.tell(message))
