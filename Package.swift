@@ -30,6 +30,8 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     // The configuration is YAML, and its errors name a line.
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    // A kubeconfig may name a program that makes credentials.
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
   ],
   targets: [
     // C libraries: module maps, and inline wrappers of variadic functions.
@@ -72,6 +74,20 @@ let package = Package(
       dependencies: [
         "CLibvirt", "CLinux", "DroverCore", "InetDiag", "Posix",
         .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: librarySettings),
+    // A client of the Kubernetes API: who asks (kubeconfig, service account), lists, watches, changes.
+    .target(
+      name: "Kubernetes",
+      dependencies: [
+        "CurlClient", "Posix", .product(name: "Logging", package: "swift-log"),
+        .product(name: "Subprocess", package: "swift-subprocess"), .product(name: "Yams", package: "Yams"),
+      ],
+      swiftSettings: librarySettings),
+    .target(
+      name: "KubeVirtBackend",
+      dependencies: [
+        "CurlClient", "DroverCore", "Kubernetes", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: librarySettings),
     // Real QEMU guests that migrate on this machine: the demo's and the tests'.
@@ -120,6 +136,15 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
+    .testTarget(
+      name: "KubernetesTests", dependencies: ["CurlClient", "Kubernetes", "MicroHTTP"], swiftSettings: settings),
+    .testTarget(
+      name: "KubeVirtBackendTests",
+      dependencies: [
+        "CurlClient", "DroverCore", "KubeVirtBackend", "Kubernetes",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      resources: [.copy("Fixtures")], swiftSettings: settings),
     .testTarget(name: "QEMURigTests", dependencies: ["QEMURig"], swiftSettings: settings),
     .testTarget(
       name: "DroverServiceTests",
@@ -142,6 +167,8 @@ let package = Package(
     .target(
       name: "LibvirtLab", dependencies: ["Posix", "QEMURig"], path: "Tests/LibvirtLab",
       swiftSettings: settings),
+    // A real kube-apiserver that Tests/Lab/kube builds and starts, and the parts that KubeVirt would play on it.
+    .target(name: "KubeLab", dependencies: ["Posix"], path: "Tests/KubeLab", swiftSettings: settings),
     // What needs root; `make lab`.
     .testTarget(
       name: "LabTests",

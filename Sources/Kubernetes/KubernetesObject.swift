@@ -1,0 +1,42 @@
+/// What every object of the API has; read leniently, since no field is worth losing an object for.
+public struct ObjectMeta: Hashable, Sendable, Decodable {
+  /// The name.
+  public var name: String
+  /// The namespace; empty for what has none.
+  public var namespace: String
+  /// Identifies the object for ever.
+  public var uid: String
+  /// The version that this is; only ever compared for being equal.
+  public var resourceVersion: String
+  /// When the server made it, as RFC 3339 text with a resolution of 1 s.
+  public var creationTimestamp: String
+  /// When somebody asked to delete it; nil where nobody did.
+  public var deletionTimestamp: String?
+  /// Labels.
+  public var labels: [String: String]
+  /// Annotations.
+  public var annotations: [String: String]
+
+  private enum CodingKeys: String, CodingKey {
+    case name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, labels, annotations
+  }
+
+  /// Reads what is there; only a name and a uid must be.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    name = try values.decode(String.self, forKey: .name)
+    uid = try values.decode(String.self, forKey: .uid)
+    namespace = (try? values.decodeIfPresent(String.self, forKey: .namespace)) ?? ""
+    resourceVersion = (try? values.decodeIfPresent(String.self, forKey: .resourceVersion)) ?? ""
+    creationTimestamp = (try? values.decodeIfPresent(String.self, forKey: .creationTimestamp)) ?? ""
+    deletionTimestamp = (try? values.decodeIfPresent(String.self, forKey: .deletionTimestamp)) ?? nil
+    labels = (try? values.decodeIfPresent([String: String].self, forKey: .labels)) ?? [:]
+    annotations = (try? values.decodeIfPresent([String: String].self, forKey: .annotations)) ?? [:]
+  }
+}
+
+/// An object that a watch can follow.
+public protocol KubernetesObject: Decodable, Sendable {
+  /// What every object has.
+  var metadata: ObjectMeta { get }
+}

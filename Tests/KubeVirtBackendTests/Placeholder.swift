@@ -1,0 +1,2 @@
+import KubeVirtBackend
+import Testing
