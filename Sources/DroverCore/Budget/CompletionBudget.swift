@@ -22,6 +22,21 @@ public struct CompletionBudget: Hashable, Sendable {
   public var enforcedBy: Enforcer
   /// What happens then.
   public var action: DeadlineAction
+  /// How much longer the time-out may be, where what it counts is not known to the byte.
+  public var uncertainty = Duration.zero
+
+  /// A budget that the watched system enforces; nil for a time-out of 0, which means none.
+  public init?(
+    timeout: Duration, setBy: TimeoutOrigin, enforcedBy: Enforcer, action: DeadlineAction,
+    uncertainty: Duration = .zero
+  ) {
+    guard timeout > .zero else { return nil }
+    self.timeout = timeout
+    self.setBy = setBy
+    self.enforcedBy = enforcedBy
+    self.action = action
+    self.uncertainty = uncertainty
+  }
 
   /// The budget of a back end that enforces nothing by itself: seconds per GiB times the size in GiB, not rounded.
   ///
@@ -35,5 +50,19 @@ public struct CompletionBudget: Hashable, Sendable {
     setBy = .config
     enforcedBy = .none
     action = .none
+  }
+}
+
+/// The time-outs that the watched system enforces by itself.
+public struct OwnBudgets: Hashable, Sendable {
+  /// For the whole migration; nil where there is none, or it is not known.
+  public var completion: CompletionBudget?
+  /// Without progress; nil where there is none.
+  public var progress: ProgressBudget?
+
+  /// Describes what is enforced.
+  public init(completion: CompletionBudget?, progress: ProgressBudget?) {
+    self.completion = completion
+    self.progress = progress
   }
 }

@@ -21,6 +21,18 @@ public struct ProgressBudget: Hashable, Sendable {
   public var setBy: TimeoutOrigin
   /// Who ends the migration then.
   public var enforcedBy: Enforcer
+  /// Whether bytes that were sent count as progress, too: KubeVirt looks so often that what it sees falls whenever
+  /// bytes flow, and cannot be reproduced from outside.
+  public var countsSent = false
+
+  /// A budget that the watched system enforces; nil for a time-out of 0, which means none.
+  public init?(timeout: Duration, setBy: TimeoutOrigin, enforcedBy: Enforcer, countsSent: Bool) {
+    guard timeout > .zero else { return nil }
+    self.timeout = timeout
+    self.setBy = setBy
+    self.enforcedBy = enforcedBy
+    self.countsSent = countsSent
+  }
 
   /// The budget of a back end that enforces nothing by itself; nil for a time-out of 0, which means none.
   public init?(timeout: Duration) {
@@ -63,10 +75,12 @@ struct ProgressWatch: Sendable {
   ///
   /// Returns the length of an interruption that this sample shows to be over.
   mutating func observe(
-    sent: Bytes, remaining: Bytes?, at moment: Moment, samplingInterval: Duration, tolerance: Duration
+    sent: Bytes, remaining: Bytes?, at moment: Moment, samplingInterval: Duration, tolerance: Duration,
+    countsSent: Bool = false
   ) -> Duration? {
     var ended: Duration?
-    if sent > self.sent {
+    let hasSent = sent > self.sent
+    if hasSent {
       if let awaitedSince, let lastStill, lastStill - awaitedSince > tolerance {
         // The first byte came somewhere between the last still sample and this one: where samples are missing,
         // only one interval of that gap is taken for stillness.
@@ -85,11 +99,12 @@ struct ProgressWatch: Sendable {
     }
     self.sent = sent
 
+    let hasDropped = remaining.flatMap { now in self.remaining.map { now < $0 } } ?? false
+    if hasDropped || countsSent && hasSent {
+      clocks.lastDrop = moment
+      clocks.dropUncertainty = moment - lastMoment > .seconds(1) ? moment - lastMoment : .zero
+    }
     if let remaining {
-      if let previous = self.remaining, remaining < previous {
-        clocks.lastDrop = moment
-        clocks.dropUncertainty = moment - lastMoment > .seconds(1) ? moment - lastMoment : .zero
-      }
       if clocks.best.map({ remaining < $0 }) ?? true {
         clocks.best = remaining
         clocks.lastBest = moment

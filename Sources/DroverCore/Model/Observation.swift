@@ -16,6 +16,12 @@ public enum BackendMessage: Sendable {
   case dirtyRate(VMKey, BytesPerSecond?)
   /// A node that was found.
   case node(BackendName, String)
+  /// A node as a back end that watches a whole cluster sees it.
+  case nodeState(NodeObservation)
+  /// A node that is no longer there.
+  case nodeGone(BackendName, String)
+  /// How many migrations may run at a time in the whole cluster, and how many do.
+  case slots(BackendName, SlotUse)
   /// The back end's own health.
   case health(BackendHealth)
 }
@@ -30,18 +36,37 @@ public struct MigrationObservation: Sendable {
   public var domain: DomainKey
   /// When the source answered.
   public var takenAt: Moment
-  /// Start of the job: the source's own time where it tells one, else the first sight.
+  /// Start of the job: the source's own time where it tells one, else the first sight; its creation while it has not
+  /// started.
   public var startedAt: Moment
+  /// Whether it has started; one that waits for a slot or a target has not.
+  public var hasStarted = true
+  /// When it was asked for; nil where that is not told.
+  public var createdAt: Moment?
   /// The phase as the source tells it.
   public var phase: Phase
+  /// When it entered that phase, where the source tells.
+  public var phaseEnteredAt: Moment?
   /// How it ended; only with a final phase, and always with one.
   ///
   /// Where the two disagree, this tells; a final phase without it is an end of unknown cause.
   public var ending: Ending?
   /// The counters.
   public var sample: Sample
+  /// When the counters were read, where that is not when the source answered.
+  public var sampledAt: Moment?
+  /// How much later than read a sample may come in.
+  public var sampleDelay = Duration.zero
   /// Facts that change seldom.
   public var facts: MigrationFacts
+  /// The time-outs that the watched system enforces by itself; nil where those configured for the back end apply.
+  public var budgets: OwnBudgets?
+  /// Why it waits; nil where it does not.
+  public var waiting: PendingWait?
+  /// The word that the product above the source shows for its state, such as Harvester's; empty where there is none.
+  public var statusWord = ""
+  /// Whether it was over when its back end looked for the first time: then it counts nothing.
+  public var isHistory = false
   /// How often the back end samples this migration.
   public var samplingInterval: Duration
   /// Whether the source runs the guest or holds it paused; nil where it cannot tell.
@@ -141,6 +166,14 @@ public struct MigrationFacts: Hashable, Sendable {
   public var source = ""
   /// Node or host that it goes to.
   public var target = ""
+  /// The source's name of the request, where it has one: the VMIM.
+  public var object = ""
+  /// The node that was asked for as target.
+  public var requestedTarget = ""
+  /// The network that the guest's memory goes over, where there is a choice.
+  public var network = ""
+  /// The policy that set its limits.
+  public var policy = ""
   /// Who asked for it.
   public var origin = Origin.unknown
   /// Configured guest memory plus the capacity of each disk that is copied: what the budget counts.
@@ -156,6 +189,10 @@ public struct MigrationFacts: Hashable, Sendable {
     var facts = self
     if facts.source.isEmpty { facts.source = earlier.source }
     if facts.target.isEmpty { facts.target = earlier.target }
+    if facts.object.isEmpty { facts.object = earlier.object }
+    if facts.requestedTarget.isEmpty { facts.requestedTarget = earlier.requestedTarget }
+    if facts.network.isEmpty { facts.network = earlier.network }
+    if facts.policy.isEmpty { facts.policy = earlier.policy }
     if facts.origin == .unknown { facts.origin = earlier.origin }
     facts.size = facts.size ?? earlier.size
     facts.memory = facts.memory ?? earlier.memory
@@ -210,12 +247,17 @@ public struct VMObservation: Hashable, Sendable {
   public var node: String
   /// Why it cannot be migrated, as far as the source tells; empty where nothing speaks against it, nil where the source cannot tell.
   public var blockers: [NotMigratableReason]?
+  /// What a drain of its node does to it; nil where nobody drains nodes.
+  public var drainOutcome: DrainOutcome?
 
   /// Describes a VM.
-  public init(key: VMKey, vm: VMRef, node: String, blockers: [NotMigratableReason]?) {
+  public init(
+    key: VMKey, vm: VMRef, node: String, blockers: [NotMigratableReason]?, drainOutcome: DrainOutcome? = nil
+  ) {
     self.key = key
     self.vm = vm
     self.node = node
     self.blockers = blockers
+    self.drainOutcome = drainOutcome
   }
 }

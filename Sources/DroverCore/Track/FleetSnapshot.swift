@@ -34,6 +34,8 @@ public struct VMView: Hashable, Sendable {
   public internal(set) var blockers: [NotMigratableReason]?
   /// Migrations that failed one after the other since the last that succeeded.
   public internal(set) var consecutiveFailures: UInt64 = 0
+  /// What a drain of its node does to it; nil where nobody drains nodes.
+  public internal(set) var drainOutcome: DrainOutcome?
 }
 
 /// What is shown of a node or host.
@@ -48,8 +50,25 @@ public struct NodeView: Hashable, Sendable {
   public internal(set) var outbound: UInt64
   /// Migrations under way to it.
   public internal(set) var inbound: UInt64
+  /// Migrations from it that wait to begin.
+  public internal(set) var pending: UInt64 = 0
   /// Migrations from it that failed since the start.
   public internal(set) var failedOutbound: UInt64
+  /// Migrations to it that failed since the start; told of nodes of a cluster only.
+  public internal(set) var failedInbound: UInt64 = 0
+  /// What its cluster says of it; nil for a host that is watched by itself.
+  public internal(set) var state: NodeObservation?
+  /// Whether what the cluster says is too old to believe.
+  public internal(set) var isStale = false
+
+  /// What speaks against rebooting it; nil for a host that is watched by itself.
+  public var rebootBlockers: [RebootBlocker]? {
+    guard let blockers = state?.drain.blockers else { return nil }
+    return isStale && !blockers.contains(.dataStale) ? blockers + [.dataStale] : blockers
+  }
+
+  /// Whether nothing speaks against rebooting it; nil for a host that is watched by itself.
+  public var isDrained: Bool? { rebootBlockers.map(\.isEmpty) }
 }
 
 /// What is shown of a back end.
@@ -66,6 +85,8 @@ public struct BackendView: Sendable {
   public internal(set) var version = ""
   /// How long the last collection took.
   public internal(set) var collectDuration: Duration?
+  /// Migrations that may run at a time in the whole cluster, and that do; nil where there is no such limit.
+  public internal(set) var slots: SlotUse?
   /// Errors since the start, by kind.
   public internal(set) var errors: [(kind: String, count: UInt64)] = []
 }

@@ -12,6 +12,7 @@ struct Inventory: Sendable {
     let vm: VMRef
     let node: String
     let blockers: [NotMigratableReason]?
+    let drainOutcome: DrainOutcome?
   }
 
   private var places: [VMKey: Place] = [:]
@@ -27,7 +28,8 @@ struct Inventory: Sendable {
   }
 
   mutating func insert(_ vm: VMObservation) {
-    let place = Place(vm: vm.vm, node: vm.node, blockers: vm.blockers)
+    let place = Place(
+      vm: vm.vm, node: vm.node, blockers: vm.blockers, drainOutcome: vm.drainOutcome)
     let before = places.updateValue(place, forKey: vm.key)
     guard before != place else { return }
     if before?.node != vm.node {
@@ -60,8 +62,39 @@ struct Inventory: Sendable {
     nodes.removeAll { $0.backend == backend }
   }
 
-  mutating func countOutbound(of view: MigrationView, by n: Int) {
-    adjust(\.outbound, of: view.facts.source, view.identity.vm.backend, by: n)
+  // MARK: Nodes of a cluster
+
+  /// For so long the state of a node is believed.
+  static let longestNodeAge = Duration.seconds(30)
+
+  mutating func take(_ state: NodeObservation) {
+    let index = index(of: state.node, state.backend)
+    nodes[index].state = state
+    nodes[index].isStale = false
+  }
+
+  mutating func removeNode(_ node: String, of backend: BackendName) {
+    nodes.removeAll { $0.backend == backend && $0.node == node }
+  }
+
+  /// Marks nodes whose state nobody has renewed; a node that VMs may be put on is told once only.
+  mutating func age(at now: Moment) {
+    for index in nodes.indices {
+      guard let state = nodes[index].state, state.drain.blockers != [.notCordoned] else { continue }
+      let isStale = now - state.takenAt > Self.longestNodeAge
+      if nodes[index].isStale != isStale { nodes[index].isStale = isStale }
+    }
+  }
+
+  // MARK: Migrations
+
+  /// Counts an open migration at its nodes, or with `n` = -1 no longer.
+  mutating func count(_ view: MigrationView, by n: Int) {
+    guard !view.isOver else { return }
+    let vm = view.identity.vm
+    adjust(view.phase == .pending ? \.pending : \.outbound, of: view.facts.source, vm.backend, by: n)
+    // A host's own arrivals are told by the host itself.
+    if case .namespace = vm.scope { adjust(\.inbound, of: view.facts.target, vm.backend, by: n) }
   }
 
   mutating func countInbound(_ arrival: InboundObservation?, by n: Int) {
@@ -71,13 +104,20 @@ struct Inventory: Sendable {
 
   mutating func countEnd(of view: MigrationView, ending: Ending) {
     let vm = view.identity.vm
-    switch ending.outcome {
+    if ending.outcome == .failed {
+      adjust(\.failedOutbound, of: view.facts.source, vm.backend, by: 1)
+      if case .namespace = vm.scope { adjust(\.failedInbound, of: view.facts.target, vm.backend, by: 1) }
+    }
+    noteEnd(of: vm, ending.outcome)
+  }
+
+  /// Takes the end of a migration into what is known of its VM, also one that counts nowhere.
+  mutating func noteEnd(of vm: VMRef, _ outcome: Outcome) {
+    switch outcome {
     case .succeeded: names[vm]?.consecutiveFailures = 0
     case .aborted: return
-    case .failed:
-      // Only for VMs that are there: nothing would ever forget the others.
-      names[vm]?.consecutiveFailures += 1
-      adjust(\.failedOutbound, of: view.facts.source, vm.backend, by: 1)
+    // Only for VMs that are there: nothing would ever forget the others.
+    case .failed: names[vm]?.consecutiveFailures += 1
     }
     if names[vm] != nil { show(vm) }
   }
@@ -101,7 +141,8 @@ struct Inventory: Sendable {
     }
     let view = VMView(
       vm: vm, blockers: Self.joined(named.entries.map { places[$0]?.blockers }),
-      consecutiveFailures: named.consecutiveFailures)
+      consecutiveFailures: named.consecutiveFailures,
+      drainOutcome: named.entries.first.flatMap { places[$0]?.drainOutcome })
     if !isThere {
       vms.insert(view, at: place)
     } else if vms[place] != view {

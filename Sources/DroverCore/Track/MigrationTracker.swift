@@ -112,6 +112,9 @@ public struct MigrationTracker: Sendable {
     case .vm(let observation): inventory.insert(observation)
     case .dirtyRate(let key, let rate): inventory.setDirtyRate(rate, of: key)
     case .node(let backend, let node): inventory.prepareNode(node, of: backend)
+    case .nodeState(let state): inventory.take(state)
+    case .nodeGone(let backend, let node): inventory.removeNode(node, of: backend)
+    case .slots(_, let slots): backends[index].slots = slots
     case .vmGone(let key): inventory.remove(key)
     case .health(let health): backends[index].take(health)
     }
@@ -135,6 +138,7 @@ public struct MigrationTracker: Sendable {
       if view.verdict.kind != before { events.append(.verdictChanged(view, from: before)) }
     }
     store.removeAll { _, watch in watch.isPastRetention(settings.retention, at: now) }
+    inventory.age(at: now)
     if now - arrivalsSweptAt >= .seconds(60) {
       self.arrivals.forget(before: now - MigrationWatch.longestWait)
       arrivalsSweptAt = now
@@ -176,13 +180,15 @@ public struct MigrationTracker: Sendable {
     } else {
       // What had started before Drover did was counted then, by the Drover that ran then.
       let since = registeredAt[backend] ?? startedAt
-      let startedEarlier = observation.startedAt < since && !observation.phase.precedesStart
+      let startedEarlier =
+        observation.hasStarted && observation.startedAt < since && !observation.phase.precedesStart
       var view = MigrationView(first: observation)
       var watch = MigrationWatch(
         samplingInterval: observation.samplingInterval, isCountedAsStarted: startedEarlier)
-      if let ending = observation.ending, ending.endedAt < since {
+      if let ending = observation.ending, observation.isHistory || ending.endedAt < since {
         _ = watch.apply(
           observation, to: &view, budget: budget, verdict: settings.verdict, arrival: nil, at: now)
+        inventory.noteEnd(of: observation.vm, ending.outcome)
         return [.foundEnded(view)]
       }
       guard !dropped.isOver(id), makeRoom() else {
@@ -190,7 +196,7 @@ public struct MigrationTracker: Sendable {
       }
       if let wasCounted = dropped.adopt(id) { watch.isCountedAsStarted = wasCounted || startedEarlier }
       store.insert(view, watch)
-      inventory.countOutbound(of: view, by: +1)
+      inventory.count(view, by: +1)
       events.append(.began(view))
     }
 
@@ -217,12 +223,12 @@ public struct MigrationTracker: Sendable {
     guard let (before, after) = change else { return events }
 
     if hasStarted { ledger.countStart(of: backend, origin: after.facts.origin) }
-    if before.facts.source != after.facts.source {
-      inventory.countOutbound(of: before, by: -1)
-      inventory.countOutbound(of: after, by: +1)
+    let places = [before, after].map { ($0.facts.source, $0.facts.target, $0.phase == .pending, $0.isOver) }
+    if places[0] != places[1] {
+      inventory.count(before, by: -1)
+      inventory.count(after, by: +1)
     }
     if let ending = after.ending {
-      inventory.countOutbound(of: after, by: -1)
       inventory.countEnd(of: after, ending: ending)
       ledger.countEnd(of: after, ending: ending)
       events.append(.ended(after))
@@ -301,7 +307,8 @@ extension BackendMessage {
     case .vmGone(let key): key.backend
     case .network(let observation): observation.backend
     case .dirtyRate(let key, _): key.backend
-    case .node(let backend, _): backend
+    case .node(let backend, _), .nodeGone(let backend, _), .slots(let backend, _): backend
+    case .nodeState(let state): state.backend
     case .health(let health): health.backend
     }
   }

@@ -28,8 +28,16 @@ public struct MigrationView: Sendable, Equatable {
   public internal(set) var phase: Phase
   /// When that phase was entered.
   public internal(set) var phaseEnteredAt: Moment
-  /// Start of the job.
+  /// Start of the job; its creation while it has not started.
   public internal(set) var startedAt: Moment
+  /// Whether it has started.
+  public internal(set) var hasStarted: Bool
+  /// When it was asked for; nil where that is not told.
+  public internal(set) var createdAt: Moment?
+  /// What it waits for before it starts; nil where it does not wait.
+  public internal(set) var waiting: PendingWait?
+  /// The word of the product above the source for its state; empty where there is none.
+  public internal(set) var statusWord = ""
   /// How it ended; nil while it has not.
   public internal(set) var ending: Ending?
   /// When the source last answered.
@@ -68,7 +76,7 @@ public struct MigrationView: Sendable, Equatable {
   public var duration: Duration? {
     guard let ending else { return nil }
     if let duration = ending.duration { return duration }
-    return ending.endedAt > startedAt ? ending.endedAt - startedAt : nil
+    return hasStarted && ending.endedAt > startedAt ? ending.endedAt - startedAt : nil
   }
 
   /// Part of the size that needs no more sending, 0 to 1; nil where size or remaining are not known.
@@ -87,9 +95,11 @@ extension MigrationView {
     phase = observation.ending == nil ? observation.phase : .preparing
     // A copy that is seen first in pre-copy has been in it since its start, as near as anybody can tell.
     let isEarly = observation.phase == .preparing || observation.phase == .precopy
-    phaseEnteredAt = isEarly ? observation.startedAt : observation.takenAt
+    phaseEnteredAt = observation.phaseEnteredAt ?? (isEarly ? observation.startedAt : observation.takenAt)
     startedAt = observation.startedAt
-    sampledAt = observation.takenAt
+    hasStarted = observation.hasStarted
+    createdAt = observation.createdAt
+    sampledAt = observation.sampledAt ?? observation.takenAt
   }
 }
 

@@ -21,6 +21,8 @@ struct MigrationWatch: Sendable {
   private var retentionBegan: Moment?
   private var progress: ProgressWatch?
   private var rate = RateWindow()
+  private var ownBudgets: OwnBudgets?
+  private var sampleDelay = Duration.zero
   private var networkSeenAt: Moment?
   private var passes = PassWatch()
   private var disks = DiskWatch()
@@ -45,10 +47,21 @@ struct MigrationWatch: Sendable {
     verdict: VerdictSettings, arrival: InboundObservation?, at now: Moment
   ) -> Duration? {
     samplingInterval = observation.samplingInterval
+    sampleDelay = observation.sampleDelay
+    ownBudgets = observation.budgets
     view.facts = observation.facts.completed(by: view.facts)
     // A source may know an address only; the destination knows its name.
     if let arrival { view.facts.target = arrival.host }
-    view.sampledAt = max(view.sampledAt, observation.takenAt)
+    if observation.hasStarted, !view.hasStarted {
+      view.hasStarted = true
+      view.startedAt = observation.startedAt
+    }
+    view.createdAt = observation.createdAt ?? view.createdAt
+    view.waiting = observation.ending == nil ? observation.waiting : nil
+    view.statusWord = observation.statusWord
+    let sampledAt = observation.sampledAt ?? observation.takenAt
+    let isSampledAnew = progress == nil || observation.sampledAt == nil || sampledAt > view.sampledAt
+    view.sampledAt = max(view.sampledAt, sampledAt)
     guestOnSource = observation.guestOnSource
     guestOnTarget = observation.guestOnTarget
     locate(in: &view, evidence: arrival?.guestRuns, at: now)
@@ -57,9 +70,9 @@ struct MigrationWatch: Sendable {
     }
     if observation.phase != view.phase {
       view.phase = observation.phase
-      view.phaseEnteredAt = observation.takenAt
+      view.phaseEnteredAt = observation.phaseEnteredAt ?? observation.takenAt
     }
-    let interruption = follow(observation.sample, in: &view, settings: verdict)
+    let interruption = isSampledAnew ? follow(observation.sample, in: &view, settings: verdict) : nil
     setDeadlines(of: &view, budget: budget)
     setKeepalive(of: &view)
     judge(&view, settings: verdict, at: now)
@@ -103,7 +116,9 @@ struct MigrationWatch: Sendable {
     guard !view.isOver else { return }
     if view.network != nil, isNetworkOld(at: now) { Self.forgetNetwork(of: &view) }
     view.verdict = .judge(
-      view, passes: passes, disks: disks, samplingInterval: samplingInterval, settings: settings, at: now)
+      view, passes: passes, disks: disks, samplingInterval: samplingInterval + sampleDelay,
+      settings: settings,
+      at: now)
   }
 
   /// Begins the retention of an ended migration, or breaks it off while its guest runs nowhere or twice.
@@ -120,10 +135,21 @@ struct MigrationWatch: Sendable {
 
   /// Computes the deadlines anew; for settings that changed, too.
   func setDeadlines(of view: inout MigrationView, budget: BudgetSettings) {
-    let applies = view.phase.hasDeadlines
-    view.completion = applies ? CompletionBudget(perGiB: budget.completionPerGiB, size: view.facts.size) : nil
-    view.completionDeadline = view.completion.map { view.startedAt + $0.timeout }
-    view.progressBudget = applies ? ProgressBudget(timeout: budget.progress) : nil
+    guard view.phase.hasDeadlines else {
+      view.completion = nil
+      view.completionDeadline = nil
+      view.progressBudget = nil
+      view.progressDeadline = nil
+      return
+    }
+    if let ownBudgets {
+      view.completion = ownBudgets.completion
+      view.progressBudget = ownBudgets.progress
+    } else {
+      view.completion = CompletionBudget(perGiB: budget.completionPerGiB, size: view.facts.size)
+      view.progressBudget = ProgressBudget(timeout: budget.progress)
+    }
+    view.completionDeadline = view.hasStarted ? view.completion.map { view.startedAt + $0.timeout } : nil
     view.progressDeadline = view.progressBudget.flatMap { budget in
       view.progress.map { $0.lastDrop - $0.dropUncertainty + budget.timeout }
     }
@@ -173,7 +199,9 @@ struct MigrationWatch: Sendable {
     if view.isOver { return awaitsLocation(of: view) || view.guest.isAlarming == (retentionBegan != nil) }
     if awaitsLocation(of: view) { return true }
     if view.network != nil, isNetworkOld(at: now) { return true }
-    guard view.phase == .precopy, now - view.sampledAt > settings.longestSampleAge(samplingInterval) else {
+    guard view.phase == .precopy,
+      now - view.sampledAt > settings.longestSampleAge(samplingInterval + sampleDelay)
+    else {
       return false
     }
     if case .sampleTooOld = view.verdict.evidence { return false }
@@ -218,8 +246,10 @@ struct MigrationWatch: Sendable {
     }
     let tolerance = tolerance
     let samplingInterval = samplingInterval
+    let countsSent = ownBudgets?.progress?.countsSent ?? false
     return progress?.observe(
-      sent: sent, remaining: remaining, at: moment, samplingInterval: samplingInterval, tolerance: tolerance)
+      sent: sent, remaining: remaining, at: moment, samplingInterval: samplingInterval, tolerance: tolerance,
+      countsSent: countsSent)
   }
 
   private mutating func end(

@@ -6,6 +6,13 @@ public struct NetworkLoss: Hashable, Sendable {
   public let silence: Duration
   /// For how long it may be silent.
   public let limit: Duration
+
+  /// Describes a loss.
+  public init(network: LostNetwork, silence: Duration, limit: Duration) {
+    self.network = network
+    self.silence = silence
+    self.limit = limit
+  }
 }
 
 extension NetworkReport {
@@ -15,7 +22,7 @@ extension NetworkReport {
   /// keepalive it may be silent for ever. A data connection only says something where an acknowledgement is due.
   /// Where both go to one address, one wire is lost.
   func losses(at takenAt: Moment, settings: VerdictSettings) -> [NetworkLoss] {
-    var losses: [NetworkLoss] = []
+    var losses = reported
     if let control, self.settings.isEnabled, keepalive == .measured {
       let limit = max(settings.controlSilence, self.settings.interval + .seconds(2))
       // Of several that it may be, the one that was heard last must be silent for too long.
