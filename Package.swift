@@ -97,7 +97,8 @@ let package = Package(
     .target(
       name: "DroverService",
       dependencies: [
-        "DroverCore", "Exposition", "KeptBytes", "LibvirtBackend", "MicroHTTP", "QEMUBackend",
+        "DroverCore", "Exposition", "KeptBytes", "KubeVirtBackend", "LibvirtBackend", "MicroHTTP",
+        "QEMUBackend",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
       ],
@@ -105,7 +106,8 @@ let package = Package(
     .executableTarget(
       name: "drover",
       dependencies: [
-        "CRevision", "CurlClient", "DroverCore", "DroverService", "Exposition", "LibvirtBackend",
+        "CRevision", "CurlClient", "DroverCore", "DroverService", "Exposition", "KubeVirtBackend",
+        "LibvirtBackend",
         "MicroHTTP", "QEMUBackend", "QEMURig",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -137,7 +139,8 @@ let package = Package(
       ],
       swiftSettings: settings),
     .testTarget(
-      name: "KubernetesTests", dependencies: ["CurlClient", "Kubernetes", "MicroHTTP"], swiftSettings: settings),
+      name: "KubernetesTests", dependencies: ["CurlClient", "Kubernetes", "MicroHTTP"],
+      swiftSettings: settings),
     .testTarget(
       name: "KubeVirtBackendTests",
       dependencies: [

@@ -61,3 +61,23 @@ public struct BackendHealth: Hashable, Sendable {
     self.errorKind = errorKind
   }
 }
+
+/// Requests to the watched system of one kind and with one answer, since the start.
+public struct RequestCount: Hashable, Sendable {
+  /// What was asked: `get`, `list`, `watch`, `create`, `patch`, `delete`.
+  public var verb: String
+  /// Of what: the plural of a resource.
+  public var resource: String
+  /// The status of the answer, or the short form of the error that came instead.
+  public var code: String
+  /// How many.
+  public var count: UInt64
+
+  /// Describes a number of requests.
+  public init(verb: String, resource: String, code: String, count: UInt64) {
+    self.verb = verb
+    self.resource = resource
+    self.code = code
+    self.count = count
+  }
+}

@@ -22,6 +22,8 @@ public enum BackendMessage: Sendable {
   case nodeGone(BackendName, String)
   /// How many migrations may run at a time in the whole cluster, and how many do.
   case slots(BackendName, SlotUse)
+  /// All requests that the back end has made, by kind and answer.
+  case requests(BackendName, [RequestCount])
   /// The back end's own health.
   case health(BackendHealth)
 }

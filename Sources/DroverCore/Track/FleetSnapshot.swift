@@ -87,6 +87,8 @@ public struct BackendView: Sendable {
   public internal(set) var collectDuration: Duration?
   /// Migrations that may run at a time in the whole cluster, and that do; nil where there is no such limit.
   public internal(set) var slots: SlotUse?
+  /// Requests that it has made, by kind and answer; empty where it makes none that are counted.
+  public internal(set) var requests: [RequestCount] = []
   /// Errors since the start, by kind.
   public internal(set) var errors: [(kind: String, count: UInt64)] = []
 }

@@ -115,6 +115,7 @@ public struct MigrationTracker: Sendable {
     case .nodeState(let state): inventory.take(state)
     case .nodeGone(let backend, let node): inventory.removeNode(node, of: backend)
     case .slots(_, let slots): backends[index].slots = slots
+    case .requests(_, let requests): backends[index].requests = requests
     case .vmGone(let key): inventory.remove(key)
     case .health(let health): backends[index].take(health)
     }
@@ -307,7 +308,9 @@ extension BackendMessage {
     case .vmGone(let key): key.backend
     case .network(let observation): observation.backend
     case .dirtyRate(let key, _): key.backend
-    case .node(let backend, _), .nodeGone(let backend, _), .slots(let backend, _): backend
+    case .node(let backend, _), .nodeGone(let backend, _), .slots(let backend, _),
+      .requests(let backend, _):
+      backend
     case .nodeState(let state): state.backend
     case .health(let health): health.backend
     }

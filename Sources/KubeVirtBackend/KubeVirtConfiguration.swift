@@ -1,0 +1,67 @@
+public import DroverCore
+
+/// Which cluster is watched, and how.
+public struct KubeVirtConfiguration: Sendable {
+  /// The name of the back end.
+  public var name: BackendName
+  /// How the API server is reached.
+  public var access: Access
+  /// The namespaces that are watched; empty for all.
+  public var namespaces: [String]
+  /// Where the counters of running migrations come from.
+  public var counters: Counters
+  /// The keepalive of libvirt in the launchers; KubeVirt leaves it as libvirt has it.
+  public var keepalive: KeepaliveSettings
+  /// The documented figures, which the effective ones are shown beside.
+  public var budget: BudgetSettings
+
+  /// How the API server is reached.
+  public enum Access: Hashable, Sendable {
+    /// With the service account of the pod that this runs in.
+    case inCluster
+    /// With a kubeconfig; nil for the files that `KUBECONFIG` names or `~/.kube/config`, and for their current context.
+    case kubeconfig(path: String?, context: String?)
+  }
+
+  /// Where the counters of running migrations come from: virt-handler is the only one that tells them.
+  public enum Counters: Hashable, Sendable {
+    /// Its own metrics, at the address of its pod.
+    case direct
+    /// The same through the API server.
+    case apiServerProxy
+    /// What a Prometheus has scraped of it already.
+    case prometheus(PrometheusServer)
+    /// Nowhere: no bytes, no verdicts.
+    case none
+  }
+
+  /// A Prometheus that is asked.
+  public struct PrometheusServer: Hashable, Sendable {
+    /// Its address, with the path before `/api/v1` if there is one.
+    public var url: String
+    /// A file with a bearer token; empty for none.
+    public var tokenFile: String
+    /// A file with the authorities that its certificate may be of; empty for the system's.
+    public var caFile: String
+
+    /// Names a Prometheus.
+    public init(url: String, tokenFile: String = "", caFile: String = "") {
+      self.url = url
+      self.tokenFile = tokenFile
+      self.caFile = caFile
+    }
+  }
+
+  /// Configures a back end.
+  public init(
+    name: BackendName, access: Access, namespaces: [String] = [], counters: Counters = .direct,
+    keepalive: KeepaliveSettings = KeepaliveSettings(), budget: BudgetSettings = BudgetSettings()
+  ) {
+    self.name = name
+    self.access = access
+    self.namespaces = namespaces
+    self.counters = counters
+    self.keepalive = keepalive
+    self.budget = budget
+  }
+}
