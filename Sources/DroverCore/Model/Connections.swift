@@ -36,6 +36,8 @@ public struct NetworkReport: Hashable, Sendable {
   public var sharesWire: Bool
   /// The address that the migration goes to; empty where it is not seen.
   public var peer: String
+  /// The network that is lost when bytes stop, where nobody sees the connections; nil where their stop says nothing.
+  public var lostIfBytesStop: LostNetwork?
   /// Losses that are known in another way than by looking at connections; the management network first.
   public var reported: [NetworkLoss] = []
 

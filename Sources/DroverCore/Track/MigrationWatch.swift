@@ -89,14 +89,33 @@ struct MigrationWatch: Sendable {
     // Better than nothing, until the destination tells its name.
     if view.facts.target.isEmpty { view.facts.target = network.report.peer }
     view.networkLosses = network.report.losses(at: network.takenAt, settings: settings)
+    if let loss = silentBytes(in: view, network.report, settings: settings) {
+      view.networkLosses.append(loss)
+    }
     setKeepalive(of: &view)
     judge(&view, settings: settings, at: now)
   }
 
   private func setKeepalive(of view: inout MigrationView) {
-    view.keepalive = view.network.flatMap {
-      KeepaliveBudget($0, lastSent: view.progress?.lastSent, step: disks.step ?? .zero)
+    view.keepalive = view.network.flatMap { report in
+      // Between two samples nobody knows when the last byte went.
+      let gap = samplingInterval > .seconds(1) ? samplingInterval : .zero
+      return KeepaliveBudget(report, lastSent: view.progress?.lastSent, step: max(disks.step ?? .zero, gap))
     }
+  }
+
+  /// The network that bytes which stop say is lost, where nobody sees the connection itself.
+  private func silentBytes(in view: MigrationView, _ report: NetworkReport, settings: VerdictSettings)
+    -> NetworkLoss?
+  {
+    guard let network = report.lostIfBytesStop, report.reported.isEmpty, view.phase.copies, let progress
+    else {
+      return nil
+    }
+    let silence = view.sampledAt - progress.clocks.lastSent
+    // One sample without growth may be a copy that is about to end.
+    guard silence >= max(settings.dataSilence, samplingInterval) else { return nil }
+    return NetworkLoss(network: network, silence: silence, limit: settings.dataSilence)
   }
 
   private static func forgetNetwork(of view: inout MigrationView) {
@@ -274,6 +293,7 @@ struct MigrationWatch: Sendable {
     view.sample = Sample()
     view.sample.memory = (last.memory ?? before.memory).map { StreamCounters(transferred: $0.transferred) }
     view.sample.disk = (last.disk ?? before.disk).map { StreamCounters(transferred: $0.transferred) }
+    view.sample.data = (last.data ?? before.data).map { StreamCounters(transferred: $0.transferred) }
     view.sample.downtime = last.downtime
     view.sample.downtimeLimit = last.downtimeLimit ?? before.downtimeLimit
     view.transferRate = nil

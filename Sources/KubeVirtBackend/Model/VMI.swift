@@ -149,7 +149,7 @@ struct VMI: KubernetesObject {
 
   /// What each disk in the launcher's own directory may come to at most; nil where nobody tells.
   private static func generatedDisks(_ volumes: [Spec.Volume], _ sizes: [Status.VolumeStatus]) -> [Bytes?] {
-    var disks: [Bytes?] = sizes.compactMap { $0.size.map(Bytes.init) }
+    var disks: [Bytes?] = sizes.compactMap { $0.size.map { Bytes($0) } }
     for volume in volumes {
       if volume.containerDisk != nil {
         disks.append(nil)

@@ -1,0 +1,123 @@
+internal import DroverCore
+
+/// Which resources have been read, and how old what is known of each is.
+struct ResourceBook: Sendable {
+  private struct State: Sendable {
+    var isRead = false
+    var isDenied = false
+    var lastSeen: Moment?
+  }
+
+  private var states: [ClusterResource: State] = [:]
+
+  mutating func synced(_ resource: ClusterResource, at now: Moment) {
+    states[resource] = State(isRead: true, isDenied: false, lastSeen: now)
+  }
+
+  mutating func fresh(_ resource: ClusterResource, at now: Moment) {
+    states[resource, default: State()].lastSeen = now
+  }
+
+  mutating func failed(_ resource: ClusterResource, isDenied: Bool, at now: Moment) {
+    states[resource, default: State()].isDenied = isDenied
+  }
+
+  /// Whether a resource has been read at least once.
+  func isRead(_ resource: ClusterResource) -> Bool { states[resource]?.isRead ?? false }
+
+  /// Whether a resource cannot be read for want of a right or of the kind itself.
+  func isDenied(_ resource: ClusterResource) -> Bool { states[resource]?.isDenied ?? false }
+
+  /// Whether everything has been read that can be.
+  var areRead: Bool {
+    ClusterResource.essential.allSatisfy { states[$0]?.isRead == true || states[$0]?.isDenied == true }
+  }
+
+  /// The oldest sign of life of the given resources; nil where one has never been read.
+  func oldest(of resources: [ClusterResource]) -> Moment? {
+    var oldest: Moment?
+    for resource in resources {
+      guard let seen = states[resource]?.lastSeen, states[resource]?.isRead == true else { return nil }
+      oldest = min(oldest ?? seen, seen)
+    }
+    return oldest
+  }
+}
+
+/// What has been told, so that nothing is told twice.
+struct ToldBook: Sendable {
+  var hasBegun = false
+  var nodes: [String: NodeObservation] = [:]
+  var slots: SlotUse?
+  /// What a migration showed last, but for the time of the look.
+  var migrations: [String: MigrationFingerprint] = [:]
+  var networks: [String: Moment] = [:]
+  private var vms: [String: Int] = [:]
+
+  /// Whether what is to be told of a VM differs from what was; remembers it.
+  mutating func changes(_ uid: String, _ observation: VMObservation) -> Bool {
+    var hasher = Hasher()
+    hasher.combine(observation)
+    let hash = hasher.finalize()
+    return vms.updateValue(hash, forKey: uid) != hash
+  }
+
+  /// Whether a VM had been told of.
+  mutating func forgetVM(_ uid: String) -> Bool { vms.removeValue(forKey: uid) != nil }
+}
+
+/// What the tracker makes something of, apart from counters and times.
+struct MigrationFingerprint: Hashable, Sendable {
+  var phase: Phase
+  var startedAt: Moment
+  var hasStarted: Bool
+  var facts: MigrationFacts
+  var budgets: OwnBudgets?
+  var waiting: PendingWait?
+  var statusWord: String
+  var guestOnSource: Bool?
+  var guestOnTarget: Bool?
+
+  init(_ observation: MigrationObservation) {
+    phase = observation.phase
+    startedAt = observation.startedAt
+    hasStarted = observation.hasStarted
+    facts = observation.facts
+    budgets = observation.budgets
+    waiting = observation.waiting
+    statusWord = observation.statusWord
+    guestOnSource = observation.guestOnSource
+    guestOnTarget = observation.guestOnTarget
+  }
+}
+
+/// Objects that could not be taken as they are, each noted once.
+struct ProblemBook: Sendable {
+  /// What is wrong with an object: a closed list, and the label `kind` of the back end's errors.
+  enum Kind: String, CaseIterable, Sendable {
+    case malformed
+    case quantity
+    case unknownPhase = "unknown_phase"
+    case clockSkew = "clock_skew"
+  }
+
+  private struct Key: Hashable, Sendable {
+    let kind: Kind
+    let object: String
+  }
+
+  private var known: Set<Key> = []
+  private var news: [(kind: Kind, object: String)] = []
+
+  mutating func note(_ kind: Kind, _ object: String) {
+    // Bounded: a cluster full of nonsense is told of ten thousand times and no more.
+    guard known.count < 10_000, known.insert(Key(kind: kind, object: object)).inserted else { return }
+    news.append((kind, object))
+  }
+
+  /// What is new since the last call.
+  mutating func takeNews() -> [(kind: Kind, object: String)] {
+    defer { news = [] }
+    return news
+  }
+}

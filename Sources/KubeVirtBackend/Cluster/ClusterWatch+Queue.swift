@@ -1,0 +1,101 @@
+internal import DroverCore
+internal import Kubernetes
+
+/// Why migrations wait, and the slots they wait for.
+extension ClusterWatch {
+  /// After the first failure virt-controller waits so long, then twice as long each time; five failures are remembered.
+  private static let firstBackoff = Duration.seconds(20)
+
+  func waiting(of record: MigrationRecord, phase: Phase, at instant: Instant) -> PendingWait? {
+    switch phase {
+    case .pending: reasonToWait(record, at: instant)
+    case .scheduling:
+      PendingWait(reason: record.isUnschedulable ? .unschedulable : .podPending, text: podText(record))
+    default: nil
+    }
+  }
+
+  private func podText(_ record: MigrationRecord) -> String {
+    record.targetPod?.conditions["PodScheduled"]?.message ?? ""
+  }
+
+  private func reasonToWait(_ record: MigrationRecord, at instant: Instant) -> PendingWait {
+    let conditions = record.vmim.conditions
+    for (condition, reason) in Self.blocking where conditions.isTrue(condition) {
+      return PendingWait(reason: reason, text: conditions[condition]?.message ?? "")
+    }
+    if let wait = backoff(of: record, at: instant) { return wait }
+    let uid = record.vmim.metadata.uid
+    if let slots = clusterSlots, slots.used >= slots.limit {
+      return PendingWait(reason: .queueCluster, position: queue.position(of: uid))
+    }
+    if let slots = nodeSlots(record.sourceNode), slots.used >= slots.limit {
+      return PendingWait(reason: .queueNode, position: queue.positionAtNode(of: uid))
+    }
+    return PendingWait(reason: .unknown)
+  }
+
+  private static let blocking: [(String, PendingReason)] = [
+    ("migrationRejectedByResourceQuota", .quota), ("migrationBlockedByBackup", .backup),
+    ("migrationBlockedByUtilityVolumes", .utilityVolumes),
+  ]
+
+  private func backoff(of record: MigrationRecord, at instant: Instant) -> PendingWait? {
+    let origin = record.vmim.origin
+    guard origin == .evacuation || origin == .workloadUpdate || origin == .descheduler,
+      let backoff = backoffs[record.name]
+    else { return nil }
+    let wait = Self.firstBackoff * (1 << min(max(backoff.failures, 1) - 1, 4))
+    guard instant.now - backoff.lastFailure < wait else { return nil }
+    return PendingWait(reason: .backoff, text: "\(backoff.failures) failed in a row")
+  }
+
+  mutating func tellSlots(_ messages: inout [BackendMessage]) {
+    guard told.hasBegun, let slots = clusterSlots, told.slots != slots else { return }
+    told.slots = slots
+    messages.append(.slots(backend, slots))
+  }
+
+  private var clusterSlots: SlotUse? { settings.clusterSlots.map { SlotUse(used: queue.used, limit: $0) } }
+
+  func nodeSlots(_ node: String) -> SlotUse? {
+    settings.nodeSlots.map { SlotUse(used: queue.usedByNode[node] ?? 0, limit: $0) }
+  }
+}
+
+/// Slots and queue as of the last look: made for all migrations at once, since thousands may wait.
+struct QueueBook: Sendable {
+  private(set) var used: UInt64 = 0
+  private(set) var usedByNode: [String: UInt64] = [:]
+  private var positions: [String: UInt64] = [:]
+  private var positionsByNode: [String: UInt64] = [:]
+
+  /// Counts as virt-controller does: by priority, then by age.
+  mutating func look(at migrations: some Collection<MigrationRecord>) {
+    self = QueueBook()
+    var waiting: [(rank: (Int, String, String), uid: String, node: String)] = []
+    for record in migrations where !record.isFinal && record.vmim.role != .receiver {
+      let vmim = record.vmim
+      if vmim.holdsSlot {
+        used += 1
+        usedByNode[record.sourceNode, default: 0] += 1
+      } else if record.phase == .pending {
+        let rank = (-vmim.queuePriority, vmim.metadata.creationTimestamp, vmim.metadata.uid)
+        waiting.append((rank, vmim.metadata.uid, record.sourceNode))
+      }
+    }
+    waiting.sort { $0.rank < $1.rank }
+    var perNode: [String: UInt64] = [:]
+    for (index, entry) in waiting.enumerated() {
+      positions[entry.uid] = UInt64(index) + 1
+      perNode[entry.node, default: 0] += 1
+      positionsByNode[entry.uid] = perNode[entry.node]
+    }
+  }
+
+  /// The place among all that wait; nil where it did not wait yet.
+  func position(of uid: String) -> UInt64? { positions[uid] }
+
+  /// The place among those that wait to leave the same node.
+  func positionAtNode(of uid: String) -> UInt64? { positionsByNode[uid] }
+}

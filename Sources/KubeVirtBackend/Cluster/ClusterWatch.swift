@@ -1,0 +1,320 @@
+internal import DroverCore
+internal import Kubernetes
+
+/// What happens in a cluster, as the watches of its API and virt-handler tell it.
+enum ClusterInput: Sendable {
+  case vmim(VMIM, isInitial: Bool)
+  case vmimGone(uid: String, last: VMIM?)
+  case vmi(VMI)
+  case vmiGone(VMName, uid: String)
+  case node(Node)
+  case nodeGone(String)
+  case kubeVirt(KubeVirtCR)
+  case policy(MigrationPolicy)
+  case policyGone(String)
+  case namespace(String, labels: [String: String])
+  case namespaceGone(String)
+  case event(ClusterEvent)
+  case replica(LonghornReplica)
+  case replicaGone(uid: String)
+  /// A whole list of a resource has been told.
+  case synced(ClusterResource)
+  /// A sign of life of a watch.
+  case fresh(ClusterResource)
+  /// A resource cannot be read; `isDenied` where a right is missing or the kind does not exist.
+  case failed(ClusterResource, isDenied: Bool)
+  /// The target's pod of a migration, as it was asked for; nil where there is none.
+  case targetPod(uid: String, Pod?)
+  /// What virt-handler says of the copies of a VM.
+  case copy(VMName, [CopyPoint])
+  /// Since when the virt-handler of a node has not been reached; nil where it answers.
+  case handler(node: String, silentSince: Moment?)
+}
+
+/// The kinds of objects that are watched.
+enum ClusterResource: String, CaseIterable, Sendable {
+  case vmims = "virtualmachineinstancemigrations"
+  case vmis = "virtualmachineinstances"
+  case nodes
+  case kubeVirts = "kubevirts"
+  case policies = "migrationpolicies"
+  case namespaces
+  case events
+  case replicas
+
+  /// Without these nothing can be told.
+  static let essential: [ClusterResource] = [
+    .vmims, .vmis, .nodes, .kubeVirts, .policies, .namespaces, .replicas,
+  ]
+}
+
+/// A question that only one object, or a few, answer; asked when the need is there.
+enum ClusterQuestion: Hashable, Sendable {
+  /// The pod that a migration waits for.
+  case targetPod(uid: String, namespace: String)
+}
+
+/// Turns what happens in a cluster into what the tracker is told.
+///
+/// Pure: time is a parameter, and nothing here waits or asks.
+struct ClusterWatch: Sendable {
+  let backend: BackendName
+  let keepalive: KeepaliveSettings
+  /// How often virt-handler measures, and how much later that comes in.
+  var sampling = Sampling()
+
+  /// How old the numbers of a copy may be.
+  struct Sampling: Hashable, Sendable {
+    var interval = Duration.seconds(5)
+    var delay = Duration.zero
+  }
+
+  var settings = ClusterSettings()
+  var policies = PolicyBook()
+  var namespaceLabels: [String: [String: String]] = [:]
+  var vms: [VMName: VMRecord] = [:]
+  var migrations: [String: MigrationRecord] = [:]
+  /// Open migrations of each VM: one nearly always.
+  var openByVM: [VMName: [String]] = [:]
+  /// Migrations whose end has been told, as long as their object is there.
+  var ended: Set<String> = []
+  var nodes: [String: Node] = [:]
+  var silentHandlers: [String: Moment] = [:]
+  var resources = ResourceBook()
+  var drains = DrainBook()
+  var backoffs: [VMName: Backoff] = [:]
+  var problems = ProblemBook()
+  var queue = QueueBook()
+
+  /// What has been told, so that nothing is told twice.
+  var told = ToldBook()
+  /// Ends that wait a moment for an event that may tell their cause.
+  var heldEnds: [String: Moment] = [:]
+
+  init(backend: BackendName, keepalive: KeepaliveSettings) {
+    self.backend = backend
+    self.keepalive = keepalive
+  }
+
+  /// Failed migrations of one VM in a row, as far as virt-controller's back-off counts them.
+  struct Backoff: Sendable {
+    var failures: Int
+    var lastFailure: Moment
+  }
+
+  // MARK: What comes in
+
+  /// Takes one thing that happened; returns what it changes.
+  mutating func take(_ input: ClusterInput, at instant: Instant) -> [BackendMessage] {
+    var messages: [BackendMessage] = []
+    switch input {
+    case .vmim(let vmim, let isInitial): take(vmim, isInitial: isInitial, at: instant, &messages)
+    case .vmimGone(let uid, let last): lose(uid, last: last, at: instant, &messages)
+    case .vmi(let vmi): take(vmi, at: instant, &messages)
+    case .vmiGone(let name, let uid): lose(name, uid: uid, at: instant, &messages)
+    case .node(let node):
+      nodes[node.metadata.name] = node
+      tellNode(node.metadata.name, at: instant, &messages)
+    case .nodeGone(let name):
+      nodes[name] = nil
+      drains.forget(name)
+      if told.nodes.removeValue(forKey: name) != nil { messages.append(.nodeGone(backend, name)) }
+    case .kubeVirt(let object):
+      settings = ClusterSettings(object)
+      tellAll(at: instant, &messages)
+    case .policy(let policy):
+      policies.set(policy)
+      tellAll(at: instant, &messages)
+    case .policyGone(let name):
+      policies.remove(name)
+      tellAll(at: instant, &messages)
+    case .namespace(let name, let labels): namespaceLabels[name] = labels
+    case .namespaceGone(let name): namespaceLabels[name] = nil
+    case .event(let event): take(event, at: instant, &messages)
+    case .replica(let replica): drains.set(replica)
+    case .replicaGone(let uid): drains.removeReplica(uid)
+    case .synced(let resource):
+      resources.synced(resource, at: instant.now)
+      begin(at: instant, &messages)
+    case .fresh(let resource): resources.fresh(resource, at: instant.now)
+    case .failed(let resource, let isDenied):
+      resources.failed(resource, isDenied: isDenied, at: instant.now)
+      begin(at: instant, &messages)
+    case .targetPod(let uid, let pod):
+      migrations[uid]?.take(pod)
+      tell(uid, at: instant, &messages)
+    case .copy(let name, let points):
+      for uid in openByVM[name] ?? [] {
+        migrations[uid]?.take(points)
+        tell(uid, at: instant, &messages)
+      }
+    case .handler(let node, let silentSince): silentHandlers[node] = silentSince
+    }
+    return messages
+  }
+
+  /// Looks at everything that time alone may change; once a second.
+  mutating func tick(at instant: Instant) -> [BackendMessage] {
+    guard told.hasBegun else { return [] }
+    var messages: [BackendMessage] = []
+    queue.look(at: migrations.values)
+    for uid in Array(migrations.keys) {
+      if isTimeDependent(uid) { tell(uid, at: instant, &messages) }
+      tellNetwork(of: uid, at: instant, &messages)
+    }
+    for node in nodes.keys { tellNode(node, at: instant, &messages) }
+    tellSlots(&messages)
+    return messages
+  }
+
+  /// Whether time alone may change what is told of a migration: everything else is told when it happens.
+  private func isTimeDependent(_ uid: String) -> Bool {
+    guard let record = migrations[uid] else { return false }
+    return record.vanishedAt != nil || heldEnds[uid] != nil || record.phase == .pending
+  }
+
+  /// What has to be asked now.
+  mutating func questions(at now: Moment) -> [ClusterQuestion] {
+    guard told.hasBegun else { return [] }
+    var questions: [ClusterQuestion] = []
+    for (uid, record) in migrations where record.vmim.phase == "Scheduling" {
+      // A pod that is only being started needs no look.
+      guard now - record.firstSeen > .seconds(2),
+        record.targetPodAskedAt.map({ now - $0 > .seconds(10) }) ?? true
+      else { continue }
+      migrations[uid]?.targetPodAskedAt = now
+      questions.append(.targetPod(uid: uid, namespace: record.vmim.metadata.namespace))
+    }
+    return questions
+  }
+
+  /// VMs whose counters are wanted now, by the node that the guest leaves.
+  var activeCopies: [String: [VMName]] {
+    var active: [String: [VMName]] = [:]
+    for record in migrations.values where record.vmim.role != .receiver && !record.sourceNode.isEmpty {
+      let isCopying = record.hasStarted || record.vmim.phase == "TargetReady"
+      if isCopying, record.state?.isCompleted != true {
+        active[record.sourceNode, default: []].append(record.name)
+      }
+    }
+    return active
+  }
+
+  // MARK: VMs
+
+  private mutating func take(_ vmi: VMI, at instant: Instant, _ messages: inout [BackendMessage]) {
+    let name = VMName(namespace: vmi.metadata.namespace, name: vmi.metadata.name)
+    if vmi.hasAbsurdMemory { problems.note(.quantity, vmi.metadata.uid) }
+    let record = VMRecord(vmi)
+    if let before = vms[name], before.uid != record.uid { tellVMGone(before.uid, &messages) }
+    vms[name] = record
+    for uid in openByVM[name] ?? [] {
+      migrations[uid]?.take(record, at: instant)
+      tell(uid, at: instant, &messages)
+    }
+    tellVM(name, record, &messages)
+  }
+
+  private mutating func lose(
+    _ name: VMName, uid: String, at instant: Instant, _ messages: inout [BackendMessage]
+  ) {
+    // Another VMI of the same name may be there already.
+    if vms[name]?.uid == uid { vms[name] = nil }
+    tellVMGone(uid, &messages)
+    guard vms[name] == nil else { return }
+    for migration in openByVM[name] ?? [] {
+      migrations[migration]?.loseVMI()
+      tell(migration, at: instant, &messages)
+    }
+  }
+
+  mutating func tellVM(_ name: VMName, _ record: VMRecord, _ messages: inout [BackendMessage]) {
+    guard told.hasBegun else { return }
+    guard !record.isFinal, !record.phase.isEmpty else {
+      tellVMGone(record.uid, &messages)
+      return
+    }
+    let observation = VMObservation(
+      key: VMKey(backend: backend, text: record.uid),
+      vm: VMRef(backend: backend, scope: .namespace(name.namespace), name: name.name), node: record.node,
+      blockers: record.blockers, drainOutcome: record.drainOutcome(clusterStrategy: settings.evictionStrategy)
+    )
+    if told.changes(record.uid, observation) { messages.append(.vm(observation)) }
+  }
+
+  private mutating func tellVMGone(_ uid: String, _ messages: inout [BackendMessage]) {
+    if told.forgetVM(uid) { messages.append(.vmGone(VMKey(backend: backend, text: uid))) }
+  }
+
+  // MARK: Migrations
+
+  private mutating func take(
+    _ vmim: VMIM, isInitial: Bool, at instant: Instant, _ messages: inout [BackendMessage]
+  ) {
+    let uid = vmim.metadata.uid
+    guard !ended.contains(uid) else { return }
+    if migrations[uid] != nil {
+      migrations[uid]?.take(vmim, at: instant)
+    } else {
+      guard var record = MigrationRecord(vmim, isInitial: isInitial, at: instant) else {
+        problems.note(.malformed, uid)
+        return
+      }
+      if let vm = vms[record.name] { record.take(vm, at: instant) }
+      migrations[uid] = record
+      openByVM[record.name, default: []].append(uid)
+    }
+    tell(uid, at: instant, &messages)
+  }
+
+  private mutating func lose(
+    _ uid: String, last: VMIM?, at instant: Instant, _ messages: inout [BackendMessage]
+  ) {
+    // An end that was told needs no memory once its object is gone.
+    if ended.remove(uid) != nil { return }
+    if migrations[uid] == nil, let last { take(last, isInitial: false, at: instant, &messages) }
+    migrations[uid]?.vanish(last: last, at: instant)
+    tell(uid, at: instant, &messages)
+    ended.remove(uid)
+  }
+
+  private mutating func take(_ event: ClusterEvent, at instant: Instant, _ messages: inout [BackendMessage]) {
+    guard event.kind == "VirtualMachineInstanceMigration" else { return }
+    // Older recorders leave the uid out; a name is enough while the object is open.
+    let uid =
+      migrations[event.uid] != nil
+      ? event.uid
+      : migrations.first {
+        $0.value.vmim.metadata.name == event.name
+          && $0.value.vmim.metadata.namespace == event.metadata.namespace
+      }?.key
+    guard let uid else { return }
+    migrations[uid]?.take(event)
+    tell(uid, at: instant, &messages)
+  }
+
+  /// Tells everything for the first time, once everything has been read that can be.
+  private mutating func begin(at instant: Instant, _ messages: inout [BackendMessage]) {
+    guard !told.hasBegun, resources.areRead else { return }
+    told.hasBegun = true
+    queue.look(at: migrations.values)
+    for (name, record) in vms { tellVM(name, record, &messages) }
+    for node in nodes.keys { tellNode(node, at: instant, &messages) }
+    // In the order of their ends: what failed in a row is counted by it.
+    let order = migrations.sorted { a, b in
+      (a.value.isFinal ? 0 : 1, a.value.endedAt(instant), a.key) < (
+        b.value.isFinal ? 0 : 1, b.value.endedAt(instant), b.key
+      )
+    }
+    for (uid, _) in order { tell(uid, at: instant, &messages) }
+    tellSlots(&messages)
+  }
+
+  /// Settings changed: they change time-outs, what waits, and what a drain does.
+  private mutating func tellAll(at instant: Instant, _ messages: inout [BackendMessage]) {
+    guard told.hasBegun else { return }
+    for (name, record) in vms { tellVM(name, record, &messages) }
+    for uid in migrations.keys.sorted() { tell(uid, at: instant, &messages) }
+    tellSlots(&messages)
+  }
+}

@@ -1,0 +1,29 @@
+internal import DroverCore
+internal import Kubernetes
+
+extension VMIM {
+  /// Who asked for it: annotations first, since a name is a convention that anybody may follow.
+  var origin: Origin {
+    if metadata.annotations["kubevirt.io/evacuationMigration"] != nil {
+      return metadata.annotations["kubevirt.io/eviction-source"] == "descheduler"
+        || priority == "system-maintenance" ? .descheduler : .evacuation
+    }
+    if metadata.annotations["kubevirt.io/workloadUpdateMigration"] != nil { return .workloadUpdate }
+    if metadata.annotations["drover.io/reason"] != nil { return .drover }
+    if role != .local { return .decentralized }
+    return .manual
+  }
+
+  /// The node that was asked for.
+  var requestedTarget: String { addedNodeSelector["kubernetes.io/hostname"] ?? "" }
+
+  /// How virt-controller's queue weighs it.
+  var queuePriority: Int {
+    switch priority {
+    case "system-critical": 100
+    case "user-triggered": 50
+    case "system-maintenance": 20
+    default: 0
+    }
+  }
+}
