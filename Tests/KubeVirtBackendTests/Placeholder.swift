@@ -1,2 +1,0 @@
-import KubeVirtBackend
-import Testing

@@ -1,0 +1,18 @@
+import Foundation
+import Testing
+
+@testable import Kubernetes
+
+/// Objects as a cluster sends them, as files.
+enum Fixture {
+  static func data(_ name: String) throws -> Data {
+    let url = try #require(Bundle.module.url(forResource: name, withExtension: nil, subdirectory: "Fixtures"))
+    return try Data(contentsOf: url)
+  }
+
+  static func json(_ name: String) throws -> JSON { try JSONDecoder().decode(JSON.self, from: data(name)) }
+
+  static func object<Object: Decodable>(_ name: String, as type: Object.Type = Object.self) throws -> Object {
+    try JSONDecoder().decode(Object.self, from: data(name))
+  }
+}
