@@ -12,7 +12,7 @@ extension Made {
 }
 
 /// `status.migrationState`; what is empty is left out. Times are seconds of the test's clock.
-struct MadeState: Sendable {
+/// `status.migrationState` without what is empty; times are seconds of the test's clock.
   var uid = "m1-uid"
   var start: Double?
   var end: Double?
