@@ -6,6 +6,8 @@ struct RawAnswer: Sendable {
   var status: Int
   /// The header fields.
   var headers: HTTPHeaders
+  /// The server's clock, milliseconds since 1970, where somebody has read it already; else `headers` tell it.
+  var serverTime: Int64?
   /// The decoded body.
   var body: [UInt8]
 }
@@ -37,6 +39,7 @@ enum HandlerAnswer {
         .garbled, call: call, message: "answered with \(type.oneLine), not with metrics",
         remedy: "check which server answers at this address")
     }
-    return HandlerReading(text: answer.body.span, serverTime: serverTime(answer.headers["Date"]))
+    return HandlerReading(
+      text: answer.body.span, serverTime: answer.serverTime ?? serverTime(answer.headers["Date"]))
   }
 }
