@@ -49,7 +49,7 @@ final class Helper: Sendable {
     var pid: pid_t = 0
     let python = access("/usr/bin/python3", X_OK) == 0 ? "/usr/bin/python3" : "python3"
     let failure = spawnProcess(
-      &pid, [python, "-u", "\(Self.directory)/\(program)"] + arguments,
+      &pid, [python, "-uB", "\(Self.directory)/\(program)"] + arguments,
       environment: ProcessInfo.processInfo.environment, standardOutput: .descriptor(ends[1]),
       standardError: .descriptor(2))
     guard failure == 0 else {
