@@ -70,7 +70,7 @@ struct InventoryTests {
   func unknown() {
     var inventory = Inventory()
     inventory.countEnd(of: view(vmRef(), source: ""), ending: failure())
-    inventory.countOutbound(of: view(vmRef(), source: ""), by: +1)
+    inventory.count(view(vmRef(), source: ""), by: +1)
     inventory.insert(observed("a", node: ""))
     #expect(inventory.nodes.isEmpty)
     #expect(inventory.vms.map(\.consecutiveFailures) == [0])
@@ -136,8 +136,8 @@ struct InventoryTests {
   @Test("Node counts never fall below 0")
   func neverNegative() {
     var inventory = Inventory()
-    inventory.countOutbound(of: view(vmRef()), by: -1)
-    inventory.countOutbound(of: view(vmRef()), by: +1)
+    inventory.count(view(vmRef()), by: -1)
+    inventory.count(view(vmRef()), by: +1)
     #expect(inventory.nodes.map(\.outbound) == [1])
   }
 
