@@ -38,3 +38,12 @@ static inline CURLcode drover_curl_get_offset(CURL *easy, CURLINFO info, curl_of
 static inline CURLMcode drover_curl_multi_set_long(CURLM *multi, CURLMoption option, long value) {
   return curl_multi_setopt(multi, option, value);
 }
+
+static inline CURLcode drover_curl_set_before_request(CURL *easy, curl_prereq_callback value) {
+  return curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, value);
+}
+
+static inline CURLcode drover_curl_set_blob(CURL *easy, CURLoption option, const void *bytes, size_t count) {
+  struct curl_blob blob = {.data = (void *)bytes, .len = count, .flags = CURL_BLOB_COPY};
+  return curl_easy_setopt(easy, option, &blob);
+}

@@ -13,7 +13,7 @@ public final class CurlClient: Sendable {
     public init() {}
   }
 
-  private let mailbox = Mailbox()
+  let mailbox = Mailbox()
 
   /// Starts the client's thread; when that fails, every request says why.
   public init(configuration: Configuration = Configuration()) {
@@ -33,12 +33,29 @@ public final class CurlClient: Sendable {
     let mailbox = mailbox
     let outcome: Result<Response, CurlError> = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
-        mailbox.submit(Job(id: id, plan: plan, continuation: continuation))
+        mailbox.submit(Job(id: id, plan: plan, receiver: .whole(continuation)))
       }
     } onCancel: {
       mailbox.cancel(id)
     }
     return try outcome.get()
+  }
+
+  /// Sends a request and hands the body over as it comes; returns when the header is complete.
+  ///
+  /// ``Request/maximumBody`` does not apply. Cancelling the task before the header is complete is as with
+  /// ``send(_:)``; later it is ``ResponseStream/cancel()``.
+  public func open(_ request: Request) async throws(CurlError) -> ResponseStream {
+    let plan = try RequestPlan(request)
+    let id = mailbox.nextID()
+    let mailbox = mailbox
+    let pipe = BodyPipe()
+    let head = await withTaskCancellationHandler {
+      await pipe.head { mailbox.submit(Job(id: id, plan: plan, receiver: .stream(pipe))) }
+    } onCancel: {
+      mailbox.cancel(id)
+    }
+    return ResponseStream(try head.get(), pipe: pipe, id: id, call: plan.call, client: self)
   }
 
   /// Ends the client: requests in flight and later ones fail with ``CurlError/Code/shutDown``.

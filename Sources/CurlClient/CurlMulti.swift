@@ -25,6 +25,7 @@ final class CurlMulti {
   private struct Easy {
     let transfer: Transfer
     let headers: UnsafeMutablePointer<curl_slist>?
+    let connectTo: UnsafeMutablePointer<curl_slist>?
     let errorText: UnsafeMutablePointer<CChar>
   }
 
@@ -64,10 +65,13 @@ final class CurlMulti {
     }
     let errorText = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
     errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
-    let easy = Easy(transfer: transfer, headers: Self.list(plan.headerLines), errorText: errorText)
+    let easy = Easy(
+      transfer: transfer, headers: Self.list(plan.headerLines),
+      connectTo: Self.list(plan.connectTo.map { [$0] } ?? []), errorText: errorText)
     do {
       try CurlOptions(easy: handle, call: plan.call)
-        .apply(plan, headers: easy.headers, errorText: errorText, sink: transfer)
+        .apply(
+          plan, headers: easy.headers, connectTo: easy.connectTo, errorText: errorText, sink: transfer)
       try Self.check(curl_multi_add_handle(multi, handle), "curl_multi_add_handle")
     } catch {
       Self.free(handle, easy)
@@ -77,9 +81,22 @@ final class CurlMulti {
   }
 
   /// Ends a transfer at once; its connection is closed, or its HTTP/2 stream reset.
-  func remove(id: UInt64) -> Transfer? {
-    guard let handle = easies.first(where: { $0.value.transfer.job.id == id })?.key else { return nil }
-    return remove(handle)
+  func remove(id: UInt64) -> Transfer? { handle(id).flatMap(remove) }
+
+  /// Lets a paused transfer go on; nil where it is gone or can, else the transfer that had to end.
+  func resume(id: UInt64) -> Completion? {
+    guard let handle = handle(id), let easy = easies[handle], easy.transfer.isPaused else { return nil }
+    easy.transfer.resume()
+    // Hands over at once what libcurl kept.
+    let code = curl_easy_pause(handle, Int32(CURLPAUSE_CONT))
+    guard code != CURLE_OK else { return nil }
+    defer { remove(handle) }
+    return Completion(transfer: easy.transfer, outcome: Self.outcome(handle, easy, code))
+  }
+
+  /// Ends the transfers whose server has been silent for too long.
+  func removeSilent(at now: ContinuousClock.Instant) -> [Transfer] {
+    easies.filter { $0.value.transfer.silence.end.map { $0 <= now } ?? false }.keys.compactMap(remove)
   }
 
   /// Ends all transfers at once.
@@ -90,6 +107,9 @@ final class CurlMulti {
   func perform() throws(CurlError) -> [Completion] {
     var running: Int32 = 0
     try Self.check(curl_multi_perform(multi, &running), "curl_multi_perform")
+    for (handle, easy) in easies where easy.transfer.finalHeaderComplete {
+      easy.transfer.job.pipe?.begin(BodyPipe.Head(status: Self.status(handle), headers: Self.headers(handle)))
+    }
     var completions: [Completion] = []
     var queued: Int32 = 0
     while let message = curl_multi_info_read(multi, &queued)?.pointee {
@@ -103,10 +123,18 @@ final class CurlMulti {
     return completions
   }
 
-  /// Waits for a socket, a timer or the waker.
+  /// Waits for a socket, a timer, the waker or the end of a silence.
   func wait() throws(CurlError) {
     // The limit is only a bound: libcurl's own timers end the wait earlier.
-    try Self.check(curl_multi_poll(multi, nil, 0, 60_000, nil), "curl_multi_poll")
+    var limit = Duration.seconds(60)
+    if let end = easies.values.lazy.compactMap(\.transfer.silence.end).min() {
+      limit = min(limit, ContinuousClock.now.duration(to: end))
+    }
+    try Self.check(curl_multi_poll(multi, nil, 0, Int32(limit.curlMilliseconds), nil), "curl_multi_poll")
+  }
+
+  private func handle(_ id: UInt64) -> UnsafeMutableRawPointer? {
+    easies.first { $0.value.transfer.job.id == id }?.key
   }
 
   @discardableResult
@@ -120,6 +148,7 @@ final class CurlMulti {
   private static func free(_ handle: UnsafeMutableRawPointer, _ easy: Easy) {
     curl_easy_cleanup(handle)
     curl_slist_free_all(easy.headers)
+    curl_slist_free_all(easy.connectTo)
     easy.errorText.deallocate()
   }
 
@@ -144,13 +173,11 @@ final class CurlMulti {
         CurlError(
           .partialBody, call: easy.transfer.job.plan.call, message: "the connection ended inside the header"))
     }
-    var status = 0
-    drover_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &status)
     var microseconds: curl_off_t = 0
     drover_curl_get_offset(handle, CURLINFO_TOTAL_TIME_T, &microseconds)
     return .success(
       Response(
-        status: status, headers: headers(handle), body: easy.transfer.body,
+        status: status(handle), headers: headers(handle), body: easy.transfer.body,
         duration: .microseconds(microseconds)))
   }
 
@@ -172,6 +199,12 @@ final class CurlMulti {
   }
 
   /// The fields of the last header that is not 1xx, without trailers.
+  private static func status(_ handle: UnsafeMutableRawPointer) -> Int {
+    var status = 0
+    drover_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &status)
+    return status
+  }
+
   private static func headers(_ handle: UnsafeMutableRawPointer) -> HTTPHeaders {
     var headers = HTTPHeaders()
     var previous: UnsafeMutablePointer<curl_header>?

@@ -23,6 +23,7 @@ enum CurlThread {
         while let commands = mailbox.take() {
           for command in commands { carryOut(command, multi) }
           for completion in try multi.perform() { completion.transfer.job.finish(completion.outcome) }
+          for transfer in multi.removeSilent(at: .now) { transfer.job.finish(.failure(silent(transfer))) }
           try multi.wait()
         }
       } catch {
@@ -48,7 +49,15 @@ enum CurlThread {
     case .cancel(let id):
       // Absent when it ended in the meantime.
       multi.remove(id: id)?.job.fail(.cancelled)
+    case .resume(let id):
+      if let completion = multi.resume(id: id) { completion.transfer.job.finish(completion.outcome) }
     }
+  }
+
+  private static func silent(_ transfer: Transfer) -> CurlError {
+    let plan = transfer.job.plan
+    return CurlError(
+      .timedOut, call: plan.call, message: "the server sent nothing for \(plan.idleDeadline ?? .zero)")
   }
 
   private static func end(_ mailbox: Mailbox, running: [Transfer]) {

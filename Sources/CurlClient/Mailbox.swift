@@ -1,29 +1,12 @@
 internal import Synchronization
 
-/// One accepted request on its way to the client's thread, and who awaits it.
-struct Job: Sendable {
-  let id: UInt64
-  let plan: RequestPlan
-  private let continuation: CheckedContinuation<Result<Response, CurlError>, Never>
-
-  init(id: UInt64, plan: RequestPlan, continuation: CheckedContinuation<Result<Response, CurlError>, Never>) {
-    self.id = id
-    self.plan = plan
-    self.continuation = continuation
-  }
-
-  func finish(_ outcome: Result<Response, CurlError>) { continuation.resume(returning: outcome) }
-
-  func fail(_ end: Mailbox.End) {
-    finish(.failure(CurlError(end.code, call: plan.call, message: end.message)))
-  }
-}
-
 /// What other threads hand to the client's thread.
 final class Mailbox: Sendable {
   enum Command: Sendable {
     case start(Job)
     case cancel(UInt64)
+    /// A paused transfer goes on.
+    case resume(UInt64)
   }
 
   /// Why a request gets no further.
@@ -73,10 +56,14 @@ final class Mailbox: Sendable {
     if let end { job.fail(end) }
   }
 
-  func cancel(_ id: UInt64) {
+  func cancel(_ id: UInt64) { send(.cancel(id)) }
+
+  func resume(_ id: UInt64) { send(.resume(id)) }
+
+  private func send(_ command: Command) {
     state.withLock { state in
       guard state.end == nil else { return }
-      state.commands.append(.cancel(id))
+      state.commands.append(command)
       state.waker?.wake()
     }
   }

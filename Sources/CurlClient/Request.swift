@@ -39,12 +39,21 @@ public struct Request: Sendable {
   public var bearerToken: BearerToken?
   /// The longest time for name, TCP and TLS together.
   public var connectDeadline: Duration = .seconds(5)
-  /// The longest time for the whole exchange.
-  public var totalDeadline: Duration = .seconds(30)
-  /// The longest body accepted, in decoded bytes.
+  /// The longest time for the whole exchange; nil: any.
+  public var totalDeadline: Duration? = .seconds(30)
+  /// The longest time, once the connection stands, in which neither a header line nor a byte of the body comes;
+  /// nil: any. A ``ResponseStream`` that waits for its reader does not count as silent.
+  public var idleDeadline: Duration?
+  /// The longest body that ``CurlClient/send(_:)`` accepts, in decoded bytes.
   public var maximumBody = 16 << 20
   /// Whether the server may compress the body; it arrives decoded.
   public var acceptsGzip = true
+  /// Whom to trust, and who is asking; for `https` only.
+  public var tls = TLSOptions()
+  /// The proxy to go through.
+  public var proxy: ProxyChoice = .environment
+  /// Whether an `https` server may be spoken to in HTTP/2, which carries many requests on one connection.
+  public var allowsHTTP2 = true
 
   /// Makes a request.
   public init(_ method: Method = .get, _ endpoint: Endpoint, headers: HTTPHeaders = [:], body: [UInt8] = []) {

@@ -1,6 +1,10 @@
 /// A request that passed every check, in the terms libcurl takes it.
 struct RequestPlan: Sendable {
   enum Mode: Hashable { case noRequestBody, head, requestBody }
+  enum Proxy: Hashable {
+    case environment, none
+    case address(ProxyAddress)
+  }
 
   /// The attempt in words, for errors: method, server and path without the query.
   let call: String
@@ -11,10 +15,17 @@ struct RequestPlan: Sendable {
   let headerLines: [String]
   let body: [UInt8]
   let connectMilliseconds: Int
+  /// 0 is no limit.
   let totalMilliseconds: Int
+  let idleDeadline: Duration?
   let maximumBody: Int
   let acceptsGzip: Bool
-  let ignoresProxy: Bool
+  let proxy: Proxy
+  let allowsHTTP2: Bool
+  /// nil without TLS.
+  let tls: TLSOptions?
+  /// Where to connect to in place of the URL's host and port, which then are what TLS verifies.
+  let connectTo: String?
   /// libcurl silently repeats a request whose reused connection died before the first byte of the answer: what
   /// must not happen twice goes on a connection of its own.
   let needsFreshConnection: Bool
@@ -33,9 +44,20 @@ struct RequestPlan: Sendable {
       )
     }
     call = "\(method) \(request.endpoint)"
-    url = request.endpoint.address.base + path
-    socketPath = request.endpoint.address.socketPath
-    ignoresProxy = request.endpoint.address.isLocal
+    let address = request.endpoint.address
+    socketPath = address.socketPath
+    proxy =
+      switch request.proxy {
+      case .environment: address.isLocal ? .none : .environment
+      case .none: .none
+      case .url(let text): .address(try ProxyAddress(parsing: text))
+      }
+    let authority = address.secureAuthority
+    tls = authority == nil ? nil : try request.tls.checked(call)
+    allowsHTTP2 = authority != nil && request.allowsHTTP2
+    let serverName = tls?.serverName
+    url = address.base(host: serverName) + path
+    connectTo = serverName == nil ? nil : authority.map { "::\($0.full)" }
     self.method = method
     body = request.body
     mode =
@@ -50,7 +72,8 @@ struct RequestPlan: Sendable {
     }
     needsFreshConnection = ![.get, .head, .options, .put, .delete].contains(request.method)
     connectMilliseconds = request.connectDeadline.curlMilliseconds
-    totalMilliseconds = request.totalDeadline.curlMilliseconds
+    totalMilliseconds = request.totalDeadline?.curlMilliseconds ?? 0
+    idleDeadline = request.idleDeadline
     maximumBody = max(0, request.maximumBody)
     acceptsGzip = request.acceptsGzip
     headerLines = try Self.headerLines(request, call: call)
@@ -82,6 +105,11 @@ struct RequestPlan: Sendable {
       }
       lines.append("Authorization: Bearer \(token.secret)")
     }
+    if let serverName = request.tls.serverName, let authority = request.endpoint.address.secureAuthority,
+      !serverName.isEmpty, request.headers["Host"] == nil
+    {
+      lines.append("Host: \(authority.written)")
+    }
     // libcurl would wait a second for "100 Continue", and call every body a form.
     for unwanted in ["Expect", "Content-Type"] where request.headers[unwanted] == nil {
       lines.append("\(unwanted):")
@@ -90,9 +118,43 @@ struct RequestPlan: Sendable {
   }
 }
 
+extension TLSOptions {
+  /// The same, if libcurl can take it.
+  fileprivate func checked(_ call: String) throws(CurlError) -> TLSOptions {
+    if clientCertificate == nil, clientKey != nil {
+      throw .invalidRequest(call, "a client key without its certificate: give both, or neither")
+    }
+    var texts = [clientCertificate, clientKey].compactMap { $0 }
+    switch authorities {
+    case .system: break
+    case .file(let path): texts.append(.file(path))
+    case .pem(let bytes): texts.append(.pem(bytes))
+    }
+    for text in texts {
+      switch text {
+      case .file(let path) where path.isEmpty || path.utf8.contains(0):
+        throw .invalidRequest(call, "the path of a PEM file is empty or holds a NUL: write the file's path")
+      case .pem(let bytes) where bytes.isEmpty:
+        throw .invalidRequest(call, "a PEM text is empty: give the certificate or key, or leave it out")
+      default: break
+      }
+    }
+    guard let serverName else { return self }
+    var options = self
+    options.serverName = serverName.contains(":") ? "[\(serverName)]" : serverName
+    guard let (host, port) = ServerAddress.hostAndPort(Substring(options.serverName ?? "")), port == nil
+    else {
+      throw .invalidRequest(
+        call, "'\(serverName.printable)' is no server name: write a host name or IP address, without a port")
+    }
+    options.serverName = host
+    return options
+  }
+}
+
 extension Duration {
   /// Whole milliseconds, rounded up; at least 1, because 0 means "no limit" to libcurl.
-  fileprivate var curlMilliseconds: Int {
+  var curlMilliseconds: Int {
     let (seconds, attoseconds) = components
     guard seconds < Int64(Int32.max) / 1000 else { return Int(Int32.max) }
     let part = (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000

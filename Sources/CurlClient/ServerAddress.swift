@@ -80,20 +80,26 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
   public var description: String {
     switch place {
     case .unix(let path): "unix://\(path)"
-    case .tcp: base
+    case .tcp: base()
     }
   }
 
   /// What a request's path is appended to; over a Unix socket the host is a formality.
-  var base: String {
+  func base(host other: String? = nil) -> String {
     switch place {
     case .unix: "http://localhost"
     case .tcp(let scheme, let host, let port, let basePath):
-      "\(scheme)://\(host)\(port.map { ":\($0)" } ?? "")\(basePath)"
+      "\(scheme)://\(other ?? host)\(port.map { ":\($0)" } ?? "")\(basePath)"
     }
   }
 
-  private static func hostAndPort(_ authority: Substring) -> (host: String, port: Int?)? {
+  /// The host and port of an `https` address: as written, and with the port that goes without saying.
+  var secureAuthority: (written: String, full: String)? {
+    guard case .tcp("https", let host, let port, _) = place else { return nil }
+    return (host + (port.map { ":\($0)" } ?? ""), "\(host):\(port ?? 443)")
+  }
+
+  static func hostAndPort(_ authority: Substring) -> (host: String, port: Int?)? {
     var host = authority
     var port: Int?
     let bracket = authority.lastIndex(of: "]") ?? authority.startIndex

@@ -7,29 +7,67 @@ final class Transfer {
 
   let job: Job
   private(set) var body: [UInt8] = []
+  private(set) var silence: Silence
   private var headerBytes = 0
+  private var isInformational = false
   /// Whether the latest header ended with its empty line; libcurl takes one cut short for a whole one.
   private(set) var headerComplete = false
   /// Why a callback refused more; libcurl itself only knows that one did.
   private(set) var refusal: CurlError?
 
-  init(_ job: Job) { self.job = job }
+  /// Whether the body waits for its reader.
+  private(set) var isPaused = false
+
+  init(_ job: Job) {
+    self.job = job
+    silence = Silence(limit: job.plan.idleDeadline)
+  }
+
+  /// Whether the header is there that is no 1xx answer's.
+  var finalHeaderComplete: Bool { headerComplete && !isInformational }
+
+  /// The connection stands, and the request goes out.
+  func begin() { silence.hear(at: .now) }
+
+  /// The body's reader wants more.
+  func resume() {
+    isPaused = false
+    silence.resume(at: .now)
+  }
 
   /// Takes a header line; false ends the transfer.
   func receive(header line: UnsafeRawBufferPointer) -> Bool {
+    silence.hear(at: .now)
     headerBytes += line.count
     guard headerBytes <= Self.maximumHeader else {
       refusal = CurlError(
         .headerTooLarge, call: job.plan.call, message: "the header exceeds \(Self.maximumHeader) bytes")
       return false
     }
-    if line.starts(with: "HTTP/".utf8) { headerComplete = false }
+    if line.starts(with: "HTTP/".utf8) {
+      headerComplete = false
+      isInformational = line.drop { $0 != UInt8(ascii: " ") }.dropFirst().first == UInt8(ascii: "1")
+    }
     if line.elementsEqual("\r\n".utf8) || line.elementsEqual("\n".utf8) { headerComplete = true }
     return true
   }
 
-  /// Takes decoded bytes of the body; false ends the transfer.
-  func receive(body bytes: UnsafeRawBufferPointer) -> Bool {
+  /// What becomes of a piece of the body.
+  enum Reception { case taken, refused, paused }
+
+  /// Takes decoded bytes of the body.
+  func receive(body bytes: UnsafeRawBufferPointer) -> Reception {
+    silence.hear(at: .now)
+    guard let pipe = job.pipe else { return collect(bytes) ? .taken : .refused }
+    guard pipe.offer(bytes) else {
+      isPaused = true
+      silence.pause()
+      return .paused
+    }
+    return .taken
+  }
+
+  private func collect(_ bytes: UnsafeRawBufferPointer) -> Bool {
     let limit = job.plan.maximumBody
     guard bytes.count <= limit - body.count else {
       body = []

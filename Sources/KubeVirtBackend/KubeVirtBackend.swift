@@ -1,4 +1,7 @@
+internal import CurlClient
 public import DroverCore
+internal import Glibc
+internal import Kubernetes
 public import Logging
 
 /// Watches the live migrations of one cluster through the Kubernetes API.
@@ -6,6 +9,9 @@ public final class KubeVirtBackend: MigrationBackend {
   private let configuration: KubeVirtConfiguration
   private let clock: any Timepiece
   private let log: Logger
+
+  /// An API server that answers nothing for so long is away, whatever its open watches say.
+  private static let probeInterval = Duration.seconds(10)
 
   /// What is known of it before it has said anything.
   public let descriptor: BackendDescriptor
@@ -18,16 +24,116 @@ public final class KubeVirtBackend: MigrationBackend {
     log[metadataKey: "backend"] = "\(configuration.name.rawValue)"
     self.log = log
     descriptor = BackendDescriptor(
-      name: configuration.name, type: "kubevirt", endpoint: "", origins: Origin.allCases,
+      name: configuration.name, type: "kubevirt", endpoint: configuration.access.description,
+      origins: Origin.allCases,
       causes: [
         .userAbort, .policyAbort, .alertAbort, .completionTimeout, .progressTimeout, .keepalive,
         .connectionLost,
         .sourceLost, .targetLost, .targetRefused, .unschedulable, .podPendingTimeout, .quota, .notMigratable,
         .storage, .guestShutdown, .guestCrashed, .postcopyBroken, .vmLost, .superseded, .other, .unknown,
       ],
-      errorKinds: [], budget: configuration.budget)
+      errorKinds: KubernetesError.Kind.allCases.map(\.rawValue)
+        + ProblemBook.Kind.allCases.map(\.rawValue)
+        .filter { kind in !KubernetesError.Kind.allCases.contains { $0.rawValue == kind } }
+        + HandlerError.Kind.allCases.filter { $0 != .cancelled }.map { "handler_\($0.rawValue)" },
+      budget: configuration.budget)
   }
 
   /// Watches until the task is cancelled.
-  public func run(telling sink: @escaping @Sendable (BackendMessage) -> Void) async {}
+  public func run(telling sink: @escaping @Sendable (BackendMessage) -> Void) async {
+    let access = await findAccess(telling: sink)
+    guard let access else { return }
+    log.info("asking the API server", metadata: ["server": "\(access.address)", "as": "\(access.origin)"])
+    let http = CurlClient()
+    let client = KubernetesClient(access: access, http: http, version: configuration.agentVersion)
+    let keys = ClusterReflectors.keys(namespaces: configuration.namespaces)
+    let reflectors = ClusterReflectors(client: client, namespaces: configuration.namespaces)
+    let loop = ClusterLoop(
+      configuration, keys: keys, counters: client.counters, clock: clock, log: log, telling: sink)
+    let handlers = HandlerLoop(
+      configuration, client: client, http: http, loop: loop, clock: clock, log: log)
+    await withDiscardingTaskGroup { group in
+      for key in keys { group.addTask { await reflectors.run(key, telling: loop) } }
+      if let handlers { group.addTask { await handlers.run() } }
+      group.addTask { await self.keepTicking(loop, reflectors) }
+      group.addTask { await self.keepProbing(loop, client) }
+    }
+    await http.shutdown()
+  }
+
+  /// Finds out which server to ask, and as whom; tries again until that is known.
+  private func findAccess(telling sink: @Sendable (BackendMessage) -> Void) async -> ClusterAccess? {
+    var isFirst = true
+    while !Task.isCancelled {
+      do {
+        return try configuration.access.resolved(environment: Environment.current)
+      } catch {
+        if isFirst { log.error("no API server to ask", metadata: ["error": "\(error)"]) }
+        isFirst = false
+        sink(
+          .health(
+            BackendHealth(
+              backend: configuration.name, isUp: false, lastSuccess: nil,
+              errorKind: KubernetesError.Kind.credentials.rawValue)))
+      }
+      try? await Task.sleep(for: .seconds(10))
+    }
+    return nil
+  }
+
+  private func keepTicking(_ loop: ClusterLoop, _ reflectors: ClusterReflectors) async {
+    while !Task.isCancelled {
+      await loop.tick()
+      for question in await loop.questions() {
+        switch question {
+        case .targetPod(let uid, let namespace):
+          // A refusal is counted by the client; the migration then waits for a reason that nobody knows.
+          if let pod = try? await reflectors.targetPod(of: uid, in: namespace) {
+            await loop.take(pod, of: uid)
+          }
+        }
+      }
+      try? await Task.sleep(for: .seconds(1))
+    }
+  }
+
+  private func keepProbing(_ loop: ClusterLoop, _ client: KubernetesClient) async {
+    while !Task.isCancelled {
+      if (try? await client.version()) != nil { await loop.serverAnswered() }
+      try? await Task.sleep(for: Self.probeInterval)
+    }
+  }
+}
+
+/// The process's environment.
+private enum Environment {
+  static var current: [String: String] {
+    var variables: [String: String] = [:]
+    var entry = environ
+    while let text = entry.pointee {
+      let parts = String(cString: text).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
+      entry += 1
+    }
+    return variables
+  }
+}
+
+extension KubeVirtConfiguration.Access {
+  /// Where it looks, as configured.
+  fileprivate var description: String {
+    switch self {
+    case .inCluster: "in-cluster"
+    case .kubeconfig(let path, let context):
+      [path ?? "kubeconfig", context].compactMap(\.self).joined(separator: " ")
+    }
+  }
+
+  fileprivate func resolved(environment: [String: String]) throws(AccessError) -> ClusterAccess {
+    switch self {
+    case .inCluster: try ClusterAccess.inCluster(environment: environment)
+    case .kubeconfig(let path, let context):
+      try Kubeconfig.load(file: path, environment: environment).access(context: context)
+    }
+  }
 }

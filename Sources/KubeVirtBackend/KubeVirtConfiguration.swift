@@ -12,6 +12,12 @@ public struct KubeVirtConfiguration: Sendable {
   public var counters: Counters
   /// The keepalive of libvirt in the launchers; KubeVirt leaves it as libvirt has it.
   public var keepalive: KeepaliveSettings
+  /// How often virt-handler is asked; nil for what is good for KubeVirt's version.
+  public var handlerInterval: Duration?
+  /// Where virt-handler listens.
+  public var handlerPort: UInt16 = 8443
+  /// This program's version, which the API server's log shows.
+  public var agentVersion = "0"
   /// The documented figures, which the effective ones are shown beside.
   public var budget: BudgetSettings
 

@@ -79,7 +79,7 @@ import Testing
       request.connectDeadline = .milliseconds(200)
       let start = ContinuousClock.now
       #expect(await failure(client, request)?.shortDescription == "timeout")
-      #expect(ContinuousClock.now - start < request.totalDeadline / 2)
+      #expect(ContinuousClock.now - start < .seconds(15))
     }
   }
 

@@ -20,7 +20,7 @@ import Testing
       if let instant = connection.waitForClose() { closed.set(instant) }
     } test: { server, client in
       var request = Request(.get, server.endpoint())
-      request.connectDeadline = request.totalDeadline
+      request.connectDeadline = .seconds(30)
       let task = Task { [request] in await failure(client, request) }
       _ = try await arrived.wait()
       let start = ContinuousClock.now

@@ -232,13 +232,22 @@ final class Mailbag: Sendable {
   func put(_ text: String) { texts.withLock { $0.append(text) } }
 }
 
+/// A sum that server threads add to.
+final class Counter: Sendable {
+  private let sum = Atomic(0)
+
+  var value: Int { sum.load(ordering: .sequentiallyConsistent) }
+
+  func add(_ count: Int) { sum.add(count, ordering: .sequentiallyConsistent) }
+}
+
 struct Timeout: Error {}
 
 /// Looks until there is a value; gives up after 20 seconds.
-func eventually<T>(_ look: () throws -> T?) async throws -> T {
+func eventually<T>(_ look: () async throws -> T?) async throws -> T {
   let end = ContinuousClock.now + .seconds(20)
   while ContinuousClock.now < end {
-    if let value = try look() { return value }
+    if let value = try await look() { return value }
     try await Task.sleep(for: .milliseconds(1))
   }
   throw Timeout()

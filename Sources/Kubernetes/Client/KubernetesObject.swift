@@ -40,3 +40,28 @@ public protocol KubernetesObject: Decodable, Sendable {
   /// What every object has.
   var metadata: ObjectMeta { get }
 }
+
+/// Which object: its uid tells it from a later one of the same name.
+public struct ObjectKey: Hashable, Sendable, CustomStringConvertible {
+  /// Identifies the object for ever.
+  public var uid: String
+  /// The namespace; empty for what has none.
+  public var namespace: String
+  /// The name.
+  public var name: String
+
+  /// Names an object.
+  public init(uid: String, namespace: String, name: String) {
+    self.uid = uid
+    self.namespace = namespace
+    self.name = name
+  }
+
+  /// The namespace and the name.
+  public var description: String { namespace.isEmpty ? name : "\(namespace)/\(name)" }
+}
+
+extension ObjectMeta {
+  /// Which object it is.
+  public var key: ObjectKey { ObjectKey(uid: uid, namespace: namespace, name: name) }
+}

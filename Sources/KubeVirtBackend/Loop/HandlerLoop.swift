@@ -1,0 +1,238 @@
+internal import CurlClient
+internal import DroverCore
+internal import FoundationEssentials
+internal import Kubernetes
+internal import Logging
+
+/// Asks virt-handler for the counters of running copies, as often as is good for it.
+actor HandlerLoop {
+  private let configuration: KubeVirtConfiguration
+  private let client: KubernetesClient
+  private let http: CurlClient
+  private let loop: ClusterLoop
+  private let clock: any Timepiece
+  private let log: Logger
+
+  private var schedule: HandlerSchedule
+  private var freshness = Freshness()
+  private var clocks: [String: HandlerClock] = [:]
+  private var targets: [String: HandlerTarget] = [:]
+  private var authorities: (pem: [UInt8]?, readAt: Moment)?
+  private var complained: Set<String> = []
+
+  /// For so long what was read of KubeVirt's authorities holds; they are renewed within days.
+  private static let authorityAge = Duration.seconds(600)
+  private static let round = Duration.milliseconds(250)
+
+  init?(
+    _ configuration: KubeVirtConfiguration, client: KubernetesClient, http: CurlClient, loop: ClusterLoop,
+    clock: any Timepiece, log: Logger
+  ) {
+    if configuration.counters == .none { return nil }
+    self.configuration = configuration
+    self.client = client
+    self.http = http
+    self.loop = loop
+    self.clock = clock
+    self.log = log
+    var grouping = HandlerSchedule.Grouping.perNode
+    if case .prometheus = configuration.counters { grouping = .together }
+    schedule = HandlerSchedule(interval: .seconds(30), grouping: grouping)
+  }
+
+  /// Asks until the task is cancelled.
+  func run() async {
+    await withDiscardingTaskGroup { group in
+      while !Task.isCancelled {
+        let plan = await loop.copyPlan()
+        await prepare(plan)
+        for turn in schedule.due(at: clock.now()) {
+          group.addTask { await self.ask(turn, plan) }
+        }
+        try? await Task.sleep(for: Self.round)
+      }
+      group.cancelAll()
+    }
+  }
+
+  private func prepare(_ plan: ClusterLoop.CopyPlan) async {
+    let now = clock.now()
+    let interval =
+      configuration.handlerInterval
+      ?? HandlerSchedule.usualInterval(version: plan.version, way: configuration.counters.way)
+    if schedule.interval != interval {
+      schedule.interval = interval
+      await loop.sampled(every: interval)
+    }
+    schedule.setActive(Set(plan.copies.keys), at: now)
+    for node in targets.keys where plan.copies[node] == nil {
+      targets[node] = nil
+      clocks[node] = nil
+      await loop.handler(of: node, silentSince: nil)
+    }
+  }
+
+  private func ask(_ turn: HandlerSchedule.Turn, _ plan: ClusterLoop.CopyPlan) async {
+    let lane = turn.nodes.count == 1 ? turn.nodes.first ?? "" : ""
+    let sent: Moment
+    let reading: HandlerReading
+    do {
+      let source = try await source(plan)
+      let targets = try await targets(for: turn, plan)
+      sent = clock.now()
+      reading = try await source.read(targets)
+    } catch {
+      schedule.failed(turn, error.kind, retryAfter: error.retryAfter, at: clock.now())
+      for node in turn.nodes { targets[node] = nil }
+      await noteFailure(of: turn, error)
+      return
+    }
+    let received = clock.now()
+    schedule.answered(turn, at: received)
+    complained.remove(lane)
+    clocks[lane, default: HandlerClock()].observe(
+      serverTime: reading.serverTime, sent: sent, received: received)
+    await deliver(reading, lane: lane, plan)
+    for node in turn.nodes { await loop.handler(of: node, silentSince: nil) }
+    if reading.flaws.count > 0 { await loop.tellHealth(error: "handler_garbled") }
+  }
+
+  private func noteFailure(of turn: HandlerSchedule.Turn, _ error: HandlerError) async {
+    guard error.kind != .cancelled else { return }
+    let lane = turn.nodes.joined(separator: ",")
+    if complained.insert("\(lane) \(error.kind)").inserted {
+      log.warning(
+        "virt-handler's counters cannot be read", metadata: ["node": "\(lane)", "error": "\(error)"])
+    }
+    for node in turn.nodes {
+      await loop.handler(of: node, silentSince: schedule.unreachableSince(node))
+    }
+    await loop.tellHealth(error: "handler_\(error.shortDescription)")
+  }
+
+  private func deliver(_ reading: HandlerReading, lane: String, _ plan: ClusterLoop.CopyPlan) async {
+    guard let clock = clocks[lane] else { return }
+    var points: [VMName: [CopyPoint]] = [:]
+    for (key, samples) in freshness.take(reading) {
+      let name = VMName(namespace: key.namespace, name: key.name)
+      // After the guest has moved, its new node tells of it, too.
+      guard plan.copies[key.node]?.contains(name) ?? false else { continue }
+      points[name, default: []] += samples.compactMap { sample in
+        clock.moment(unixMilliseconds: sample.at).map { CopyPoint(sample, at: $0) }
+      }
+    }
+    if !points.isEmpty { await loop.take(points) }
+  }
+
+  // MARK: Whom to ask
+
+  private func source(_ plan: ClusterLoop.CopyPlan) async throws(HandlerError) -> any HandlerSource {
+    switch configuration.counters {
+    case .direct, .none:
+      return DirectHandlerSource(
+        client: http, authorities: await readAuthorities(plan), port: configuration.handlerPort)
+    case .apiServerProxy: return ProxyHandlerSource(getter: APIServerGetter(client: client))
+    case .prometheus(let server):
+      do {
+        var settings = PrometheusHandlerSource.Settings(server: try ServerAddress(parsing: server.url))
+        settings.tokenFile = server.tokenFile.isEmpty ? nil : server.tokenFile
+        settings.caFile = server.caFile.isEmpty ? nil : server.caFile
+        return PrometheusHandlerSource(client: http, settings: settings)
+      } catch {
+        throw HandlerError(
+          .settings, call: "asking Prometheus", message: error.message, remedy: "correct prometheus.url")
+      }
+    }
+  }
+
+  private func targets(
+    for turn: HandlerSchedule.Turn, _ plan: ClusterLoop.CopyPlan
+  ) async throws(HandlerError) -> [HandlerTarget] {
+    if case .prometheus = configuration.counters {
+      return turn.nodes.map { HandlerTarget(node: $0, namespace: "", pod: "", address: "") }
+    }
+    guard let node = turn.nodes.first else { return [] }
+    if let target = targets[node] { return [target] }
+    let call = "looking for the virt-handler of node \(node)"
+    let pods: ObjectList<Pod>
+    do {
+      let selection = ListSelection(labels: "kubevirt.io=virt-handler", fields: "spec.nodeName=\(node)")
+      let namespace = plan.namespace.isEmpty ? nil : plan.namespace
+      pods = try await client.list(Resource.pods.within(namespace), selection, of: Pod.self)
+    } catch {
+      throw HandlerError(
+        error.kind == .forbidden ? .denied : .apiServer, call: call, message: "\(error)",
+        remedy: "grant the right, or set virtHandler: none")
+    }
+    guard let pod = pods.objects.first(where: { !$0.address.isEmpty }) else {
+      throw HandlerError(
+        .missing, call: call, message: "there is no such pod, or it has no address",
+        remedy: "check virt-handler's DaemonSet")
+    }
+    let target = HandlerTarget(
+      node: node, namespace: pod.metadata.namespace, pod: pod.metadata.name, address: pod.address)
+    targets[node] = target
+    return [target]
+  }
+
+  /// Who signs virt-handler's certificates; nil where that cannot be read, and so nothing is checked.
+  private func readAuthorities(_ plan: ClusterLoop.CopyPlan) async -> [UInt8]? {
+    let now = clock.now()
+    if let authorities, now - authorities.readAt < Self.authorityAge { return authorities.pem }
+    var pem: [UInt8]?
+    do {
+      let path = Resource(plural: "configmaps").named("kubevirt-ca", in: plan.namespace)
+      let map = try await client.get(path, as: ConfigMap.self)
+      pem = map.data?["ca-bundle"].map { Array($0.utf8) }
+    } catch {
+      if complained.insert("kubevirt-ca").inserted {
+        log.warning(
+          "virt-handler's certificates are not checked: its authorities cannot be read",
+          metadata: ["error": "\(error)"])
+      }
+    }
+    authorities = (pem, now)
+    return pem
+  }
+}
+
+/// An object that holds texts.
+private struct ConfigMap: Decodable {
+  var data: [String: String]?
+}
+
+/// Asks the API server for a path, and takes any status for an answer.
+private struct APIServerGetter: RawGetter {
+  let client: KubernetesClient
+
+  func get(_ path: String) async throws -> RawAnswer {
+    do {
+      let answer = try await client.text(path, maximumBody: HandlerAnswer.longestBody)
+      return RawAnswer(
+        status: answer.status, headers: [:],
+        serverTime: answer.serverTime.map { Int64($0.timeIntervalSince1970 * 1000) }, body: answer.body)
+    } catch {
+      guard case .status(let status) = error else { throw error }
+      return RawAnswer(status: status.code, headers: [:], body: Array(status.message.utf8))
+    }
+  }
+}
+
+extension CopyPoint {
+  fileprivate init(_ sample: HandlerSample, at moment: Moment) {
+    self.init(
+      at: moment, processed: sample.processed, remaining: sample.remaining, total: sample.total,
+      dirtyRate: sample.dirtyRate)
+  }
+}
+
+extension KubeVirtConfiguration.Counters {
+  fileprivate var way: HandlerWay {
+    switch self {
+    case .direct: .direct
+    case .apiServerProxy: .apiServerProxy
+    case .prometheus: .prometheus
+    case .none: .none
+    }
+  }
+}

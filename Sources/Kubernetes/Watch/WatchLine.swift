@@ -1,0 +1,51 @@
+internal import FoundationEssentials
+
+/// One event of a watch.
+enum WatchLine<Object: KubernetesObject> {
+  case changed(ReadObject<Object>)
+  case deleted(ReadObject<Object>)
+  case bookmark(resourceVersion: String)
+  case error(KubernetesStatus.Wire)
+  case unreadable(String)
+
+  init(_ line: UnsafeBufferPointer<UInt8>) {
+    do {
+      self = try JSONDecoder().decode(Wire.self, from: Data(buffer: line)).line
+    } catch {
+      self = .unreadable("an event that is none: \(decodingProblem(error))")
+    }
+  }
+
+  private struct Wire: Decodable {
+    let line: WatchLine
+
+    private enum Key: String, CodingKey { case type, object }
+
+    private struct Bookmark: Decodable {
+      struct Meta: Decodable { var resourceVersion: String }
+      var metadata: Meta
+    }
+
+    init(from decoder: any Decoder) throws {
+      let values = try decoder.container(keyedBy: Key.self)
+      switch try values.decode(String.self, forKey: .type) {
+      case "ADDED", "MODIFIED": line = .changed(Self.object(values))
+      case "DELETED": line = .deleted(Self.object(values))
+      case "BOOKMARK":
+        let bookmark = try values.decode(Bookmark.self, forKey: .object)
+        line = .bookmark(resourceVersion: bookmark.metadata.resourceVersion)
+      case "ERROR": line = .error(try values.decode(KubernetesStatus.Wire.self, forKey: .object))
+      case let type: line = .unreadable("an event of the unknown type '\(type.prefix(50))'")
+      }
+    }
+
+    private static func object(_ values: KeyedDecodingContainer<Key>) -> ReadObject<Object> {
+      do {
+        return .success(try values.decode(Object.self, forKey: .object))
+      } catch {
+        let bare = try? values.decode(BareObject.self, forKey: .object)
+        return .failure(UnreadableObject(problem: decodingProblem(error), metadata: bare?.metadata))
+      }
+    }
+  }
+}
