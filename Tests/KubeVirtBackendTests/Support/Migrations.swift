@@ -11,8 +11,8 @@ extension Made {
   func decoded() throws -> Object { try json.decoded() }
 }
 
-/// `status.migrationState`; what is empty is left out. Times are seconds of the test's clock.
 /// `status.migrationState` without what is empty; times are seconds of the test's clock.
+struct MadeState: Sendable {
   var uid = "m1-uid"
   var start: Double?
   var end: Double?
