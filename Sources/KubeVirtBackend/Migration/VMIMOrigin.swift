@@ -14,6 +14,9 @@ extension VMIM {
     return .manual
   }
 
+  /// The node that KubeVirt empties by it; empty where it was asked for something else.
+  var evacuatedNode: String { metadata.annotations["kubevirt.io/evacuationMigration"] ?? "" }
+
   /// The node that was asked for.
   var requestedTarget: String { addedNodeSelector["kubernetes.io/hostname"] ?? "" }
 
