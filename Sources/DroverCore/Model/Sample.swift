@@ -21,6 +21,8 @@ public struct Sample: Hashable, Sendable {
   public var memory: StreamCounters?
   /// Disks that are copied along.
   public var disk: StreamCounters?
+  /// Both together, where the source does not tell them apart.
+  public var data: StreamCounters?
   /// Rate at which the guest dirties memory, as the source measured it; freezes in an outage.
   public var dirtyRate: BytesPerSecond?
   /// Passes over the memory; 1 during the first.
@@ -41,14 +43,15 @@ public struct Sample: Hashable, Sendable {
   /// An empty sample.
   public init() {}
 
-  /// Bytes sent of both streams; nil where neither is told.
+  /// Bytes sent of both streams; nil where none is told.
   public var transferred: Bytes? { sum { $0.transferred } }
 
-  /// Bytes still to be sent of both streams; nil where neither is told.
+  /// Bytes still to be sent of both streams; nil where none is told.
   public var remaining: Bytes? { sum { $0.remaining } }
 
   private func sum(_ part: (StreamCounters) -> Bytes?) -> Bytes? {
-    switch (memory.flatMap(part), disk.flatMap(part)) {
+    if let data { return part(data) }
+    return switch (memory.flatMap(part), disk.flatMap(part)) {
     case (let memory?, let disk?): memory + disk
     case (let one, let other): one ?? other
     }
