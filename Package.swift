@@ -144,7 +144,7 @@ let package = Package(
     .testTarget(
       name: "KubeVirtBackendTests",
       dependencies: [
-        "CurlClient", "DroverCore", "KubeVirtBackend", "Kubernetes",
+        "CurlClient", "DroverCore", "KubeVirtBackend", "Kubernetes", "MicroHTTP",
         .product(name: "Logging", package: "swift-log"),
       ],
       resources: [.copy("Fixtures")], swiftSettings: settings),

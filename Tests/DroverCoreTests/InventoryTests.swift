@@ -25,7 +25,7 @@ struct InventoryTests {
     inventory.insert(observed("a", blockers: [.gpu]))
     inventory.insert(observed("b", blockers: [.cdrom, .gpu]))
     #expect(inventory.vms.map(\.blockers) == [[.cdrom, .gpu]])
-    #expect(inventory.nodes.map(\.vms) == [2])
+    #expect(inventory.nodes.views.map(\.vms) == [2])
     inventory.remove(VMKey(backend: home, text: "b"))
     #expect(inventory.vms.map(\.blockers) == [[.gpu]])
     inventory.insert(observed("a", blockers: nil))
@@ -36,7 +36,7 @@ struct InventoryTests {
     inventory.remove(VMKey(backend: home, text: "c"))
     inventory.remove(VMKey(backend: home, text: "c"))
     #expect(inventory.vms.isEmpty)
-    #expect(inventory.nodes.map(\.vms) == [0])
+    #expect(inventory.nodes.views.map(\.vms) == [0])
   }
 
   @Test("VMs are sorted whatever order they come in")
@@ -59,8 +59,8 @@ struct InventoryTests {
     let abort = Ending(outcome: .aborted, cause: .userAbort, certainty: .reported, endedAt: ms(0))
     inventory.countEnd(of: view(vmRef()), ending: abort)
     #expect(inventory.vms.map(\.consecutiveFailures) == [2])
-    #expect(inventory.nodes.map(\.vms) == [0, 1])
-    #expect(inventory.nodes.map(\.failedOutbound) == [2, 0])
+    #expect(inventory.nodes.views.map(\.vms) == [0, 1])
+    #expect(inventory.nodes.views.map(\.failedOutbound) == [2, 0])
     inventory.countEnd(
       of: view(vmRef()), ending: Ending(outcome: .succeeded, certainty: .reported, endedAt: ms(0)))
     #expect(inventory.vms.map(\.consecutiveFailures) == [0])
@@ -72,7 +72,7 @@ struct InventoryTests {
     inventory.countEnd(of: view(vmRef(), source: ""), ending: failure())
     inventory.count(view(vmRef(), source: ""), by: +1)
     inventory.insert(observed("a", node: ""))
-    #expect(inventory.nodes.isEmpty)
+    #expect(inventory.nodes.views.isEmpty)
     #expect(inventory.vms.map(\.consecutiveFailures) == [0])
     inventory.remove(VMKey(backend: home, text: "a"))
     #expect(inventory.vms.isEmpty)
@@ -138,7 +138,7 @@ struct InventoryTests {
     var inventory = Inventory()
     inventory.count(view(vmRef()), by: -1)
     inventory.count(view(vmRef()), by: +1)
-    #expect(inventory.nodes.map(\.outbound) == [1])
+    #expect(inventory.nodes.views.map(\.outbound) == [1])
   }
 
   @Test("What is shown agrees with a plain list after any changes")
@@ -164,7 +164,7 @@ struct InventoryTests {
         let isBlocked = expected[shown.vm.name]?.contains { $0.blockers == [.gpu] }
         #expect((shown.blockers == [.gpu]) == isBlocked)
       }
-      for node in inventory.nodes {
+      for node in inventory.nodes.views {
         #expect(node.vms == UInt64(model.values.count { $0.node == node.node }))
       }
     }

@@ -35,8 +35,7 @@ struct VerdictTests {
     _ view: MigrationView, fruitless: Int = 0, disks: DiskWatch = DiskWatch(), at: Double = 100
   ) -> Verdict {
     .judge(
-      view, passes: passes(fruitless: fruitless), disks: disks, samplingInterval: .milliseconds(500),
-      settings: VerdictSettings(), at: seconds(at))
+      view, passes: passes(fruitless: fruitless), disks: disks, settings: VerdictSettings(), at: seconds(at))
   }
 
   @Test("Only pre-copy is judged", arguments: Phase.allCases.filter { $0 != .precopy })

@@ -69,8 +69,11 @@ public struct KeepaliveBudget: Hashable, Sendable {
   /// - Parameters:
   ///   - lastSent: When the bytes sent last grew. The last byte *received* came at most one interval before a cut, since
   ///     a quiet connection is asked once an interval.
+  ///   - sentUncertainty: How much earlier than `lastSent` the last byte may have gone.
   ///   - step: For how long a copy that goes on well may show no byte more.
-  init?(_ report: NetworkReport, lastSent: Moment?, step: Duration = .zero) {
+  init?(
+    _ report: NetworkReport, lastSent: Moment?, sentUncertainty: Duration = .zero, step: Duration = .zero
+  ) {
     guard report.settings.isEnabled else { return nil }
     timeout = report.settings.timeout
     switch report.keepalive {
@@ -82,8 +85,9 @@ public struct KeepaliveBudget: Hashable, Sendable {
     case .inferred:
       guard let lastSent else { return nil }
       method = .inferred
-      deadline = lastSent + timeout - report.settings.interval
-      uncertainty = report.settings.interval + step
+      let earlier = report.settings.interval + sentUncertainty
+      deadline = lastSent + timeout - earlier
+      uncertainty = earlier + step
     case .none: return nil
     }
   }

@@ -11,6 +11,8 @@ public struct ProgressClocks: Hashable, Sendable {
   /// How much earlier than `lastDrop` the remaining bytes may have fallen: the gap between two samples, where it is
   /// longer than a second.
   public internal(set) var dropUncertainty = Duration.zero
+  /// The same for the bytes sent and `lastSent`.
+  public internal(set) var sentUncertainty = Duration.zero
 }
 
 /// How long a migration may go without a fall of its remaining bytes.
@@ -63,8 +65,11 @@ struct ProgressWatch: Sendable {
   private var lastStill: Moment?
   private var lastMoment: Moment
 
-  init(sent: Bytes, remaining: Bytes?, at moment: Moment) {
+  /// Begins with the first sample; `gap` is the time before it in which nobody looked.
+  init(sent: Bytes, remaining: Bytes?, at moment: Moment, after gap: Duration = .zero) {
     clocks = ProgressClocks(lastSent: moment, lastDrop: moment, lastBest: moment, best: remaining)
+    clocks.dropUncertainty = Self.uncertainty(gap)
+    clocks.sentUncertainty = clocks.dropUncertainty
     self.sent = sent
     self.remaining = remaining
     awaitedSince = moment
@@ -79,6 +84,7 @@ struct ProgressWatch: Sendable {
     countsSent: Bool = false
   ) -> Duration? {
     var ended: Duration?
+    let uncertainty = Self.uncertainty(moment - lastMoment)
     let hasSent = sent > self.sent
     if hasSent {
       if let awaitedSince, let lastStill, lastStill - awaitedSince > tolerance {
@@ -92,6 +98,7 @@ struct ProgressWatch: Sendable {
       lastStill = nil
       awaitedSince = moment
       clocks.lastSent = moment
+      clocks.sentUncertainty = uncertainty
     } else if awaitedSince == nil {
       awaitedSince = moment
     } else {
@@ -102,7 +109,7 @@ struct ProgressWatch: Sendable {
     let hasDropped = remaining.flatMap { now in self.remaining.map { now < $0 } } ?? false
     if hasDropped || countsSent && hasSent {
       clocks.lastDrop = moment
-      clocks.dropUncertainty = moment - lastMoment > .seconds(1) ? moment - lastMoment : .zero
+      clocks.dropUncertainty = uncertainty
     }
     if let remaining {
       if clocks.best.map({ remaining < $0 }) ?? true {
@@ -114,6 +121,8 @@ struct ProgressWatch: Sendable {
     lastMoment = moment
     return ended
   }
+
+  private static func uncertainty(_ gap: Duration) -> Duration { gap > .seconds(1) ? gap : .zero }
 
   /// The guest moves over now: bytes that stop while that lasts are no interruption.
   mutating func pause() {

@@ -43,10 +43,10 @@ public struct Sample: Hashable, Sendable {
   /// An empty sample.
   public init() {}
 
-  /// Bytes sent of both streams; nil where neither is told.
+  /// Bytes sent of both streams; nil where none is told.
   public var transferred: Bytes? { sum { $0.transferred } }
 
-  /// Bytes still to be sent of both streams; nil where neither is told.
+  /// Bytes still to be sent of both streams; nil where none is told.
   public var remaining: Bytes? { sum { $0.remaining } }
 
   private func sum(_ part: (StreamCounters) -> Bytes?) -> Bytes? {

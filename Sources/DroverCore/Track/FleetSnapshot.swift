@@ -30,6 +30,8 @@ public struct FleetSnapshot: Sendable {
 public struct VMView: Hashable, Sendable {
   /// The VM.
   public internal(set) var vm: VMRef
+  /// The node or host that it is on; empty where that is not known.
+  public internal(set) var node = ""
   /// Why it cannot be migrated; empty where it can, nil where that is not known.
   public internal(set) var blockers: [NotMigratableReason]?
   /// Migrations that failed one after the other since the last that succeeded.
@@ -63,8 +65,8 @@ public struct NodeView: Hashable, Sendable {
 
   /// What speaks against rebooting it; nil for a host that is watched by itself.
   public var rebootBlockers: [RebootBlocker]? {
-    guard let blockers = state?.drain.blockers else { return nil }
-    return isStale && !blockers.contains(.dataStale) ? blockers + [.dataStale] : blockers
+    guard let state else { return nil }
+    return RebootBlocker.allCases.filter { state.drain.blockers.contains($0) || $0 == .dataStale && isStale }
   }
 
   /// Whether nothing speaks against rebooting it; nil for a host that is watched by itself.

@@ -19,13 +19,9 @@ struct Inventory: Sendable {
   private var names: [VMRef: Named] = [:]
   /// All VMs, in the order of `isBefore`.
   private(set) var vms: [VMView] = []
-  private(set) var nodes: [NodeView] = []
+  var nodes = NodeTable()
   /// How fast VMs dirty their memory; apart from `vms`, since most are never measured.
   private(set) var dirtyRates: [VMRef: BytesPerSecond] = [:]
-
-  mutating func prepareNode(_ node: String, of backend: BackendName) {
-    if !node.isEmpty { _ = index(of: node, backend) }
-  }
 
   mutating func insert(_ vm: VMObservation) {
     let place = Place(
@@ -33,8 +29,8 @@ struct Inventory: Sendable {
     let before = places.updateValue(place, forKey: vm.key)
     guard before != place else { return }
     if before?.node != vm.node {
-      if let before { adjust(\.vms, of: before.node, vm.key.backend, by: -1) }
-      adjust(\.vms, of: vm.node, vm.key.backend, by: +1)
+      if let before { nodes.adjust(\.vms, of: before.node, vm.key.backend, by: -1) }
+      nodes.adjust(\.vms, of: vm.node, vm.key.backend, by: +1)
     }
     if before?.vm != vm.vm {
       if let before { removeEntry(vm.key, of: before.vm) }
@@ -48,10 +44,12 @@ struct Inventory: Sendable {
     if let vm = places[key]?.vm { dirtyRates[vm] = rate }
   }
 
+  func vm(of key: VMKey) -> VMRef? { places[key]?.vm }
+
   mutating func remove(_ key: VMKey) {
     guard let vm = places.removeValue(forKey: key) else { return }
     removeEntry(key, of: vm.vm)
-    adjust(\.vms, of: vm.node, key.backend, by: -1)
+    nodes.adjust(\.vms, of: vm.node, key.backend, by: -1)
   }
 
   mutating func remove(_ backend: BackendName) {
@@ -59,31 +57,7 @@ struct Inventory: Sendable {
     names = names.filter { $0.key.backend != backend }
     vms.removeAll { $0.vm.backend == backend }
     dirtyRates = dirtyRates.filter { $0.key.backend != backend }
-    nodes.removeAll { $0.backend == backend }
-  }
-
-  // MARK: Nodes of a cluster
-
-  /// For so long the state of a node is believed.
-  static let longestNodeAge = Duration.seconds(30)
-
-  mutating func take(_ state: NodeObservation) {
-    let index = index(of: state.node, state.backend)
-    nodes[index].state = state
-    nodes[index].isStale = false
-  }
-
-  mutating func removeNode(_ node: String, of backend: BackendName) {
-    nodes.removeAll { $0.backend == backend && $0.node == node }
-  }
-
-  /// Marks nodes whose state nobody has renewed; a node that VMs may be put on is told once only.
-  mutating func age(at now: Moment) {
-    for index in nodes.indices {
-      guard let state = nodes[index].state, state.drain.blockers != [.notCordoned] else { continue }
-      let isStale = now - state.takenAt > Self.longestNodeAge
-      if nodes[index].isStale != isStale { nodes[index].isStale = isStale }
-    }
+    nodes.remove(backend)
   }
 
   // MARK: Migrations
@@ -92,21 +66,26 @@ struct Inventory: Sendable {
   mutating func count(_ view: MigrationView, by n: Int) {
     guard !view.isOver else { return }
     let vm = view.identity.vm
-    adjust(view.phase == .pending ? \.pending : \.outbound, of: view.facts.source, vm.backend, by: n)
+    guard view.phase != .pending else {
+      return nodes.adjust(\.pending, of: view.facts.source, vm.backend, by: n)
+    }
+    nodes.adjust(\.outbound, of: view.facts.source, vm.backend, by: n)
     // A host's own arrivals are told by the host itself.
-    if case .namespace = vm.scope { adjust(\.inbound, of: view.facts.target, vm.backend, by: n) }
+    if case .namespace = vm.scope { nodes.adjust(\.inbound, of: view.facts.target, vm.backend, by: n) }
   }
 
   mutating func countInbound(_ arrival: InboundObservation?, by n: Int) {
     guard let arrival, arrival.isActive else { return }
-    adjust(\.inbound, of: arrival.host, arrival.vm.backend, by: n)
+    nodes.adjust(\.inbound, of: arrival.host, arrival.vm.backend, by: n)
   }
 
   mutating func countEnd(of view: MigrationView, ending: Ending) {
     let vm = view.identity.vm
     if ending.outcome == .failed {
-      adjust(\.failedOutbound, of: view.facts.source, vm.backend, by: 1)
-      if case .namespace = vm.scope { adjust(\.failedInbound, of: view.facts.target, vm.backend, by: 1) }
+      nodes.adjust(\.failedOutbound, of: view.facts.source, vm.backend, by: 1)
+      if case .namespace = vm.scope {
+        nodes.adjust(\.failedInbound, of: view.facts.target, vm.backend, by: 1)
+      }
     }
     noteEnd(of: vm, ending.outcome)
   }
@@ -139,10 +118,11 @@ struct Inventory: Sendable {
       if isThere { vms.remove(at: place) }
       return
     }
+    let first = named.entries.first.flatMap { places[$0] }
     let view = VMView(
-      vm: vm, blockers: Self.joined(named.entries.map { places[$0]?.blockers }),
+      vm: vm, node: first?.node ?? "", blockers: Self.joined(named.entries.map { places[$0]?.blockers }),
       consecutiveFailures: named.consecutiveFailures,
-      drainOutcome: named.entries.first.flatMap { places[$0]?.drainOutcome })
+      drainOutcome: first?.drainOutcome)
     if !isThere {
       vms.insert(view, at: place)
     } else if vms[place] != view {
@@ -180,21 +160,5 @@ struct Inventory: Sendable {
       all.formUnion(blockers)
     }
     return isKnown ? NotMigratableReason.allCases.filter(all.contains) : nil
-  }
-
-  private mutating func adjust(
-    _ field: WritableKeyPath<NodeView, UInt64>, of node: String, _ backend: BackendName, by n: Int
-  ) {
-    guard !node.isEmpty else { return }
-    let index = index(of: node, backend)
-    let value = nodes[index][keyPath: field]
-    nodes[index][keyPath: field] = n < 0 ? value - min(value, UInt64(n.magnitude)) : value + UInt64(n)
-  }
-
-  private mutating func index(of node: String, _ backend: BackendName) -> Int {
-    if let index = nodes.firstIndex(where: { $0.backend == backend && $0.node == node }) { return index }
-    nodes.append(NodeView(backend: backend, node: node, vms: 0, outbound: 0, inbound: 0, failedOutbound: 0))
-    nodes.sort { ($0.backend.rawValue, $0.node) < ($1.backend.rawValue, $1.node) }
-    return nodes.firstIndex { $0.backend == backend && $0.node == node } ?? nodes.endIndex - 1
   }
 }

@@ -52,7 +52,7 @@ public struct MigrationTracker: Sendable {
     registeredAt[descriptor.name] = now ?? startedAt
     backends.sort { $0.descriptor.name < $1.descriptor.name }
     ledger.prepare(descriptor)
-    if let node = descriptor.node { inventory.prepareNode(node, of: descriptor.name) }
+    if let node = descriptor.node { inventory.nodes.prepare(node, of: descriptor.name) }
   }
 
   /// Forgets a back end and everything it told.
@@ -111,9 +111,9 @@ public struct MigrationTracker: Sendable {
       return observe(observation, at: now)
     case .vm(let observation): inventory.insert(observation)
     case .dirtyRate(let key, let rate): inventory.setDirtyRate(rate, of: key)
-    case .node(let backend, let node): inventory.prepareNode(node, of: backend)
-    case .nodeState(let state): inventory.take(state)
-    case .nodeGone(let backend, let node): inventory.removeNode(node, of: backend)
+    case .node(let backend, let node): inventory.nodes.prepare(node, of: backend)
+    case .nodeState(let state): inventory.nodes.take(state, at: now)
+    case .nodeGone(let backend, let node): inventory.nodes.remove(node, of: backend)
     case .slots(_, let slots): backends[index].slots = slots
     case .requests(_, let requests): backends[index].requests = requests
     case .vmGone(let key): inventory.remove(key)
@@ -139,7 +139,7 @@ public struct MigrationTracker: Sendable {
       if view.verdict.kind != before { events.append(.verdictChanged(view, from: before)) }
     }
     store.removeAll { _, watch in watch.isPastRetention(settings.retention, at: now) }
-    inventory.age(at: now)
+    inventory.nodes.age(at: now)
     if now - arrivalsSweptAt >= .seconds(60) {
       self.arrivals.forget(before: now - MigrationWatch.longestWait)
       arrivalsSweptAt = now
@@ -152,13 +152,16 @@ public struct MigrationTracker: Sendable {
     store.update(id) { _, watch in watch.announcedAbort = cause }
   }
 
+  /// The VM that an entry of the inventory stands for; nil where there is no such entry.
+  public func vm(of key: VMKey) -> VMRef? { inventory.vm(of: key) }
+
   /// What is known now.
   public func snapshot() -> FleetSnapshot {
     var snapshot = FleetSnapshot()
     snapshot.groups = store.groups
     snapshot.vms = inventory.vms
     snapshot.dirtyRates = inventory.dirtyRates
-    snapshot.nodes = inventory.nodes
+    snapshot.nodes = inventory.nodes.views
     snapshot.backends = backends
     snapshot.totals = ledger.totals
     snapshot.trackedCount = store.count

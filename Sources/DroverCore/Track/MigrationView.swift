@@ -40,8 +40,10 @@ public struct MigrationView: Sendable, Equatable {
   public internal(set) var statusWord = ""
   /// How it ended; nil while it has not.
   public internal(set) var ending: Ending?
-  /// When the source last answered.
+  /// When the source last answered; where it tells when its counters were read, and has told any, that.
   public internal(set) var sampledAt: Moment
+  /// Age from which that says nothing any more.
+  public internal(set) var sampleAgeLimit = VerdictSettings().longestSampleAge(.milliseconds(500))
   /// The counters of that answer, less those that are not believed.
   public internal(set) var sample = Sample()
   /// Throughput derived from the bytes sent; nil before there are two samples and after the end.
@@ -71,6 +73,13 @@ public struct MigrationView: Sendable, Equatable {
 
   /// Whether the migration is over.
   public var isOver: Bool { ending != nil }
+
+  /// When its counters were read; nil for one in a cluster, whose state is told by another than its counters, while none
+  /// are told.
+  public var countersReadAt: Moment? {
+    if case .namespace = identity.vm.scope, sample.transferred == nil { return nil }
+    return sampledAt
+  }
 
   /// From start to end; nil while it runs, and where the start was not seen.
   public var duration: Duration? {

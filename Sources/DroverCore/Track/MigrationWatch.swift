@@ -25,6 +25,7 @@ struct MigrationWatch: Sendable {
   private var sampleDelay = Duration.zero
   private var networkSeenAt: Moment?
   private var passes = PassWatch()
+  private var passCount = PassCount()
   private var disks = DiskWatch()
   private var guestOnSource: Bool?
   private var guestOnTarget: Bool?
@@ -59,9 +60,7 @@ struct MigrationWatch: Sendable {
     view.createdAt = observation.createdAt ?? view.createdAt
     view.waiting = observation.ending == nil ? observation.waiting : nil
     view.statusWord = observation.statusWord
-    let sampledAt = observation.sampledAt ?? observation.takenAt
-    let isSampledAnew = progress == nil || observation.sampledAt == nil || sampledAt > view.sampledAt
-    view.sampledAt = max(view.sampledAt, sampledAt)
+    let isSampledAnew = date(&view, as: observation)
     guestOnSource = observation.guestOnSource
     guestOnTarget = observation.guestOnTarget
     locate(in: &view, evidence: arrival?.guestRuns, at: now)
@@ -77,6 +76,22 @@ struct MigrationWatch: Sendable {
     setKeepalive(of: &view)
     judge(&view, settings: verdict, at: now)
     return interruption
+  }
+
+  /// Dates the counters of an observation; returns whether they are others than before.
+  private func date(_ view: inout MigrationView, as observation: MigrationObservation) -> Bool {
+    guard let sampledAt = observation.sampledAt else {
+      view.sampledAt = max(view.sampledAt, observation.takenAt)
+      return true
+    }
+    guard progress != nil else {
+      // What was shown until now was when the source had answered, and that is later.
+      view.sampledAt = sampledAt
+      return true
+    }
+    let isAnew = sampledAt > view.sampledAt
+    view.sampledAt = max(view.sampledAt, sampledAt)
+    return isAnew
   }
 
   /// Takes what the source's host sees of the network.
@@ -97,10 +112,10 @@ struct MigrationWatch: Sendable {
   }
 
   private func setKeepalive(of view: inout MigrationView) {
-    view.keepalive = view.network.flatMap { report in
-      // Between two samples nobody knows when the last byte went.
-      let gap = samplingInterval > .seconds(1) ? samplingInterval : .zero
-      return KeepaliveBudget(report, lastSent: view.progress?.lastSent, step: max(disks.step ?? .zero, gap))
+    view.keepalive = view.network.flatMap {
+      KeepaliveBudget(
+        $0, lastSent: view.progress?.lastSent, sentUncertainty: view.progress?.sentUncertainty ?? .zero,
+        step: disks.step ?? .zero)
     }
   }
 
@@ -134,10 +149,8 @@ struct MigrationWatch: Sendable {
   func judge(_ view: inout MigrationView, settings: VerdictSettings, at now: Moment) {
     guard !view.isOver else { return }
     if view.network != nil, isNetworkOld(at: now) { Self.forgetNetwork(of: &view) }
-    view.verdict = .judge(
-      view, passes: passes, disks: disks, samplingInterval: samplingInterval + sampleDelay,
-      settings: settings,
-      at: now)
+    view.sampleAgeLimit = settings.longestSampleAge(samplingInterval + sampleDelay)
+    view.verdict = .judge(view, passes: passes, disks: disks, settings: settings, at: now)
   }
 
   /// Begins the retention of an ended migration, or breaks it off while its guest runs nowhere or twice.
@@ -218,9 +231,7 @@ struct MigrationWatch: Sendable {
     if view.isOver { return awaitsLocation(of: view) || view.guest.isAlarming == (retentionBegan != nil) }
     if awaitsLocation(of: view) { return true }
     if view.network != nil, isNetworkOld(at: now) { return true }
-    guard view.phase == .precopy,
-      now - view.sampledAt > settings.longestSampleAge(samplingInterval + sampleDelay)
-    else {
+    guard view.phase == .precopy, progress != nil, now - view.sampledAt > view.sampleAgeLimit else {
       return false
     }
     if case .sampleTooOld = view.verdict.evidence { return false }
@@ -240,19 +251,36 @@ struct MigrationWatch: Sendable {
     rate.add(sent, at: moment, length: max(Self.rateSpan, (disks.step ?? .zero) * 3))
     view.transferRate = rate.rate
 
-    if progress == nil { progress = ProgressWatch(sent: sent, remaining: sample.remaining, at: moment) }
+    if progress == nil {
+      let gap = max(.zero, min(moment - view.startedAt, samplingInterval))
+      progress = ProgressWatch(sent: sent, remaining: sample.remaining, at: moment, after: gap)
+    }
     let interruption = followProgress(sent, sample.remaining, phase: view.phase, at: moment)
     view.progress = progress?.clocks
     view.interruptions = progress?.interruptions ?? Interruptions()
 
     // The rate that a source reports stays as it was when the bytes stop.
     if let clocks = view.progress, moment - clocks.lastSent > tolerance { view.sample.dirtyRate = nil }
-    if let memory = sample.memory, let iteration = sample.iterations {
-      passes.observe(
-        memory, iteration: iteration, dirty: view.sample.dirtyRate, transfer: view.transferRate,
-        throttle: sample.cpuThrottle ?? 0, threshold: settings.dirtyRatio, at: moment)
-    }
+    followPasses(sample, in: view, threshold: settings.dirtyRatio, at: moment)
     return interruption
+  }
+
+  private mutating func followPasses(
+    _ sample: Sample, in view: MigrationView, threshold: Double, at moment: Moment
+  ) {
+    let stream: StreamCounters
+    let iteration: UInt64
+    if let memory = sample.memory, let told = sample.iterations {
+      (stream, iteration) = (memory, told)
+    } else if let data = sample.data {
+      passCount.observe(data)
+      (stream, iteration) = (data, passCount.iteration)
+    } else {
+      return
+    }
+    passes.observe(
+      stream, iteration: iteration, dirty: view.sample.dirtyRate, transfer: view.transferRate,
+      throttle: sample.cpuThrottle ?? 0, threshold: threshold, at: moment)
   }
 
   private mutating func followProgress(_ sent: Bytes, _ remaining: Bytes?, phase: Phase, at moment: Moment)

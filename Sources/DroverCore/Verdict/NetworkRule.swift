@@ -6,6 +6,8 @@ public struct NetworkLoss: Hashable, Sendable {
   public let silence: Duration
   /// For how long it may be silent.
   public let limit: Duration
+  /// Whether it is known in another way than by the silence of a connection.
+  public internal(set) var isReported = false
 
   /// Describes a loss.
   public init(network: LostNetwork, silence: Duration, limit: Duration) {
@@ -23,6 +25,7 @@ extension NetworkReport {
   /// Where both go to one address, one wire is lost.
   func losses(at takenAt: Moment, settings: VerdictSettings) -> [NetworkLoss] {
     var losses = reported
+    for index in losses.indices { losses[index].isReported = true }
     if let control, self.settings.isEnabled, keepalive == .measured {
       let limit = max(settings.controlSilence, self.settings.interval + .seconds(2))
       // Of several that it may be, the one that was heard last must be silent for too long.

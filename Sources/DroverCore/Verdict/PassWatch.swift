@@ -41,6 +41,9 @@ struct PassWatch: Sendable {
   /// Bytes of memory that a byte sent stands for: zero pages and compressed ones cost next to nothing on the wire.
   private var memoryPerByte = 1.0
 
+  /// The pass that the last sample was taken in; nil before the first.
+  var iteration: UInt64? { last?.iteration }
+
   /// Smallest amount that one of the last passes, after the first, has begun with.
   var best: Bytes? {
     switch (recentBest, olderBest) {

@@ -36,19 +36,18 @@ extension Verdict {
   /// Stillness is measured up to the sample that shows it, never up to now: a source that does not answer says nothing
   /// about its bytes.
   static func judge(
-    _ view: MigrationView, passes: PassWatch, disks: DiskWatch, samplingInterval: Duration,
-    settings: VerdictSettings,
-    at now: Moment
+    _ view: MigrationView, passes: PassWatch, disks: DiskWatch, settings: VerdictSettings, at now: Moment
   ) -> Verdict {
     guard view.phase == .precopy else { return Verdict() }
     if !view.networkLosses.isEmpty {
       let deadline = view.isAnsweredApart ? nil : view.keepalive?.deadline
       return Verdict(.networkLost, .networkSilent(view.networkLosses, keepaliveDeadline: deadline))
     }
-    guard let clocks = view.progress else { return Verdict() }
+    guard let clocks = view.progress else { return Verdict(.unknown, .tooFewSamples) }
 
-    let limit = settings.longestSampleAge(samplingInterval)
-    guard now - view.sampledAt <= limit else { return Verdict(.unknown, .sampleTooOld(limit: limit)) }
+    guard now - view.sampledAt <= view.sampleAgeLimit else {
+      return Verdict(.unknown, .sampleTooOld(limit: view.sampleAgeLimit))
+    }
 
     guard view.sample.transferred != nil else { return Verdict(.unknown, .tooFewSamples) }
     let sent = view.sampledAt - clocks.lastSent
@@ -67,7 +66,9 @@ extension Verdict {
         .notConverging, .diskDoesNotShrink(best: best, sent: disks.sentSinceBest, transfer: transfer))
     }
     if disks.step != nil, transfer.value > 0 { return judgeDisks(view, disks, transfer: transfer) }
-    if let iterations = view.sample.iterations, iterations < 2 { return Verdict(.unknown, .firstPass) }
+    if let iteration = view.sample.iterations ?? passes.iteration, iteration < 2 {
+      return Verdict(.unknown, .firstPass)
+    }
 
     if passes.fruitless >= max(1, settings.passes), let best = passes.best {
       return Verdict(

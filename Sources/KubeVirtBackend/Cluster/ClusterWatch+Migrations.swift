@@ -59,7 +59,8 @@ extension ClusterWatch {
     told.migrations[uid] = nil
     told.networks[uid] = nil
     heldEnds[uid] = nil
-    ended.insert(uid)
+    // What vanished before its end was told will not be told of again.
+    if record.vanishedAt == nil { ended.insert(uid) }
   }
 
   // MARK: How it is now
@@ -67,7 +68,7 @@ extension ClusterWatch {
   private func observation(of record: MigrationRecord, phase: Phase, at instant: Instant)
     -> MigrationObservation
   {
-    let createdAt = record.createdAt(instant)
+    let createdAt = record.createdAt
     let vm = record.vm
     let limits = limits(of: record)
     let guest = record.guest(isSourceReachable: isReachable(record.sourceNode))
@@ -84,18 +85,13 @@ extension ClusterWatch {
     observation.phaseEnteredAt = record.phaseEntered(at: instant)
     observation.sampledAt = record.startedAt ?? createdAt
     observation.sampleDelay = sampling.delay
-    observation.isHistory = isHistory(record)
+    observation.isHistory = record.isHistory
     observation.waiting = waiting(of: record, phase: phase, at: instant)
     observation.budgets = budgets(of: record, limits: limits)
     if let status = vm?.harvesterStatus, status.migration == record.vmim.metadata.uid {
       observation.statusWord = status.word
     }
     return observation
-  }
-
-  /// Whether it was over when it was seen first.
-  func isHistory(_ record: MigrationRecord) -> Bool {
-    record.isInitial && record.isFinal && told.migrations[record.vmim.metadata.uid] == nil
   }
 
   func limits(of record: MigrationRecord) -> EffectiveLimits {

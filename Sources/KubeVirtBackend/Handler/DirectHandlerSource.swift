@@ -7,6 +7,7 @@ struct DirectHandlerSource: HandlerSource {
   private let client: CurlClient
   private let authorities: [UInt8]?
   private let port: UInt16
+  private let connectDeadline: Duration
   private let deadline: Duration
 
   /// Each pod is asked by itself.
@@ -18,14 +19,16 @@ struct DirectHandlerSource: HandlerSource {
   ///   - authorities: Certificates, in PEM, of who may sign the pods' certificates, as the ConfigMap `kubevirt-ca` holds
   ///     them; nil where it cannot be read: then nothing is checked.
   ///   - port: Where virt-handler listens.
+  ///   - connectDeadline: How long it may take until a connection stands.
   ///   - deadline: How long a question may take.
   init(
-    client: CurlClient, authorities: [UInt8]?, port: UInt16 = 8443,
+    client: CurlClient, authorities: [UInt8]?, port: UInt16 = 8443, connectDeadline: Duration = .seconds(5),
     deadline: Duration = HandlerAnswer.deadline
   ) {
     self.client = client
     self.authorities = authorities
     self.port = port
+    self.connectDeadline = min(connectDeadline, deadline)
     self.deadline = deadline
   }
 
@@ -49,11 +52,13 @@ struct DirectHandlerSource: HandlerSource {
     } catch {
       throw HandlerError(error, call: call, wasCut: false)
     }
+    // A connection that is kept would hide until the deadline that the way to it is lost, and what is slow could not be
+    // told from what is gone.
     var request = Request(
       .get, Endpoint(address, path: "/metrics"),
-      headers: ["Accept": "text/plain;version=0.0.4", "User-Agent": "drover"])
+      headers: ["Accept": "text/plain;version=0.0.4", "User-Agent": "drover", "Connection": "close"])
     request.totalDeadline = deadline
-    request.connectDeadline = min(request.connectDeadline, deadline)
+    request.connectDeadline = connectDeadline
     request.maximumBody = HandlerAnswer.longestBody
     // The address of a pod means nothing to a proxy.
     request.proxy = .none

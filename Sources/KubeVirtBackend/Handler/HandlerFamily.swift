@@ -46,9 +46,6 @@ struct HandlerFamily: Hashable, Sendable {
     "kubevirt_vmi_migration_d", "kubevirt_vmi_migration_memory_", "kubevirt_migrate_vmi_", guestDirtyRateName,
   ]
 
-  /// The names of all families of a migration, in alphabetic order.
-  static let migrationNames = families.keys.filter { $0 != guestDirtyRateName }.sorted()
-
   /// The family of a metric; nil for one that tells nothing here.
   init?(_ name: String) {
     guard let family = Self.families[name] else { return nil }

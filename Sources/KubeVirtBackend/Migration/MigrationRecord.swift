@@ -25,6 +25,10 @@ struct MigrationRecord: Sendable {
   let firstSeen: Moment
   /// Whether it was in the first list: when it began is told by its timestamps only.
   let isInitial: Bool
+  /// Whether it was over when anybody looked for the first time.
+  let isHistory: Bool
+  /// When it was asked for.
+  let createdAt: Moment
   /// What the VMI said of this migration last.
   private(set) var state: MigrationState?
   /// The VMI as it was last seen.
@@ -55,6 +59,8 @@ struct MigrationRecord: Sendable {
     self.id = id
     self.vmim = vmim
     self.isInitial = isInitial
+    isHistory = isInitial && vmim.isFinal
+    createdAt = ClusterTime(vmim.metadata.creationTimestamp).map { instant.moment($0).moment } ?? instant.now
     firstSeen = instant.now
     take(vmim, at: instant)
   }
@@ -169,10 +175,6 @@ struct MigrationRecord: Sendable {
     }
     let first = vmim.phase.isEmpty ? ClusterTime(vmim.metadata.creationTimestamp) : vmim.entered(vmim.phase)
     return first.map { instant.moment($0, notBefore: isInitial ? nil : firstSeen).moment }
-  }
-
-  func createdAt(_ instant: Instant) -> Moment {
-    ClusterTime(vmim.metadata.creationTimestamp).map { instant.moment($0).moment } ?? firstSeen
   }
 
   func endedAt(_ instant: Instant) -> Moment {

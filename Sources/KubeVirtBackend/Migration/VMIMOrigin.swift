@@ -11,11 +11,17 @@ extension VMIM {
     if metadata.annotations["kubevirt.io/workloadUpdateMigration"] != nil { return .workloadUpdate }
     if metadata.annotations["drover.io/reason"] != nil { return .drover }
     if role != .local { return .decentralized }
-    return .manual
+    // What KubeVirt makes names from, unless it is a VM's own name: Harvester makes names from that.
+    guard metadata.generateName != "\(vmiName)-" else { return .manual }
+    switch metadata.generateName {
+    case "kubevirt-evacuation-": return .evacuation
+    case "kubevirt-workload-update-": return .workloadUpdate
+    default: return .manual
+    }
   }
 
-  /// The node that KubeVirt empties by it; empty where it was asked for something else.
-  var evacuatedNode: String { metadata.annotations["kubevirt.io/evacuationMigration"] ?? "" }
+  /// The node that KubeVirt empties by it; nil where it says none.
+  var evacuatedNode: String? { metadata.annotations["kubevirt.io/evacuationMigration"] }
 
   /// The node that was asked for.
   var requestedTarget: String { addedNodeSelector["kubernetes.io/hostname"] ?? "" }

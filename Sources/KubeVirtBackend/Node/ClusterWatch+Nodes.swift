@@ -62,7 +62,7 @@ extension ClusterWatch {
   /// Takes where a migration goes from and to.
   mutating func place(_ uid: String) {
     // One that was over at first sight moves nothing; another one may still wait for the cause of its end.
-    let move = migrations[uid].flatMap { $0.isFinal && told.migrations[uid] == nil ? nil : $0.move }
+    let move = migrations[uid].flatMap { $0.isHistory ? nil : $0.move }
     changedNodes.formUnion(places.take(uid, move))
   }
 
@@ -71,7 +71,7 @@ extension ClusterWatch {
     let name = record.name
     guard record.vmim.role != .receiver, !record.sourceNode.isEmpty else { return }
     // Of one that ended just now the VMI may still name the source.
-    let isBack = isHistory(record) && vms[name]?.places.contains(record.sourceNode) == true
+    let isBack = record.isHistory && vms[name]?.places.contains(record.sourceNode) == true
     let isEvacuation = record.vmim.origin == .evacuation || record.vmim.origin == .drover
     drains.noteEnd(of: name, from: record.sourceNode, ending, isEvacuation: isEvacuation, isBack: isBack)
     changedNodes.insert(record.sourceNode)
@@ -132,7 +132,7 @@ extension ClusterWatch {
   ) -> Moment {
     let tainted = ClusterTime(taint?.timeAdded).map { instant.moment($0).moment }
     let asked = moves.filter { $0.move.evacuates == node }.compactMap {
-      migrations[$0.uid]?.createdAt(instant)
+      migrations[$0.uid]?.createdAt
     }
     return (asked + [tainted].compactMap(\.self)).min() ?? instant.now
   }

@@ -123,7 +123,7 @@ extension MigrationRecord {
   var move: PlaceBook.Move {
     let isWaiting = ["", "Pending", "WaitingForSync", "Synchronizing"].contains(vmim.phase)
     let hasLeft = state?.isCompleted == true && state?.hasFailed != true
-    let evacuates = vmim.origin == .evacuation ? vmim.evacuatedNode : ""
+    let evacuates = vmim.origin == .evacuation ? vmim.evacuatedNode ?? sourceNode : ""
     return PlaceBook.Move(
       vm: name, source: vmim.role == .receiver ? "" : sourceNode, targets: isFinal ? [] : targets,
       isWaiting: isWaiting, needsSource: hasStarted && !hasLeft && !isFinal && vmim.role != .receiver,

@@ -2,6 +2,8 @@
 public struct ObjectMeta: Hashable, Sendable, Decodable {
   /// The name.
   public var name: String
+  /// What the server was to make the name from; empty where a whole name was given.
+  public var generateName: String
   /// The namespace; empty for what has none.
   public var namespace: String
   /// Identifies the object for ever.
@@ -18,7 +20,8 @@ public struct ObjectMeta: Hashable, Sendable, Decodable {
   public var annotations: [String: String]
 
   private enum CodingKeys: String, CodingKey {
-    case name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, labels, annotations
+    case name, generateName, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, labels,
+      annotations
   }
 
   /// Reads what is there; only a name and a uid must be.
@@ -26,6 +29,7 @@ public struct ObjectMeta: Hashable, Sendable, Decodable {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     name = try values.decode(String.self, forKey: .name)
     uid = try values.decode(String.self, forKey: .uid)
+    generateName = (try? values.decodeIfPresent(String.self, forKey: .generateName)) ?? ""
     namespace = (try? values.decodeIfPresent(String.self, forKey: .namespace)) ?? ""
     resourceVersion = (try? values.decodeIfPresent(String.self, forKey: .resourceVersion)) ?? ""
     creationTimestamp = (try? values.decodeIfPresent(String.self, forKey: .creationTimestamp)) ?? ""

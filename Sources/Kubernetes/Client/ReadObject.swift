@@ -25,7 +25,9 @@ extension Result where Success: KubernetesObject, Failure == UnreadableObject {
       self = .success(try JSONDecoder().decode(Success.self, from: data))
     } catch {
       let bare = try? JSONDecoder().decode(BareObject.self, from: data)
-      self = .failure(UnreadableObject(problem: decodingProblem(error), metadata: bare?.metadata))
+      let name = bare == nil ? JSONName.find(in: bytes).map { "'\($0)': " } : nil
+      self = .failure(
+        UnreadableObject(problem: (name ?? "") + decodingProblem(error), metadata: bare?.metadata))
     }
   }
 

@@ -60,17 +60,21 @@ struct ReflectorPlan: Hashable, Sendable {
     let length = backoff.next(random: random)
     switch error.kind {
     case .gone:
-      startOver(stage)
+      startOver()
+      if stage == .list { isPaged = false }
       return isFirstFailure ? Pause(length: .zero, isTold: false) : Pause(length: length, isTold: true)
     case .notFound:
-      startOver(stage)
+      startOver()
       return Pause(length: Self.absence, isTold: true)
     case .forbidden: return Pause(length: Self.absence, isTold: true)
-    case .malformed: startOver(stage)
+    case .malformed: startOver()
     default:
-      // Not what a proxy says in the server's place.
-      if case .status(let status) = error, !status.reason.isEmpty, status.mayMeanTheVersion {
-        startOver(stage)
+      // The server may have refused because of the version, as after it was restored from a backup; but not a proxy
+      // in its place.
+      if stage == .watch, case .status(let status) = error, !status.reason.isEmpty,
+        ![401, 429, 503].contains(status.code)
+      {
+        startOver()
       }
     }
     guard case .status(let status) = error, let seconds = status.retryAfterSeconds else {
@@ -80,15 +84,8 @@ struct ReflectorPlan: Hashable, Sendable {
   }
 
   /// Begins anew, with a list of what is newest.
-  private mutating func startOver(_ stage: Stage) {
+  private mutating func startOver() {
     version = nil
     listVersion = nil
-    if stage == .list { isPaged = false }
   }
-}
-
-extension KubernetesStatus {
-  /// Whether the server may have refused because of the version that was asked for, as after it was restored from a
-  /// backup.
-  fileprivate var mayMeanTheVersion: Bool { ![401, 429, 503].contains(code) }
 }

@@ -12,7 +12,8 @@ enum WatchLine<Object: KubernetesObject> {
     do {
       self = try JSONDecoder().decode(Wire.self, from: Data(buffer: line)).line
     } catch {
-      self = .unreadable("an event that is none: \(decodingProblem(error))")
+      let name = JSONName.find(in: line).map { " of '\($0)'" } ?? ""
+      self = .unreadable("an event\(name): \(decodingProblem(error))")
     }
   }
 
