@@ -37,6 +37,7 @@ test: packages-test ## install what is missing, then all tests that need no root
 
 lab: packages-lab ## post-copy, two libvirt hosts in namespaces, a real API server (root; builds that once, in 4 minutes)
 	$(SUDO) env DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" Tests/Lab/kube/build-apiserver.sh
+	$(SUDO) env DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" python3 Tests/Lab/kube/check-rights.py
 	$(SWIFT) build --build-tests
 	$(SUDO) env DROVER_LAB=1 DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" PATH="$$PATH" $(SWIFT) test --skip-build --filter LabTests
 
