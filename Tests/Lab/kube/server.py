@@ -176,7 +176,9 @@ class Server:
             case "launch":
                 if not self.is_running("etcd"):
                     self.launch_etcd()
-                if not self.is_running("apiserver"):
+                if self.is_running("apiserver"):
+                    self.processes["apiserver"].send_signal(signal.SIGCONT)
+                else:
                     self.launch_apiserver()
             case "signal":
                 if not self.is_running(request["process"]):
@@ -231,14 +233,15 @@ class Server:
     def load(self, request):
         """Puts `count` copies of objects into etcd, past the API server, which learns of them by its watch.
 
-        A template is an etcd key and the object's JSON. In both, `{i}` stands for the number of the copy, and
-        `{uid:WORD}` for a uid of that word in that copy.
+        A template is an etcd key and the object's JSON. In both, `{i}` stands for the number of the copy,
+        `{uid:WORD}` for a uid of that word in that copy, and `{WORD}` for one of the words in request["words"].
         """
         first, count = request.get("first", 0), request["count"]
+        words = request.get("words", {})
         pending, size = [], 0
         for i in range(first, first + count):
             for template in request["templates"]:
-                key, text = (self.fill(template[part], i) for part in ("key", "json"))
+                key, text = (self.fill(template[part], i, words) for part in ("key", "json"))
                 pending.append((key, text))
                 size += len(text)
                 if len(pending) == 100 or size > 900_000:
@@ -248,7 +251,9 @@ class Server:
             self.put(pending)
 
     @staticmethod
-    def fill(text, i):
+    def fill(text, i, words):
+        for word, choices in words.items():
+            text = text.replace("{" + word + "}", choices[i % len(choices)])
         parts = text.replace("{i}", f"{i:05d}").split("{uid:")
         filled = [parts[0]]
         for part in parts[1:]:

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import QEMURig
+import Synchronization
 
 /// An etcd and a real kube-apiserver 1.20 on this machine: TLS, RBAC, tokens. Nothing else of Kubernetes runs.
 ///
@@ -16,6 +17,7 @@ public final class APIServer: Sendable {
   public let caFile: String
 
   private let helper: Helper
+  private let accepted = Mutex(User.all)
 
   private init(helper: Helper, directory: String, port: Int, etcdPort: Int, caFile: String) {
     self.helper = helper
@@ -112,12 +114,18 @@ public final class APIServer: Sendable {
   ///
   /// - Parameters:
   ///   - templates: An etcd key and the JSON of an object as etcd holds it. In both, `{i}` is the number of the copy
-  ///     in five digits, and `{uid:WORD}` a uid that is the same for a word in a copy.
-  ///   - first: The number of the first copy.
-  func load(_ templates: [(key: String, json: String)], first: Int = 0, count: Int) async throws {
+  ///     in five digits, `{uid:WORD}` a uid that is the same for a word in a copy, and `{WORD}` one of `words`.
+  ///   - words: What stands for a word, in turn.
+  func load(
+    _ templates: [(key: String, json: String)], words: [String: [String]], count: Int
+  ) async throws {
     let list = templates.map { JSONValue.object(["key": .string($0.key), "json": .string($0.json)]) }
     try await helper.perform(
-      "load", ["templates": .array(list), "first": .int(Int64(first)), "count": .int(Int64(count))])
+      "load",
+      [
+        "templates": .array(list), "count": .int(Int64(count)),
+        "words": .object(words.mapValues { .array($0.map(JSONValue.string)) }),
+      ])
   }
 
   // MARK: Who may ask
@@ -135,8 +143,17 @@ public final class APIServer: Sendable {
   }
 
   /// Lets just these tokens of the token file in; the server, which reads it once only, is restarted.
+  ///
+  /// - Parameter users: The lab itself asks as ``User/admin``, who had better be among them.
   public func accept(_ users: [User]) async throws {
     try await helper.perform("tokens", ["users": User.file(users)])
+    accepted.withLock { $0 = users }
     try await restart()
+  }
+
+  /// Brings a server that a test has killed, suspended, or closed to somebody back to what it was.
+  func reset() async throws {
+    try await launch()
+    if accepted.withLock({ $0 }) != User.all { try await accept(User.all) }
   }
 }
