@@ -2,8 +2,9 @@
 
 BUILD_PACKAGES := libcurl4-openssl-dev libmicrohttpd-dev libvirt-dev zlib1g-dev pkg-config
 RUN_PACKAGES   := $(BUILD_PACKAGES) qemu-system-x86
-TEST_PACKAGES  := $(RUN_PACKAGES) prometheus systemd binutils util-linux procps python3 python3-prometheus-client
-LAB_PACKAGES   := $(TEST_PACKAGES) libvirt-daemon libvirt-clients iproute2 iptables socat etcd-server openssl curl
+TEST_PACKAGES  := $(RUN_PACKAGES) prometheus systemd binutils util-linux procps python3 python3-prometheus-client \
+                  nghttp2-proxy openssl
+LAB_PACKAGES   := $(TEST_PACKAGES) libvirt-daemon libvirt-clients iproute2 iptables socat etcd-server curl
 
 SWIFT  ?= swift
 PREFIX ?= /usr/local
