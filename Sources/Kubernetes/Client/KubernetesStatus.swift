@@ -32,7 +32,8 @@ public struct KubernetesStatus: Hashable, Sendable {
   /// For 403 the right that is missing, in words.
   public var missingRight: String?
 
-  init(code: Int, reason: String = "", message: String = "", call: String = "") {
+  /// A refusal without details.
+  public init(code: Int, reason: String = "", message: String = "", call: String = "") {
     self.code = code
     self.reason = reason
     self.message = message
