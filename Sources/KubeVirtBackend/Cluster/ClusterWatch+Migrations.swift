@@ -10,6 +10,7 @@ extension ClusterWatch {
 
   /// Tells what is new of one migration: its points one by one, then how it is now.
   mutating func tell(_ uid: String, at instant: Instant, _ messages: inout [BackendMessage]) {
+    place(uid)
     guard told.hasBegun, var record = migrations[uid] else { return }
     let points = record.takeFreshPoints()
     migrations[uid] = record
@@ -39,7 +40,7 @@ extension ClusterWatch {
     if let ending = ending(of: record, uid: uid, at: instant) {
       observation.end(ending)
       messages.append(.migration(observation))
-      noteEnd(of: record, ending, at: instant)
+      noteEnd(of: record, ending, &messages)
       forget(uid, record)
       return
     }
@@ -52,6 +53,7 @@ extension ClusterWatch {
 
   private mutating func forget(_ uid: String, _ record: MigrationRecord) {
     migrations[uid] = nil
+    place(uid)
     openByVM[record.name]?.removeAll { $0 == uid }
     if openByVM[record.name]?.isEmpty ?? false { openByVM[record.name] = nil }
     told.migrations[uid] = nil
@@ -114,7 +116,7 @@ extension ClusterWatch {
   private func facts(of record: MigrationRecord, limits: EffectiveLimits) -> MigrationFacts {
     var facts = MigrationFacts()
     facts.source = record.sourceNode
-    facts.target = record.state?.targetNode ?? record.targetPod?.node ?? ""
+    facts.target = record.targetNode
     facts.object = record.vmim.metadata.name
     facts.requestedTarget = record.vmim.requestedTarget
     facts.policy = limits.policy
@@ -206,8 +208,10 @@ extension ClusterWatch {
     return analysis
   }
 
-  private mutating func noteEnd(of record: MigrationRecord, _ ending: Ending, at instant: Instant) {
-    drains.noteEnd(of: record, ending)
+  private mutating func noteEnd(
+    of record: MigrationRecord, _ ending: Ending, _ messages: inout [BackendMessage]
+  ) {
+    noteDrain(of: record, ending, &messages)
     // virt-controller waits longer with each failure of one that it made itself.
     let origin = record.vmim.origin
     guard origin == .evacuation || origin == .workloadUpdate || origin == .descheduler else { return }

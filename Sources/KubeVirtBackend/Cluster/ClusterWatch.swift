@@ -21,14 +21,27 @@ enum ClusterInput: Sendable {
   case synced(ClusterResource)
   /// A sign of life of a watch.
   case fresh(ClusterResource)
-  /// A resource cannot be read; `isDenied` where a right is missing or the kind does not exist.
-  case failed(ClusterResource, isDenied: Bool)
+  /// A resource cannot be read.
+  case failed(ClusterResource, ReadFailure)
   /// The target's pod of a migration, as it was asked for; nil where there is none.
   case targetPod(uid: String, Pod?)
   /// What virt-handler says of the copies of a VM.
   case copy(VMName, [CopyPoint])
   /// Since when the virt-handler of a node has not been reached; nil where it answers.
   case handler(node: String, silentSince: Moment?)
+}
+
+extension ClusterInput {
+  /// The resource whose watch tells it; nil where that is not the sign of life of one.
+  fileprivate var resource: ClusterResource? {
+    switch self {
+    case .vmim, .vmimGone: .vmims
+    case .vmi, .vmiGone: .vmis
+    case .node, .nodeGone: .nodes
+    case .replica, .replicaGone: .replicas
+    default: nil
+    }
+  }
 }
 
 /// The kinds of objects that are watched.
@@ -81,7 +94,15 @@ struct ClusterWatch: Sendable {
   var nodes: [String: Node] = [:]
   var silentHandlers: [String: Moment] = [:]
   var resources = ResourceBook()
+  /// Whether some namespaces only are watched: there may be VMs that nobody tells of.
+  var isRestricted = false
   var drains = DrainBook()
+  var places = PlaceBook()
+  var replicas = ReplicaBook()
+  /// The last sign of life of each node's virt-handler.
+  var heartbeats: [String: Moment] = [:]
+  /// Nodes that something has happened to since they were looked at.
+  var changedNodes: Set<String> = []
   var backoffs: [VMName: Backoff] = [:]
   var problems = ProblemBook()
   var queue = QueueBook()
@@ -107,18 +128,14 @@ struct ClusterWatch: Sendable {
   /// Takes one thing that happened; returns what it changes.
   mutating func take(_ input: ClusterInput, at instant: Instant) -> [BackendMessage] {
     var messages: [BackendMessage] = []
+    if let resource = input.resource { resources.fresh(resource, at: instant.now) }
     switch input {
     case .vmim(let vmim, let isInitial): take(vmim, isInitial: isInitial, at: instant, &messages)
     case .vmimGone(let uid, let last): lose(uid, last: last, at: instant, &messages)
     case .vmi(let vmi): take(vmi, at: instant, &messages)
     case .vmiGone(let name, let uid): lose(name, uid: uid, at: instant, &messages)
-    case .node(let node):
-      nodes[node.metadata.name] = node
-      tellNode(node.metadata.name, at: instant, &messages)
-    case .nodeGone(let name):
-      nodes[name] = nil
-      drains.forget(name)
-      if told.nodes.removeValue(forKey: name) != nil { messages.append(.nodeGone(backend, name)) }
+    case .node(let node): take(node, at: instant, &messages)
+    case .nodeGone(let name): loseNode(name, &messages)
     case .kubeVirt(let object):
       settings = ClusterSettings(object)
       tellAll(at: instant, &messages)
@@ -131,14 +148,14 @@ struct ClusterWatch: Sendable {
     case .namespace(let name, let labels): namespaceLabels[name] = labels
     case .namespaceGone(let name): namespaceLabels[name] = nil
     case .event(let event): take(event, at: instant, &messages)
-    case .replica(let replica): drains.set(replica)
-    case .replicaGone(let uid): drains.removeReplica(uid)
+    case .replica(let replica): changedNodes.formUnion(replicas.set(replica))
+    case .replicaGone(let uid): changedNodes.formUnion(replicas.remove(uid))
     case .synced(let resource):
       resources.synced(resource, at: instant.now)
       begin(at: instant, &messages)
     case .fresh(let resource): resources.fresh(resource, at: instant.now)
-    case .failed(let resource, let isDenied):
-      resources.failed(resource, isDenied: isDenied, at: instant.now)
+    case .failed(let resource, let failure):
+      resources.failed(resource, failure)
       begin(at: instant, &messages)
     case .targetPod(let uid, let pod):
       migrations[uid]?.take(pod)
@@ -150,6 +167,7 @@ struct ClusterWatch: Sendable {
       }
     case .handler(let node, let silentSince): silentHandlers[node] = silentSince
     }
+    tellChangedNodes(at: instant, &messages)
     return messages
   }
 
@@ -206,8 +224,10 @@ struct ClusterWatch: Sendable {
     let name = VMName(namespace: vmi.metadata.namespace, name: vmi.metadata.name)
     if vmi.hasAbsurdMemory { problems.note(.quantity, vmi.metadata.uid) }
     let record = VMRecord(vmi)
-    if let before = vms[name], before.uid != record.uid { tellVMGone(before.uid, &messages) }
+    let before = vms[name]
+    if let before, before.uid != record.uid { tellVMGone(before.uid, &messages) }
     vms[name] = record
+    place(name, from: before, to: record)
     for uid in openByVM[name] ?? [] {
       migrations[uid]?.take(record, at: instant)
       tell(uid, at: instant, &messages)
@@ -219,7 +239,10 @@ struct ClusterWatch: Sendable {
     _ name: VMName, uid: String, at instant: Instant, _ messages: inout [BackendMessage]
   ) {
     // Another VMI of the same name may be there already.
-    if vms[name]?.uid == uid { vms[name] = nil }
+    if let last = vms[name], last.uid == uid {
+      vms[name] = nil
+      place(name, from: last, to: nil)
+    }
     tellVMGone(uid, &messages)
     guard vms[name] == nil else { return }
     for migration in openByVM[name] ?? [] {
@@ -237,8 +260,7 @@ struct ClusterWatch: Sendable {
     let observation = VMObservation(
       key: VMKey(backend: backend, text: record.uid),
       vm: VMRef(backend: backend, scope: .namespace(name.namespace), name: name.name), node: record.node,
-      blockers: record.blockers, drainOutcome: record.drainOutcome(clusterStrategy: settings.evictionStrategy)
-    )
+      blockers: record.blockers, drainOutcome: drainOutcome(of: name, record))
     if told.changes(record.uid, observation) { messages.append(.vm(observation)) }
   }
 
@@ -315,6 +337,7 @@ struct ClusterWatch: Sendable {
     guard told.hasBegun else { return }
     for (name, record) in vms { tellVM(name, record, &messages) }
     for uid in migrations.keys.sorted() { tell(uid, at: instant, &messages) }
+    changedNodes.formUnion(nodes.keys)
     tellSlots(&messages)
   }
 }

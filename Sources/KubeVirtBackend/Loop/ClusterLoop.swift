@@ -35,6 +35,7 @@ actor ClusterLoop {
     self.counters = counters
     startedAt = clock.now()
     watch = ClusterWatch(backend: configuration.name, keepalive: configuration.keepalive)
+    watch.isRestricted = !configuration.namespaces.isEmpty
     health = WatchHealth(keys)
   }
 
@@ -86,8 +87,13 @@ actor ClusterLoop {
         level: isAbsent ? .info : .warning, isAbsent ? "not in this cluster" : "cannot be watched",
         metadata: ["resource": "\(key.resource.rawValue)", "error": "\(error)", "retry": "\(pause)"])
     }
-    let isDenied = error.kind == .forbidden || error.kind == .notFound
-    tell(.failed(key.resource, isDenied: isDenied), at: instant)
+    let failure: ReadFailure =
+      switch error.kind {
+      case .forbidden: .denied
+      case .notFound: .absent
+      default: .passing
+      }
+    tell(.failed(key.resource, failure), at: instant)
     // A kind that this cluster does not have is no error.
     tellHealth(error: error.kind == .notFound ? nil : error.shortDescription)
   }

@@ -48,6 +48,9 @@ struct MigrationRecord: Sendable {
   /// The target's pod, as it was when it was read last.
   var targetPod: Pod?
   var targetPodAskedAt: Moment?
+  /// Pods of earlier migrations that were left lying, by uid, as far as they were seen before this one had any.
+  private(set) var earlierPods: Set<String> = []
+  private var hasSeenPods = false
   /// The largest error of a clock that its timestamps showed.
   private(set) var clockError = Duration.zero
 
@@ -66,6 +69,12 @@ struct MigrationRecord: Sendable {
   var isFinal: Bool { vmim.isFinal }
   var hasStarted: Bool { startedAt != nil }
 
+  /// Where the guest goes to, or its pod was put; empty where that is not known yet.
+  var targetNode: String {
+    if let told = state?.targetNode, !told.isEmpty { return told }
+    return targetPod?.node ?? ""
+  }
+
   // MARK: What comes in
 
   mutating func take(_ vmim: VMIM, at instant: Instant) {
@@ -83,6 +92,8 @@ struct MigrationRecord: Sendable {
     self.vm = vm
     isVMIGone = false
     if sourceNode.isEmpty, !hasStarted { sourceNode = vm.node }
+    if !hasSeenPods, vmim.phase.isEmpty { earlierPods = Set(vm.otherPods.map(\.pod)) }
+    hasSeenPods = true
     if let told = vm.state, told.uid == vmim.metadata.uid { take(told, at: instant) }
     noteStart(at: instant)
   }
