@@ -128,6 +128,39 @@ public final class APIServer: Sendable {
       ])
   }
 
+  // MARK: Who has asked
+
+  /// A request that somebody has made.
+  public struct Request: Hashable, Sendable {
+    /// What for: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`.
+    public let verb: String
+    /// Such as `pods`, or `pods/proxy` for a subresource; empty for a path that is no resource's.
+    public let resource: String
+    /// Empty for all namespaces.
+    public let namespace: String
+    /// Empty for all objects.
+    public let name: String
+    /// The path with its query.
+    public let uri: String
+    /// The client's User-Agent.
+    public let agent: String
+    /// What was answered; for a watch, whether it began.
+    public let status: Int
+  }
+
+  /// What somebody has asked for since the server was started first, the oldest first; restarts of the server are no
+  /// beginning. Not for ``User/admin``, who is the lab.
+  ///
+  /// - Parameter user: A name of the token file, or `system:serviceaccount:<namespace>:<name>`.
+  public func requests(of user: String = User.drover.name) async throws -> [Request] {
+    try await helper.perform("audit", ["user": .string(user)]).array.map { asked in
+      func text(_ key: String) -> String { asked[key]?.string ?? "" }
+      return Request(
+        verb: text("verb"), resource: text("resource"), namespace: text("namespace"), name: text("name"),
+        uri: text("uri"), agent: text("agent"), status: Int(asked["status"]?.int ?? 0))
+    }
+  }
+
   // MARK: Who may ask
 
   /// The files of a certificate for a client, and of its key.
