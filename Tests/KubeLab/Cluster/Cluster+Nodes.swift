@@ -131,8 +131,9 @@ extension Cluster {
 
   /// Puts a pod of virt-handler on a node, with an endpoint behind its address.
   ///
-  /// - Parameter address: A loopback address that nobody else has, without one. The API server's proxy refuses to reach
-  ///   loopback addresses; any other one, such as 198.18.0.2, is given to the loopback device for as long.
+  /// - Parameter address: A loopback address that nobody else has, without one. The API server's proxy
+  ///   refuses to reach loopback addresses; any other one, such as 198.18.0.2, is given to the loopback
+  ///   device for as long.
   /// - Returns: The pod's name.
   @discardableResult
   public func addVirtHandler(

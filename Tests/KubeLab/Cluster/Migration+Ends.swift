@@ -173,7 +173,9 @@ extension Migration {
     try await acknowledgeAbort(at: at)
   }
 
-  /// The controller has seen that somebody deleted the object. Before Running, nothing is aborted yet.
+  /// The controller has seen that somebody deleted the object.
+  ///
+  /// Before Running, nothing is aborted yet.
   public func acknowledgeAbort(at: Date? = nil) async throws {
     let time = cluster.stamp(at)
     try await edit { $0.setCondition("migrationAbortRequested", "True", at: time) }
