@@ -1,9 +1,10 @@
 import QEMURig
 
-/// Real HTTPS endpoints, one for each node that has one, that serve `/metrics` as KubeVirt's virt-handler does.
+/// Real HTTPS endpoints, one for each node that has one, that serve `/metrics` as KubeVirt's virt-handler
+/// does.
 ///
-/// The numbers come from a model of a copy: passes over the guest's memory, sampled every ``setInterval(_:)`` into a
-/// ring of ten, each sample with its own time.
+/// The numbers come from a model of a copy: passes over the guest's memory, sampled every ``setInterval(_:)``
+/// into a ring of ten, each sample with its own time.
 public final class VirtHandlerStandIn: Sendable {
   /// How an endpoint meets those who ask.
   public enum Mode: String, Sendable {
@@ -181,7 +182,8 @@ public final class VirtHandlerStandIn: Sendable {
   ///   - rate: Bytes sent each second.
   ///   - dirtyRate: Bytes dirtied each second; from `rate` on it does not converge.
   ///   - workingSet: Where the dirtied bytes lie, so that no later pass is longer; all of them without.
-  ///   - isPolled: Whether samples are taken from the model; otherwise there are just those of ``put(_:of:at:)``.
+  ///   - isPolled: Whether samples are taken from the model; otherwise there are just those of
+  ///     ``put(_:of:at:)``.
   public func begin(
     _ copy: CopyName, total: Int, rate: Int, dirtyRate: Int, workingSet: Int? = nil, isPolled: Bool = true
   ) async throws {
@@ -215,7 +217,7 @@ public final class VirtHandlerStandIn: Sendable {
     try await helper.perform("change", copy.members.merging(["frozen": false]) { $1 })
   }
 
-  /// Stops the samples; those that are in the ring are served as before. Or lets them go on.
+  /// Stops the samples, or lets them go on; those that are in the ring are served as before.
   public func setPolled(_ isPolled: Bool, _ copy: CopyName) async throws {
     try await helper.perform("change", copy.members.merging(["polled": .bool(isPolled)]) { $1 })
   }

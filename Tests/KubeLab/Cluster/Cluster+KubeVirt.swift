@@ -8,7 +8,8 @@ extension Cluster {
   /// - Parameters:
   ///   - version: From now on the steps do what this version does.
   ///   - namespace: Where it is, and where virt-handlers are put from now on.
-  ///   - migrations: `spec.configuration.migrations`; what it lacks is the version's default, and written nowhere.
+  ///   - migrations: `spec.configuration.migrations`; what it lacks is the version's default, and written
+  ///     nowhere.
   ///   - hasAuthority: Whether the ConfigMap is there.
   ///   - edit: More changes before it is written.
   public func addKubeVirt(

@@ -15,8 +15,10 @@ extension Cluster {
     case failed
   }
 
-  /// Fills the cluster with guests, a thousand of which take a second: one is made through the API, and copies of what
-  /// the server has made of it are put into etcd. They have no pods.
+  /// Fills the cluster with guests, a thousand of which take seconds.
+  ///
+  /// One is made through the API, and copies of what the server has made of it are put into etcd. They have
+  /// no pods.
   ///
   /// - Parameters:
   ///   - count: How many guests.

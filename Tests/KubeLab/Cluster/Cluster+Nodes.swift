@@ -11,9 +11,10 @@ extension Cluster {
   ///   - labels: Besides those of any node, which let every guest in; an empty value takes a label away.
   ///   - hasVirtHandler: Whether a pod of virt-handler is on it, and an endpoint behind its address.
   ///   - handlerVersion: Whose metrics' names that endpoint has; the cluster's version without.
+  ///   - address: Of that endpoint; see ``addVirtHandler(on:version:address:)``.
   public func addNode(
     _ name: String, isReady: Bool = true, labels: [String: String] = [:], hasVirtHandler: Bool = true,
-    handlerVersion: String? = nil, at: Date? = nil
+    handlerVersion: String? = nil, address: String? = nil, at: Date? = nil
   ) async throws {
     var node = try JSONValue.template("node")
     node[path: "metadata", "name"] = .string(name)
@@ -27,7 +28,7 @@ extension Cluster {
     ]
     setReadiness(isReady ? .ready : .notReady, of: &node, at: at)
     try await api.create(node)
-    if hasVirtHandler { try await addVirtHandler(on: name, version: handlerVersion) }
+    if hasVirtHandler { try await addVirtHandler(on: name, version: handlerVersion, address: address) }
   }
 
   /// What is known of a node.
@@ -130,15 +131,21 @@ extension Cluster {
 
   /// Puts a pod of virt-handler on a node, with an endpoint behind its address.
   ///
+  /// - Parameter address: A loopback address that nobody else has, without one. The API server's proxy
+  ///   refuses to reach loopback addresses; any other one, such as 198.18.0.2, is given to the loopback
+  ///   device for as long.
   /// - Returns: The pod's name.
   @discardableResult
-  public func addVirtHandler(on node: String, version: String? = nil) async throws -> String {
+  public func addVirtHandler(
+    on node: String, version: String? = nil, address chosen: String? = nil
+  ) async throws -> String {
     let number = state.withLock { state in
       state.lastAddress += 1
       return state.lastAddress
     }
     // Another lab beside this one has other addresses.
-    let address = "127.\(64 + getpid() >> 8 & 63).\(getpid() & 255).\(1 + number % 254)"
+    let address =
+      chosen ?? "127.\(64 + getpid() >> 8 & 63).\(getpid() & 255).\(1 + number % 254)"
     try await handlers.addNode(
       node, address: address, version: version ?? self.version, namespace: kubeVirtNamespace)
     try await needNamespace(kubeVirtNamespace)

@@ -60,7 +60,9 @@ extension Cluster {
     ])
   }
 
-  /// Takes back what was granted under a name. Watches that run go on, as everywhere in Kubernetes.
+  /// Takes back what was granted under a name.
+  ///
+  /// Watches that run go on, as everywhere in Kubernetes.
   public func revoke(_ name: String, in namespace: String? = nil) async throws {
     let resources: [Resource] =
       namespace == nil ? [.clusterRoleBindings, .clusterRoles] : [.roleBindings, .roles]
@@ -84,8 +86,8 @@ extension Cluster {
     } catch let error as APIRefusal where error.reason == "AlreadyExists" {}
   }
 
-  /// Lets the API server make a token of a service account, as a kubelet does for a pod: for ten minutes, which is the
-  /// shortest that the server grants.
+  /// Lets the API server make a token of a service account, as a kubelet does for a pod: for ten minutes,
+  /// which is the shortest that the server grants.
   ///
   /// - Parameter secret: A secret, made here, with which the token ends; see ``revokeToken(boundTo:in:)``.
   public func token(

@@ -4,8 +4,8 @@ import Synchronization
 
 /// A Kubernetes cluster with KubeVirt, of which only the API server is real: the test plays the rest.
 ///
-/// Each step writes what KubeVirt's controllers would write, in their order. A step takes the moment that it writes
-/// down as `at`; without one it is now, by the clock of whoever writes.
+/// Each step writes what KubeVirt's controllers would write, in their order. A step takes the moment that it
+/// writes down as `at`; without one it is now, by the clock of whoever writes.
 public final class Cluster: Sendable {
   /// Whose clock a moment is told by.
   public enum Clock: Hashable, Sendable {
@@ -42,7 +42,8 @@ public final class Cluster: Sendable {
 
   // MARK: Up and down
 
-  /// Starts a server with the definitions of KubeVirt, Longhorn and Harvester, and an empty cluster; takes about 8 s.
+  /// Starts a server with the definitions of KubeVirt, Longhorn and Harvester, and an empty cluster; takes
+  /// about 8 s.
   ///
   /// - Parameter saved: A directory that ``APIServer/save(to:)`` has made.
   public static func start(from saved: String? = nil) async throws -> Cluster {
@@ -68,7 +69,8 @@ public final class Cluster: Sendable {
 
   private static let shared = Mutex<Task<Cluster, any Error>?>(nil)
 
-  /// Lends `body` the cluster that all tests of this process share, empty; it starts once, and ends with the process.
+  /// Lends `body` the cluster that all tests of this process share, empty; it starts once, and ends with the
+  /// process.
   ///
   /// For one test at a time. A test that fills it with thousands of objects has its own.
   public static func withShared<R: Sendable>(_ body: (Cluster) async throws -> R) async throws -> R {

@@ -1,7 +1,8 @@
 import QEMURig
 
 extension Cluster {
-  /// What KubeVirt resolves for a guest: the best matching policy over KubeVirt's object over the version's defaults.
+  /// What KubeVirt resolves for a guest: the best matching policy over KubeVirt's object over the version's
+  /// defaults.
   func resolvedConfiguration(of vm: VM) async throws -> (configuration: JSONValue, policy: String?) {
     var configuration: JSONValue = [
       "nodeDrainTaintKey": "kubevirt.io/drain", "parallelOutboundMigrationsPerNode": 2,

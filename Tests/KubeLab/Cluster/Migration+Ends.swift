@@ -70,9 +70,7 @@ extension Migration {
       object[path: "status", "nodeName"] = .string(target)
       object[path: "metadata", "labels", "kubevirt.io/nodeName"] = .string(target)
       if let targetPod { object[path: "status", "activePods"] = [targetPod.uid: .string(target)] }
-      if object[path: "status", "evacuationNodeName"] == .string(source) {
-        object[path: "status", "evacuationNodeName"] = nil
-      }
+      object[path: "status", "evacuationNodeName"] = nil
       object.removeCondition("Paused")
     }
     try await addGuestEvent(
@@ -151,15 +149,9 @@ extension Migration {
 
   /// The target pod has waited too long: 300 s for a node, or 900 s for anything else.
   public func failUnschedulable(isPending: Bool = false, at: Date? = nil) async throws {
-    if let targetPod {
-      try await cluster.endPod(targetPod, in: namespace, .gone)
-      try await addEvent(
-        "SuccessfulDelete",
-        "Deleted migration target pod \(targetPod), which was "
-          + (isPending ? "pending for 900 seconds" : "unschedulable for 300 seconds"), at: at)
-    }
-    try await finish(.failed, at: at)
-    try await addEvent("FailedMigration", EarlyEnd.targetPodEnded.rawValue, isWarning: true, at: at)
+    try await addEvent(
+      "SuccessfulDelete", "\(isPending ? "pending" : "unschedulable") pod timeout period exceeded", at: at)
+    try await fail(early: .targetPodRemoved, at: at)
   }
 
   /// Writes the final phase and the copy of the VMI's state, and lets go of the object.
@@ -181,7 +173,9 @@ extension Migration {
     try await acknowledgeAbort(at: at)
   }
 
-  /// The controller has seen that somebody deleted the object. Before Running, nothing is aborted yet.
+  /// The controller has seen that somebody deleted the object.
+  ///
+  /// Before Running, nothing is aborted yet.
   public func acknowledgeAbort(at: Date? = nil) async throws {
     let time = cluster.stamp(at)
     try await edit { $0.setCondition("migrationAbortRequested", "True", at: time) }

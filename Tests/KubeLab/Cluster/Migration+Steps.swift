@@ -68,7 +68,8 @@ extension Migration {
       .vmims, name, in: namespace, ["metadata": ["labels": ["kubevirt.io/vmi-name": .string(vm.name)]]])
   }
 
-  /// Makes the target pod, which is what a slot is needed for; the phase stays Pending until ``scheduling(at:)``.
+  /// Makes the target pod, which is what a slot is needed for; the phase stays Pending until
+  /// ``scheduling(at:)``.
   public func createTargetPod(at: Date? = nil) async throws {
     let hostname = try await object()?[path: "spec", "addedNodeSelector"]?.members
     let pod = try await cluster.addLauncherPod(
@@ -109,7 +110,8 @@ extension Migration {
   /// The controller writes the migration into the VMI, in the place of the one before.
   ///
   /// - Parameters:
-  ///   - configuration: The resolved configuration; without one, KubeVirt's, its policy's and the version's defaults.
+  ///   - configuration: The resolved configuration; without one, KubeVirt's, its policy's and the version's
+  ///     defaults.
   ///   - network: `Pod` or `Migration`; nil leaves it out, as versions do that do not know it.
   public func handOver(
     configuration: JSONValue? = nil, policy: String? = nil, network: String? = "Pod", at: Date? = nil

@@ -2,7 +2,8 @@ public import FoundationEssentials
 public import QEMURig
 import Synchronization
 
-/// A migration that the test plays: a VirtualMachineInstanceMigration, and what it does to its guest's objects.
+/// A migration that the test plays: a VirtualMachineInstanceMigration, and what it does to its guest's
+/// objects.
 ///
 /// ``advance(to:on:)`` goes through the phases in KubeVirt's order, or each step is taken by its own method.
 public final class Migration: Sendable {
@@ -21,6 +22,7 @@ public final class Migration: Sendable {
     case failed = "Failed"
 
     private var order: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+    /// Whether it comes earlier.
     public static func < (a: Phase, b: Phase) -> Bool { a.order < b.order }
   }
 

@@ -99,7 +99,7 @@ public struct VM: Sendable {
       .vmis, name, in: namespace, ["metadata": ["annotations": .object(annotations)]])
   }
 
-  /// Ends the guest: `Succeeded` after a shutdown, `Failed` after a crash. Its pods end too.
+  /// Ends the guest and its pods: `Succeeded` after a shutdown, `Failed` after a crash.
   public func end(_ phase: String = "Succeeded", at: Date? = nil) async throws {
     try await edit { object in
       object[path: "status", "phase"] = .string(phase)

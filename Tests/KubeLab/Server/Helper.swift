@@ -6,8 +6,8 @@ import Synchronization
 
 /// A python program of `Tests/Lab/kube`, which answers one line of JSON with another.
 ///
-/// Its standard output is a socket, which it also reads. When that closes, with this value or with this process
-/// however it ends, the program ends, and all that it has started or made.
+/// Its standard output is a socket, which it also reads. When that closes, with this value or with this
+/// process however it ends, the program ends, and all that it has started or made.
 final class Helper: Sendable {
   fileprivate struct State {
     var last: Int64 = 0

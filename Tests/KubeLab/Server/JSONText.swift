@@ -5,7 +5,8 @@ public import QEMURig
 extension JSONValue {
   /// The value of a JSON text; nil where it is none.
   ///
-  /// An object of KubeVirt holds hundreds of values, and the decoder of the standard tries five types for each.
+  /// An object of KubeVirt holds hundreds of values, and the decoder of the standard tries five types for
+  /// each.
   init?(utf8 bytes: [UInt8]) {
     let value = bytes.withUnsafeBufferPointer { bytes in
       var reader = JSONReader(bytes: bytes)

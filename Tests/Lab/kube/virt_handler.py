@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import ssl
+import subprocess
 import sys
 import tempfile
 import threading
@@ -88,7 +89,20 @@ class Node(http.server.ThreadingHTTPServer):
         self.counts = {"requests": 0, "ok": 0, "busy": 0, "connections": 0, "atOnce": 0}
         self.last = 0.0
         super().__init__(self.address, Handler, bind_and_activate=False)
+        self.added = self.add_address()
         self.listen()
+
+    def add_address(self):
+        """Gives the loopback device an address that is none of its own, and says whether it had to."""
+        if self.address[0].startswith("127."):
+            return False
+        command = ["ip", "address", "add", f"{self.address[0]}/32", "dev", "lo"]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    def end(self):
+        self.set_mode("refuse")
+        if self.added:
+            subprocess.run(["ip", "address", "del", f"{self.address[0]}/32", "dev", "lo"], capture_output=True)
 
     # Listening
 
@@ -266,7 +280,7 @@ class StandIn:
                 return None
             case "clear":
                 for node in self.nodes.values():
-                    node.set_mode("refuse")
+                    node.end()
                 with self.lock:
                     self.nodes = {}
                     self.interval = 5.0
@@ -321,6 +335,8 @@ def main():
     try:
         lines.serve(standin.perform)
     finally:
+        for node in standin.nodes.values():
+            node.end()
         shutil.rmtree(standin.directory, ignore_errors=True)
         sys.stdout.flush()
         os._exit(0)

@@ -141,6 +141,9 @@ extension LabTests {
         try await until { try await status(User.drover.token) == 200 }
         #expect(try await status(User.droverAgain.token) == 200)
         #expect(try await status(User.nobody.token) == 403)
+        let asked = try await cluster.server.requests(of: User.nobody.name)
+        #expect(asked.last?.verb == "list" && asked.last?.resource == "virtualmachineinstances")
+        #expect(asked.last?.status == 403)
         try await cluster.revoke("guests")
         try await until { try await status(User.drover.token) == 403 }
 
@@ -206,6 +209,17 @@ extension LabTests {
         }
         try await cluster.handlers.setCertificate(.foreign, of: "node-a")
         await #expect(throws: KubeLabError.self) { try await cluster.handlers.scrape("node-a") }
+      }
+    }
+
+    @Test("the API server reaches virt-handler's stand-in by its pod, at an address that is not loopback")
+    func proxied() async throws {
+      try await Cluster.withShared { cluster in
+        try await cluster.addNode("node-a", address: "198.18.0.2")
+        let pod = try #require(try await cluster.virtHandlers(on: "node-a").first)
+        let path = Resource.pods.path("https:\(pod):8443", in: "kubevirt", subresource: "proxy/metrics")
+        let answer = try await cluster.api.request("GET", path)
+        #expect(answer.status == 200 && answer.text.contains("kubevirt_virt_handler_ready_status 1"))
       }
     }
 
