@@ -2,8 +2,9 @@
 
 BUILD_PACKAGES := libcurl4-openssl-dev libmicrohttpd-dev libvirt-dev zlib1g-dev pkg-config
 RUN_PACKAGES   := $(BUILD_PACKAGES) qemu-system-x86
-TEST_PACKAGES  := $(RUN_PACKAGES) prometheus systemd binutils util-linux procps python3 python3-prometheus-client
-LAB_PACKAGES   := $(TEST_PACKAGES) libvirt-daemon libvirt-clients iproute2 iptables socat etcd-server openssl curl
+TEST_PACKAGES  := $(RUN_PACKAGES) prometheus systemd binutils util-linux procps python3 python3-prometheus-client \
+                  nghttp2-proxy openssl
+LAB_PACKAGES   := $(TEST_PACKAGES) libvirt-daemon libvirt-clients iproute2 iptables socat etcd-server curl
 
 SWIFT  ?= swift
 PREFIX ?= /usr/local
@@ -37,6 +38,7 @@ test: packages-test ## install what is missing, then all tests that need no root
 
 lab: packages-lab ## post-copy, two libvirt hosts in namespaces, a real API server (root; builds that once, in 4 minutes)
 	$(SUDO) env DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" Tests/Lab/kube/build-apiserver.sh
+	$(SUDO) env DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" python3 Tests/Lab/kube/check-rights.py
 	$(SWIFT) build --build-tests
 	$(SUDO) env DROVER_LAB=1 DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" PATH="$$PATH" $(SWIFT) test --skip-build --filter LabTests
 

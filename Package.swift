@@ -171,12 +171,13 @@ let package = Package(
       name: "LibvirtLab", dependencies: ["Posix", "QEMURig"], path: "Tests/LibvirtLab",
       swiftSettings: settings),
     // A real kube-apiserver that Tests/Lab/kube builds and starts, and the parts that KubeVirt would play on it.
-    .target(name: "KubeLab", dependencies: ["Posix", "QEMURig"], path: "Tests/KubeLab", swiftSettings: settings),
+    .target(
+      name: "KubeLab", dependencies: ["Posix", "QEMURig"], path: "Tests/KubeLab", swiftSettings: settings),
     // What needs root; `make lab`.
     .testTarget(
       name: "LabTests",
       dependencies: [
-        "DroverCore", "LibvirtBackend", "LibvirtLab", "QEMUBackend", "QEMURig", "ScenarioSupport",
+        "DroverCore", "KubeLab", "LibvirtBackend", "LibvirtLab", "QEMUBackend", "QEMURig", "ScenarioSupport",
       ],
       swiftSettings: settings),
     // The executable from outside: its commands, its signals, a real Prometheus.

@@ -32,6 +32,12 @@ import Testing
     #expect(again.isTold && again.length > .zero)
   }
 
+  @Test func aVersionThatIsTooOldAfterOtherFailuresIsListedAtOnceToo() {
+    var plan = watching()
+    for _ in 0..<5 { _ = plan.failed(refusal(503), in: .watch, random: 0) }
+    #expect(plan.failed(refusal(410), in: .watch, random: 0) == .init(length: .zero, isTold: false))
+  }
+
   @Test func aPageThatComesTooLateMakesTheListComeInOnePiece() {
     var plan = ReflectorPlan()
     _ = plan.failed(refusal(410), in: .list, random: 0)

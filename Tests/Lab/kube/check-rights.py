@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """check-rights.py [KUBE_APISERVER] - what deploy/kubernetes grants, asked of a real API server.
 
-Each file of rights is granted alone, and then several together. What Drover asks with it must be let through, what it asks
-with the others must not, and the rights that the server lists must be those and no more. The other files are sent as a
-dry run.
+Each file of rights is granted alone, and then several together. What Drover asks with it must be let through, what it
+asks with the others must not, and the rights that the server lists must be those and no more. The other files are sent
+as a dry run.
 """
 
 import glob
@@ -60,7 +60,9 @@ PLACES = {
 
 
 def watched(*paths):
-    return [each for path in paths for each in (path, path + ("&" if "?" in path else "?") + "watch=1&timeoutSeconds=1")]
+    """Each path as a list, and as a watch that ends soon."""
+    watches = [path + ("&" if "?" in path else "?") + "watch=1&timeoutSeconds=1" for path in paths]
+    return [*paths, *watches]
 
 
 def rights(verbs, kinds, *namespaces):
@@ -152,7 +154,7 @@ class Server:
         return response.status, response.read().decode()
 
     def rights(self):
-        """All rights of the account, as the server lists them for each namespace; a right for all is in each of these."""
+        """All rights of the account, as the server lists them by namespace; one for all is in each of these."""
         found = set()
         for namespace in NAMESPACES:
             review = json.dumps({"spec": {"namespace": namespace}})
@@ -214,7 +216,8 @@ def check(server, names, everybody):
     faults += [f"not granted: {right}" for right in sorted(wanted - found)]
     for path in made:
         server.ask("DELETE", path)
-    print(f"{'FAIL' if faults else 'ok':4} {' + '.join(names)}: {len(needed)} requests let through, {len(found)} rights")
+    what = f"{len(needed)} requests let through, {len(found)} rights"
+    print(f"{'FAIL' if faults else 'ok':4} {' + '.join(names)}: {what}")
     for fault in faults:
         print(f"     {fault}")
     return not faults

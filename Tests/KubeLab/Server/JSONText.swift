@@ -1,13 +1,19 @@
 import FoundationEssentials
+import Glibc
 public import QEMURig
 
 extension JSONValue {
   /// The value of a JSON text; nil where it is none.
   ///
-  /// An object of KubeVirt holds hundreds of values, and the decoder of the standard tries five types for each.
+  /// An object of KubeVirt holds hundreds of values, and the decoder of the standard tries five types for
+  /// each.
   init?(utf8 bytes: [UInt8]) {
-    var reader = JSONReader(bytes: bytes)
-    guard let value = reader.value(), reader.isAtEnd else { return nil }
+    let value = bytes.withUnsafeBufferPointer { bytes in
+      var reader = JSONReader(bytes: bytes)
+      let value = reader.value()
+      return reader.isAtEnd() ? value : nil
+    }
+    guard let value else { return nil }
     self = value
   }
 
@@ -47,8 +53,16 @@ extension JSONValue {
     }
   }
 
+  /// What a string cannot hold as it is.
+  private static let special =
+    "\"\\" + String(String.UnicodeScalarView((1..<32).compactMap(Unicode.Scalar.init)))
+
   private static func write(_ string: String, to out: inout String) {
     out += "\""
+    if string.withCString({ strcspn($0, special) }) == string.utf8.count {
+      out += string + "\""
+      return
+    }
     for scalar in string.unicodeScalars {
       switch scalar {
       case "\"": out += "\\\""
@@ -64,24 +78,25 @@ extension JSONValue {
 }
 
 /// Reads JSON that a server wrote; it takes a little more than the standard allows.
+///
+/// Strings, which most of the bytes belong to, are found by C: tests are built without optimization.
 private struct JSONReader {
-  let bytes: [UInt8]
+  let bytes: UnsafeBufferPointer<UInt8>
   private var at = 0
 
-  init(bytes: [UInt8]) { self.bytes = bytes }
+  init(bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+
+  private var letter: UInt8 { at < bytes.count ? bytes[at] : 0 }
 
   /// Whether only white space is left.
-  var isAtEnd: Bool {
-    mutating get {
-      skipSpace()
-      return at == bytes.count
-    }
+  mutating func isAtEnd() -> Bool {
+    skipSpace()
+    return at == bytes.count
   }
 
   mutating func value() -> JSONValue? {
     skipSpace()
-    guard at < bytes.count else { return nil }
-    switch bytes[at] {
+    switch letter {
     case UInt8(ascii: "{"): return object()
     case UInt8(ascii: "["): return array()
     case UInt8(ascii: "\""): return string().map(JSONValue.string)
@@ -95,68 +110,76 @@ private struct JSONReader {
   private mutating func object() -> JSONValue? {
     var members: [String: JSONValue] = [:]
     at += 1
-    if accept("}") { return .object(members) }
+    if accept(UInt8(ascii: "}")) { return .object(members) }
     while true {
       skipSpace()
-      guard let key = string(), accept(":"), let value = value() else { return nil }
+      guard let key = string(), accept(UInt8(ascii: ":")), let value = value() else { return nil }
       members[key] = value
-      if accept(",") { continue }
-      return accept("}") ? .object(members) : nil
+      if accept(UInt8(ascii: ",")) { continue }
+      return accept(UInt8(ascii: "}")) ? .object(members) : nil
     }
   }
 
   private mutating func array() -> JSONValue? {
     var values: [JSONValue] = []
     at += 1
-    if accept("]") { return .array(values) }
+    if accept(UInt8(ascii: "]")) { return .array(values) }
     while true {
       guard let value = value() else { return nil }
       values.append(value)
-      if accept(",") { continue }
-      return accept("]") ? .array(values) : nil
+      if accept(UInt8(ascii: ",")) { continue }
+      return accept(UInt8(ascii: "]")) ? .array(values) : nil
     }
   }
 
   private mutating func string() -> String? {
-    guard at < bytes.count, bytes[at] == UInt8(ascii: "\"") else { return nil }
+    guard letter == UInt8(ascii: "\"") else { return nil }
     let start = at + 1
-    var end = start
-    var isPlain = true
-    while end < bytes.count, bytes[end] != UInt8(ascii: "\"") {
-      if bytes[end] == UInt8(ascii: "\\") {
-        isPlain = false
-        end += 1
+    guard var end = find("\"", from: start, to: bytes.count) else { return nil }
+    if find("\\", from: start, to: end) != nil {
+      end = start
+      while end < bytes.count, bytes[end] != UInt8(ascii: "\"") {
+        end += bytes[end] == UInt8(ascii: "\\") ? 2 : 1
       }
-      end += 1
+      guard end < bytes.count else { return nil }
+      at = end + 1
+      return try? JSONDecoder().decode(String.self, from: Data(bytes[(start - 1)...end]))
     }
-    guard end < bytes.count else { return nil }
     at = end + 1
-    if isPlain { return String(decoding: bytes[start..<end], as: UTF8.self) }
-    return try? JSONDecoder().decode(String.self, from: Data(bytes[(start - 1)...end]))
+    return String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<end]), as: UTF8.self)
+  }
+
+  private func find(_ letter: Unicode.Scalar, from start: Int, to end: Int) -> Int? {
+    guard let base = bytes.baseAddress, start < end,
+      let found = memchr(base + start, Int32(letter.value), end - start)
+    else { return nil }
+    return found - UnsafeMutableRawPointer(mutating: base)
   }
 
   private mutating func number() -> JSONValue? {
     let start = at
-    while at < bytes.count, "+-0123456789.eE".utf8.contains(bytes[at]) { at += 1 }
-    let text = String(decoding: bytes[start..<at], as: UTF8.self)
+    while "+-0123456789.eE".utf8.contains(letter) { at += 1 }
+    let text = String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<at]), as: UTF8.self)
     if let value = Int64(text) { return .int(value) }
     return Double(text).map(JSONValue.double)
   }
 
   private mutating func take(_ word: String) -> Bool {
-    guard bytes[at...].starts(with: word.utf8) else { return false }
-    at += word.utf8.count
+    for expected in word.utf8 {
+      guard letter == expected else { return false }
+      at += 1
+    }
     return true
   }
 
-  private mutating func accept(_ letter: Unicode.Scalar) -> Bool {
+  private mutating func accept(_ expected: UInt8) -> Bool {
     skipSpace()
-    guard at < bytes.count, bytes[at] == UInt8(ascii: letter) else { return false }
+    guard letter == expected else { return false }
     at += 1
     return true
   }
 
   private mutating func skipSpace() {
-    while at < bytes.count, " \n\r\t".utf8.contains(bytes[at]) { at += 1 }
+    while at < bytes.count, bytes[at] <= 32 { at += 1 }
   }
 }

@@ -27,7 +27,9 @@ public struct User: Hashable, Sendable {
   /// Stays without rights.
   public static let nobody = User("nobody", token: "lab-nobody")
 
-  /// Those whom the server lets in from the start. The first is the one that the lab itself asks as.
+  /// Those whom the server lets in from the start.
+  ///
+  /// The first is the one that the lab itself asks as.
   public static let all = [admin, drover, droverAgain, nobody]
 
   static func file(_ users: [User]) -> JSONValue {
@@ -81,7 +83,7 @@ extension APIServer {
       case .certificate(let file, let key): "{client-certificate: \(file), client-key: \(key)}"
       case .exec(let words):
         "{exec: {apiVersion: client.authentication.k8s.io/v1beta1, interactiveMode: Never, "
-          + "command: \(words.first ?? ""), args: \(JSONValue.array(words.dropFirst().map(JSONValue.string)).text)}}"
+          + "command: \(words.first ?? ""), args: \(arguments(words).text)}}"
       case .none: "{}"
       }
     let context = "cluster: lab, user: lab" + (namespace.map { ", namespace: \($0)" } ?? "")
@@ -101,6 +103,10 @@ extension APIServer {
       current-context: lab
 
       """, to: name)
+  }
+
+  private func arguments(_ words: [String]) -> JSONValue {
+    .array(words.dropFirst().map(JSONValue.string))
   }
 
   /// Writes a kubeconfig with the token of a user.

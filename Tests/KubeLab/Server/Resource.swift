@@ -39,44 +39,73 @@ public struct Resource: Hashable, Sendable {
     "/registry/\(group)/\(plural)/" + (namespace.map { "\($0)/" } ?? "") + name
   }
 
+  /// Guests that run.
   public static let vmis = Resource(
     "kubevirt.io", "v1", "VirtualMachineInstance", "virtualmachineinstances")
+  /// Migrations.
   public static let vmims = Resource(
     "kubevirt.io", "v1", "VirtualMachineInstanceMigration", "virtualmachineinstancemigrations")
+  /// Guests as their owners want them.
   public static let vms = Resource("kubevirt.io", "v1", "VirtualMachine", "virtualmachines")
+  /// KubeVirt's own configuration and version.
   public static let kubeVirts = Resource("kubevirt.io", "v1", "KubeVirt", "kubevirts")
+  /// KubeVirt's policies for migrations.
   public static let policies = Resource(
     "migrations.kubevirt.io", "v1alpha1", "MigrationPolicy", "migrationpolicies", isNamespaced: false)
+  /// Harvester's settings.
   public static let settings = Resource(
     "harvesterhci.io", "v1beta1", "Setting", "settings", isNamespaced: false)
+  /// Longhorn's volumes.
   public static let volumes = Resource("longhorn.io", "v1beta2", "Volume", "volumes")
+  /// Their replicas.
   public static let replicas = Resource("longhorn.io", "v1beta2", "Replica", "replicas")
+  /// Multus' networks.
   public static let networkAttachments = Resource(
     "k8s.cni.cncf.io", "v1", "NetworkAttachmentDefinition", "network-attachment-definitions")
+  /// Nodes.
   public static let nodes = Resource("", "v1", "Node", "nodes", isNamespaced: false)
+  /// Namespaces.
   public static let namespaces = Resource("", "v1", "Namespace", "namespaces", isNamespaced: false)
+  /// Pods.
   public static let pods = Resource("", "v1", "Pod", "pods")
+  /// Events of the core.
   public static let events = Resource("", "v1", "Event", "events")
+  /// ConfigMaps.
   public static let configMaps = Resource("", "v1", "ConfigMap", "configmaps")
+  /// Secrets.
   public static let secrets = Resource("", "v1", "Secret", "secrets")
+  /// Services.
   public static let services = Resource("", "v1", "Service", "services")
+  /// Service accounts.
   public static let serviceAccounts = Resource("", "v1", "ServiceAccount", "serviceaccounts")
+  /// Quotas.
   public static let resourceQuotas = Resource("", "v1", "ResourceQuota", "resourcequotas")
+  /// Claims of volumes.
   public static let persistentVolumeClaims = Resource(
     "", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+  /// StatefulSets.
   public static let statefulSets = Resource("apps", "v1", "StatefulSet", "statefulsets")
+  /// Deployments.
   public static let deployments = Resource("apps", "v1", "Deployment", "deployments")
+  /// DaemonSets.
   public static let daemonSets = Resource("apps", "v1", "DaemonSet", "daemonsets")
+  /// Storage classes.
   public static let storageClasses = Resource(
     "storage.k8s.io", "v1", "StorageClass", "storageclasses", isNamespaced: false)
+  /// Leases.
   public static let leases = Resource("coordination.k8s.io", "v1", "Lease", "leases")
+  /// Rights everywhere.
   public static let clusterRoles = Resource(
     "rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", isNamespaced: false)
+  /// Who has rights everywhere.
   public static let clusterRoleBindings = Resource(
     "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", isNamespaced: false)
+  /// Rights in a namespace.
   public static let roles = Resource("rbac.authorization.k8s.io", "v1", "Role", "roles")
+  /// Who has rights in a namespace.
   public static let roleBindings = Resource(
     "rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
+  /// Definitions of resources.
   public static let customResourceDefinitions = Resource(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", isNamespaced: false
   )

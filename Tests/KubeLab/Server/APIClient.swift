@@ -98,6 +98,13 @@ public final class APIClient: Sendable {
     return try await ask("GET", resource.path(in: namespace) + suffix)["items"]?.array ?? []
   }
 
+  /// How many objects of a kind there are, without reading them.
+  public func count(_ resource: Resource, in namespace: String? = nil) async throws -> Int {
+    let first = try await ask("GET", resource.path(in: namespace) + "?limit=1")
+    let rest = first[path: "metadata", "remainingItemCount"]?.int ?? 0
+    return (first["items"]?.array.count ?? 0) + Int(rest)
+  }
+
   /// Creates an object, which says itself what it is and where it belongs; `default` for a namespace.
   @discardableResult
   public func create(_ object: JSONValue) async throws -> JSONValue {

@@ -6,8 +6,8 @@ import Synchronization
 
 /// A python program of `Tests/Lab/kube`, which answers one line of JSON with another.
 ///
-/// Its standard output is a socket, which it also reads. When that closes, with this value or with this process
-/// however it ends, the program ends, and all that it has started or made.
+/// Its standard output is a socket, which it also reads. When that closes, with this value or with this
+/// process however it ends, the program ends, and all that it has started or made.
 final class Helper: Sendable {
   fileprivate struct State {
     var last: Int64 = 0
@@ -35,7 +35,7 @@ final class Helper: Sendable {
 
   /// Where the programs lie.
   static let directory = URL(filePath: #filePath).deletingLastPathComponent()
-    .appending(path: "../Lab/kube").standardizedFileURL.path
+    .appending(path: "../../Lab/kube").standardizedFileURL.path
 
   private let line: Line
 
@@ -137,14 +137,14 @@ extension Helper.Line {
       let count = recv(socket, &buffer, buffer.count, 0)
       if count < 0 && errno == EINTR { continue }
       guard count > 0 else { break }
-      var rest = buffer[..<count]
-      while let end = rest.firstIndex(of: 10) {
-        kept += rest[..<end]
+      var start = 0
+      while let end = newline(in: buffer, from: start, to: count) {
+        kept += buffer[start..<end]
         deliver(kept)
         kept.removeAll(keepingCapacity: true)
-        rest = rest[(end + 1)...]
+        start = end + 1
       }
-      kept += rest
+      kept += buffer[start..<count]
     }
     var status: Int32 = 0
     while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
@@ -156,6 +156,15 @@ extension Helper.Line {
     }
     for continuation in waiting { continuation.resume(throwing: end) }
     for continuation in awaitingEnd { continuation.resume() }
+  }
+
+  private func newline(in buffer: [UInt8], from start: Int, to end: Int) -> Int? {
+    buffer.withUnsafeBytes { bytes in
+      guard let base = bytes.baseAddress, let found = memchr(base + start, 10, end - start) else {
+        return nil
+      }
+      return found - UnsafeMutableRawPointer(mutating: base)
+    }
   }
 
   private func deliver(_ bytes: [UInt8]) {

@@ -44,12 +44,12 @@ extension JSONValue {
     return .object(members)
   }
 
-  /// `metadata.name`
+  /// What `metadata.name` says; empty where that is missing.
   public var name: String { self[path: "metadata", "name"]?.string ?? "" }
-  /// `metadata.namespace`
+  /// What `metadata.namespace` says.
   public var namespace: String? { self[path: "metadata", "namespace"]?.string }
-  /// `metadata.uid`
+  /// What `metadata.uid` says; empty where that is missing.
   public var uid: String { self[path: "metadata", "uid"]?.string ?? "" }
-  /// `metadata.resourceVersion`
+  /// What `metadata.resourceVersion` says; empty where that is missing.
   public var resourceVersion: String { self[path: "metadata", "resourceVersion"]?.string ?? "" }
 }
