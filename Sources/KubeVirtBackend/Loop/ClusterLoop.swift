@@ -67,7 +67,9 @@ actor ClusterLoop {
           "problem": "\(problem)",
         ])
       tellHealth(error: ProblemBook.Kind.malformed.rawValue)
-    case .fresh: alive(key, at: instant)
+    case .fresh:
+      alive(key, at: instant)
+      tell(.fresh(key.resource), at: instant)
     case .failed(let error, let pause): failed(key, error, pause, at: instant)
     }
   }

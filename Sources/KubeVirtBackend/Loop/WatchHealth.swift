@@ -28,6 +28,8 @@ struct WatchHealth: Sendable {
   mutating func seen(_ key: WatchKey, at now: Moment) -> Bool {
     let wasFailing = states[key]?.error != nil
     states[key]?.error = nil
+    // A watch that was broken goes on where it was, without another list.
+    if states[key]?.isSynced ?? false { states[key]?.isOpen = true }
     states[key]?.lastSeen = now
     return wasFailing
   }
