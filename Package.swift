@@ -177,7 +177,8 @@ let package = Package(
     .testTarget(
       name: "LabTests",
       dependencies: [
-        "DroverCore", "KubeLab", "LibvirtBackend", "LibvirtLab", "QEMUBackend", "QEMURig", "ScenarioSupport",
+        "DroverCore", "KubeLab", "KubeVirtBackend", "LibvirtBackend", "LibvirtLab", "QEMUBackend", "QEMURig",
+        "ScenarioSupport", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
     // The executable from outside: its commands, its signals, a real Prometheus.
