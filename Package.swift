@@ -152,7 +152,8 @@ let package = Package(
     .testTarget(
       name: "DroverServiceTests",
       dependencies: [
-        "CurlClient", "DroverCore", "DroverService", "Exposition", "LibvirtBackend", "MicroHTTP",
+        "CurlClient", "DroverCore", "DroverService", "Exposition", "KubeVirtBackend", "LibvirtBackend",
+        "MicroHTTP", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
     // Watches real QEMUs and hosts with the real back ends and tracker; for the two suites below.
@@ -177,7 +178,8 @@ let package = Package(
     .testTarget(
       name: "LabTests",
       dependencies: [
-        "DroverCore", "KubeLab", "LibvirtBackend", "LibvirtLab", "QEMUBackend", "QEMURig", "ScenarioSupport",
+        "DroverCore", "KubeLab", "KubeVirtBackend", "LibvirtBackend", "LibvirtLab", "QEMUBackend", "QEMURig",
+        "ScenarioSupport", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
     // The executable from outside: its commands, its signals, a real Prometheus.

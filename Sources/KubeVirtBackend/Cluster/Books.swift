@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Kubernetes
 
 /// What has been told, so that nothing is told twice.
 struct ToldBook: Sendable {
@@ -75,5 +76,40 @@ struct ProblemBook: Sendable {
   mutating func takeNews() -> [(kind: Kind, object: String)] {
     defer { news = [] }
     return news
+  }
+}
+
+/// Events that come before what they are about: each kind of object has a watch of its own.
+struct OrphanBook: Sendable {
+  private struct Name: Hashable, Sendable {
+    let namespace: String
+    let name: String
+  }
+
+  private static let longest = 1000
+
+  private var events: [Name: [(event: ClusterEvent, at: Moment)]] = [:]
+  private var count = 0
+
+  mutating func keep(_ event: ClusterEvent, at now: Moment) {
+    guard count < Self.longest else { return }
+    count += 1
+    events[Name(namespace: event.metadata.namespace, name: event.name), default: []].append((event, now))
+  }
+
+  /// The events of one object, oldest first; those of another of the same name are left out.
+  mutating func take(namespace: String, name: String, uid: String) -> [ClusterEvent] {
+    guard let found = events.removeValue(forKey: Name(namespace: namespace, name: name)) else { return [] }
+    count -= found.count
+    return found.map(\.event).filter { $0.uid.isEmpty || $0.uid == uid }
+  }
+
+  mutating func forget(before moment: Moment) {
+    guard count > 0 else { return }
+    events = events.compactMapValues { kept in
+      let rest = kept.filter { $0.at >= moment }
+      return rest.isEmpty ? nil : rest
+    }
+    count = events.values.reduce(0) { $0 + $1.count }
   }
 }

@@ -2,7 +2,7 @@ internal import DroverCore
 internal import Kubernetes
 
 /// A KubeVirt version, as far as its behaviour depends on it.
-struct KubeVirtVersion: Comparable, Sendable {
+struct KubeVirtVersion: Hashable, Comparable, Sendable {
   let major: Int
   let minor: Int
 
@@ -30,12 +30,14 @@ struct KubeVirtVersion: Comparable, Sendable {
 }
 
 /// What holds for the whole cluster.
-struct ClusterSettings: Sendable {
+struct ClusterSettings: Hashable, Sendable {
   /// Of the KubeVirt object; everything unset where that cannot be read.
   var limits = MigrationLimits()
   var version: KubeVirtVersion?
   var versionText = ""
   var evictionStrategy: String?
+  /// Whether KubeVirt's own stall detector takes the place of the time-out without progress (1.9 and later).
+  var detectsStalls = false
   /// Whether the KubeVirt object has been read: without it, version and defaults are not known.
   var isKnown = false
 
@@ -46,6 +48,7 @@ struct ClusterSettings: Sendable {
     versionText = object.version
     version = KubeVirtVersion(object.version)
     evictionStrategy = object.evictionStrategy
+    detectsStalls = object.featureGates.contains("MigrationStallDetection")
     isKnown = true
   }
 
@@ -75,8 +78,8 @@ struct PolicyBook: Sendable {
     }
     return policies.values
       .filter { policy in
-        !(policy.vmiLabels.isEmpty && policy.namespaceLabels.isEmpty)
-          && matches(policy.vmiLabels, vmi) && matches(policy.namespaceLabels, namespace)
+        policy.hasSelectors && matches(policy.vmiLabels, vmi)
+          && matches(policy.namespaceLabels, namespace)
       }
       .min { a, b in
         let (x, y) = (

@@ -5,8 +5,11 @@ internal import Kubernetes
 extension ClusterWatch {
   /// For so long an end waits for the event that tells its cause.
   private static let eventPatience = Duration.seconds(2)
-  /// For so long a VMIM that vanished before it was final waits for what the VMI says of its end.
-  private static let vanishPatience = Duration.seconds(5)
+  /// For so long a VMIM that vanished before it was final waits for what the VMI says of its end, or longer where VMIs
+  /// cannot be read for the time being.
+  private static let vanishPatience = (usual: Duration.seconds(5), longest: Duration.seconds(60))
+  /// A clock that is less wrong than this is told nothing of.
+  private static let tolerableSkew = Duration.seconds(5)
 
   /// Tells what is new of one migration: its points one by one, then how it is now.
   mutating func tell(_ uid: String, at instant: Instant, _ messages: inout [BackendMessage]) {
@@ -14,21 +17,19 @@ extension ClusterWatch {
     guard told.hasBegun, var record = migrations[uid] else { return }
     let points = record.takeFreshPoints()
     migrations[uid] = record
-    if record.clockError > .seconds(5) { problems.note(.clockSkew, uid) }
     guard record.vmim.role != .receiver else {
       tellArrival(record, at: instant, &messages)
-      if record.isFinal || record.vanishedAt != nil { forget(uid, record) }
+      if record.isFinal || record.isGone { forget(uid, record) }
       return
     }
-    guard let phase = record.phase else {
-      problems.note(.unknownPhase, uid)
+    if record.phase == nil { problems.note(.unknownPhase, uid) }
+    guard let phase = record.phase ?? (record.isGone ? told.migrations[uid]?.phase ?? .preparing : nil) else {
       return
     }
     var observation = observation(of: record, phase: phase, at: instant)
     for point in points {
       var sample = observation
-      sample.ending = nil
-      if sample.phase.isFinal { sample.phase = .precopy }
+      if phase.isFinal { sample.phase = told.migrations[uid]?.phase ?? .precopy }
       sample.sampledAt = point.at
       sample.sample = self.sample(of: point, record)
       messages.append(.migration(sample))
@@ -37,7 +38,9 @@ extension ClusterWatch {
       observation.sampledAt = last.at
       observation.sample = sample(of: last, record)
     }
-    if let ending = ending(of: record, uid: uid, at: instant) {
+    let ending = ending(of: &record, uid: uid, at: instant)
+    if record.times.clockError > Self.tolerableSkew { problems.note(.clockSkew, uid) }
+    if let ending {
       observation.end(ending)
       messages.append(.migration(observation))
       noteEnd(of: record, ending, &messages)
@@ -59,8 +62,8 @@ extension ClusterWatch {
     told.migrations[uid] = nil
     told.networks[uid] = nil
     heldEnds[uid] = nil
-    // What vanished before its end was told will not be told of again.
-    if record.vanishedAt == nil { ended.insert(uid) }
+    // What is gone will not be told of again.
+    if !record.isGone { ended.insert(uid) }
   }
 
   // MARK: How it is now
@@ -68,7 +71,8 @@ extension ClusterWatch {
   private func observation(of record: MigrationRecord, phase: Phase, at instant: Instant)
     -> MigrationObservation
   {
-    let createdAt = record.createdAt
+    let createdAt = record.times.createdAt
+    let startedAt = record.times.startedAt
     let vm = record.vm
     let limits = limits(of: record)
     let guest = record.guest(isSourceReachable: isReachable(record.sourceNode))
@@ -77,13 +81,13 @@ extension ClusterWatch {
       vm: VMRef(backend: backend, scope: .namespace(record.name.namespace), name: record.name.name),
       domain: DomainKey(uuid: vm?.domainUUID ?? "")
         ?? DomainKey(backend: backend, socketPath: record.vmim.metadata.uid),
-      takenAt: instant.now, startedAt: record.startedAt ?? createdAt, phase: phase,
+      takenAt: instant.now, startedAt: startedAt ?? createdAt, phase: phase,
       facts: facts(of: record, limits: limits), samplingInterval: sampling.interval,
       guestOnSource: guest.source, guestOnTarget: guest.target)
     observation.hasStarted = record.hasStarted
     observation.createdAt = createdAt
-    observation.phaseEnteredAt = record.phaseEntered(at: instant)
-    observation.sampledAt = record.startedAt ?? createdAt
+    observation.phaseEnteredAt = record.phaseEnteredAt
+    observation.sampledAt = startedAt ?? createdAt
     observation.sampleDelay = sampling.delay
     observation.isHistory = record.isHistory
     observation.waiting = waiting(of: record, phase: phase, at: instant)
@@ -153,57 +157,67 @@ extension ClusterWatch {
   }
 
   /// Whether a node can be asked at all, as far as anybody knows.
-  func isReachable(_ node: String) -> Bool { nodes[node]?.isReady != false }
+  func isReachable(_ node: String) -> Bool { nodes[node]?.isSilent != true }
 
   // MARK: How it ended
 
-  private mutating func ending(of record: MigrationRecord, uid: String, at instant: Instant) -> Ending? {
-    let endedAt = record.endedAt(instant)
+  private mutating func ending(of record: inout MigrationRecord, uid: String, at instant: Instant) -> Ending?
+  {
+    guard record.isFinal || record.vanishedAt != nil else { return nil }
+    let isToldByVMI = record.state?.isCompleted == true
+    if let since = record.vanishedAt, !isToldByVMI, !isOver(since, at: instant) { return nil }
+    let endedAt = record.endedAt(at: instant)
     if record.vmim.phase == "Succeeded" {
       return Ending(outcome: .succeeded, certainty: .reported, endedAt: endedAt)
     }
-    let hasVanished = record.vanishedAt != nil && !record.isFinal
-    guard record.isFinal || hasVanished else { return nil }
-    if hasVanished {
-      let isToldByVMI = record.state?.isCompleted == true
-      if isToldByVMI, record.state?.hasFailed != true {
-        return Ending(outcome: .succeeded, certainty: .inferred, endedAt: endedAt)
-      }
-      if !isToldByVMI, let since = record.vanishedAt, instant.now - since < Self.vanishPatience { return nil }
+    if record.vanishedAt != nil, isToldByVMI, record.state?.hasFailed != true {
+      return Ending(outcome: .succeeded, certainty: .inferred, endedAt: endedAt)
     }
     let analysis = analysis(of: record, endedAt: endedAt)
     var answer = analysis.answer
-    if hasVanished { answer.certainty = .inferred }
-    if answer.cause == .unknown, !record.isInitial {
+    if record.vanishedAt != nil {
+      if !isToldByVMI { answer.certainty = .inferred }
+    } else if answer.certainty == .inferred, analysis.text.isEmpty, !record.isHistory {
+      // An event may tell what is only guessed here.
       let since = heldEnds[uid] ?? instant.now
       heldEnds[uid] = since
       if instant.now - since < Self.eventPatience { return nil }
     }
     return Ending(
-      outcome: .failed, cause: answer.cause, certainty: answer.certainty, text: analysis.text,
-      endedAt: endedAt)
+      outcome: .failed, cause: answer.cause, certainty: answer.certainty,
+      text: analysis.text.isEmpty && record.vanishedAt != nil
+        ? "its object vanished before it was final" : analysis.text, endedAt: endedAt)
+  }
+
+  /// Whether a VMIM that vanished has waited for long enough.
+  private func isOver(_ since: Moment, at instant: Instant) -> Bool {
+    guard instant.now - since >= Self.vanishPatience.usual else { return false }
+    let isRead = resources.oldest(of: [.vmis]).map { $0 >= since } ?? false
+    return isRead || instant.now - since >= Self.vanishPatience.longest
   }
 
   private func analysis(of record: MigrationRecord, endedAt: Moment) -> FailureAnalysis {
+    let limits = limits(of: record)
     var analysis = FailureAnalysis()
     analysis.state = record.state
     analysis.isAbortRequested = record.isAbortRequested
     analysis.hasQuotaCondition = record.vmim.conditions.isTrue("migrationRejectedByResourceQuota")
     analysis.isUnschedulable = record.isUnschedulable
+    analysis.podTimeouts = record.vmim.podTimeouts
     analysis.events = record.events
     analysis.vmiPhase = record.vm?.phase ?? ""
     analysis.hasVMIGone = record.isVMIGone
     analysis.isSourceReady = nodes[record.sourceNode].flatMap(\.isReady)
-    analysis.isTargetReady = record.state.flatMap { nodes[$0.targetNode]?.isReady }
+    analysis.isTargetReady = nodes[record.targetNode].flatMap(\.isReady)
     if !record.hasStarted, let over = record.vmim.entered("Failed") {
-      analysis.waited = (record.vmim.entered("Scheduling") ?? record.vmim.entered("Pending")).map {
-        over - $0
-      }
+      analysis.waited = record.vmim.entered("Scheduling").map { over - $0 }
     }
-    analysis.elapsed = record.startedAt.map { endedAt - $0 }
-    analysis.silence = record.copy.lastSent.map { endedAt - $0 }
-    analysis.silenceUncertainty = sampling.interval
-    analysis.budgets = budgets(of: record, limits: limits(of: record))
+    analysis.elapsed = record.times.startedAt.map { endedAt - $0 }
+    analysis.stillness = record.copy.stillSince.map { endedAt - $0 }
+    analysis.hasSeenBytes = record.copy.last != nil
+    analysis.samplingInterval = sampling.interval
+    analysis.budgets = budgets(of: record, limits: limits)
+    analysis.hasStallDetector = limits.stallTimeoutFactor != nil
     analysis.keepalive = keepalive
     return analysis
   }
@@ -229,18 +243,12 @@ extension ClusterWatch {
   /// The target of a migration between namespaces or clusters: its source tells the rest.
   private func tellArrival(_ record: MigrationRecord, at instant: Instant, _ messages: inout [BackendMessage])
   {
-    guard let node = record.state?.targetNode ?? record.vm?.node, !node.isEmpty,
-      let domain = DomainKey(uuid: record.vm?.domainUUID ?? "")
-    else { return }
-    let isOver = record.isFinal || record.vanishedAt != nil
+    let node = record.targetNode.isEmpty ? record.vm?.node ?? "" : record.targetNode
+    guard !node.isEmpty, let domain = DomainKey(uuid: record.vm?.domainUUID ?? "") else { return }
+    let isOver = record.isFinal || record.isGone
     let vm = VMRef(backend: backend, scope: .namespace(record.name.namespace), name: record.name.name)
     let runs: Bool? = record.vmim.phase == "Succeeded" ? true : isOver ? nil : false
     messages.append(
       .inbound(InboundObservation(vm: vm, host: node, domain: domain, isActive: !isOver, guestRuns: runs)))
   }
-}
-
-extension MigrationRecord {
-  /// The points that have not been told yet.
-  fileprivate mutating func takeFreshPoints() -> [CopyPoint] { copy.takeFresh() }
 }

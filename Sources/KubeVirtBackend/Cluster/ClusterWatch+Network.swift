@@ -5,6 +5,8 @@ internal import Kubernetes
 extension ClusterWatch {
   /// For so long virt-handler may be out of reach before its node counts as lost.
   static let handlerSilence = Duration.seconds(10)
+  /// For so long the cluster waits for a node before it says that it is not heard.
+  private static let nodeGrace = Duration.seconds(40)
   /// A report is renewed before the tracker drops it.
   private static let renewal = Duration.seconds(2)
 
@@ -14,8 +16,8 @@ extension ClusterWatch {
     else { return }
     told.networks[uid] = instant.now
     var report = NetworkReport(settings: keepalive, keepalive: .inferred(.invisible))
-    report.peer = record.state?.targetNode ?? ""
-    let ends = [record.sourceNode, record.state?.targetNode ?? ""].filter { !$0.isEmpty }
+    report.peer = record.targetNode
+    let ends = [record.sourceNode, record.targetNode].filter { !$0.isEmpty }
     report.reported = ends.compactMap { loss(of: $0, at: instant) }.prefix(1).map(\.self)
     let areHealthy = ends.allSatisfy { nodes[$0]?.isReady == true }
     report.lostIfBytesStop = areHealthy ? .migration : .unknown
@@ -23,17 +25,30 @@ extension ClusterWatch {
       .network(NetworkObservation(backend: backend, id: record.id, takenAt: instant.now, report: report)))
   }
 
-  /// The management network is lost where a node is not ready any more, or its virt-handler cannot be reached.
+  /// The management network is lost where nobody hears a node any more, or its virt-handler cannot be reached.
   private func loss(of name: String, at instant: Instant) -> NetworkLoss? {
-    if let node = nodes[name], node.isReady == false {
-      let condition = node.conditions["Ready"]
-      let since = ClusterTime(condition?.lastHeartbeat) ?? ClusterTime(condition?.lastTransition)
-      let silence = since.map { instant.now - instant.moment($0).moment } ?? .zero
-      return NetworkLoss(network: .management, silence: silence, limit: .seconds(40))
+    if let node = nodes[name], node.isSilent {
+      return NetworkLoss(
+        network: .management, silence: silence(of: node, at: instant), limit: Self.nodeGrace)
     }
     if let since = silentHandlers[name], instant.now - since >= Self.handlerSilence {
       return NetworkLoss(network: .management, silence: instant.now - since, limit: Self.handlerSilence)
     }
     return nil
+  }
+
+  /// For how long a node has not been heard at least.
+  ///
+  /// Its last heartbeat may be minutes old although it renewed its lease all the time: a node whose condition does not
+  /// change writes it every five minutes only.
+  private func silence(of node: Node, at instant: Instant) -> Duration {
+    let condition = node.conditions["Ready"]
+    func age(_ text: String?) -> Duration? {
+      ClusterTime(text).map { max(.zero, instant.now - instant.local($0)) }
+    }
+    let noticed = age(condition?.lastTransition).map { $0 + Self.nodeGrace }
+    let heard = age(condition?.lastHeartbeat)
+    guard let noticed, let heard else { return noticed ?? heard ?? Self.nodeGrace }
+    return min(noticed, heard)
   }
 }

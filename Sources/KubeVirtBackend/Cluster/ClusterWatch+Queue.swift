@@ -20,11 +20,7 @@ extension ClusterWatch {
   }
 
   private func reasonToWait(_ record: MigrationRecord, at instant: Instant) -> PendingWait {
-    let conditions = record.vmim.conditions
-    for (condition, reason) in Self.blocking where conditions.isTrue(condition) {
-      return PendingWait(reason: reason, text: conditions[condition]?.message ?? "")
-    }
-    if let wait = backoff(of: record, at: instant) { return wait }
+    if let wait = otherWait(record, at: instant) { return wait }
     let uid = record.vmim.metadata.uid
     if let slots = clusterSlots, slots.used >= slots.limit {
       return PendingWait(reason: .queueCluster, position: queue.position(of: uid))
@@ -35,10 +31,36 @@ extension ClusterWatch {
     return PendingWait(reason: .unknown)
   }
 
+  /// What a pending migration waits for that is no slot; nil where it waits for one, or for nothing that is known.
+  private func otherWait(_ record: MigrationRecord, at instant: Instant) -> PendingWait? {
+    let conditions = record.vmim.conditions
+    for (condition, reason) in Self.blocking where conditions.isTrue(condition) {
+      return PendingWait(reason: reason, text: conditions[condition]?.message ?? "")
+    }
+    if record.vmim.waitsForPeer { return PendingWait(reason: .unknown, text: "the other end is not ready") }
+    // Its slot is taken, but a disk that was plugged in is not attached there yet.
+    if record.hasTargetPod { return PendingWait(reason: .podPending, text: podText(record)) }
+    return backoff(of: record, at: instant)
+  }
+
   private static let blocking: [(String, PendingReason)] = [
     ("migrationRejectedByResourceQuota", .quota), ("migrationBlockedByBackup", .backup),
-    ("migrationBlockedByUtilityVolumes", .utilityVolumes),
+    ("migrationBlockedByUtilityVolumes", .utilityVolumes), ("decentralizedMigrationBlocked", .unknown),
   ]
+
+  /// Counts slots, and those that wait for one.
+  mutating func lookAtQueue(at instant: Instant) {
+    var book = QueueBook()
+    for record in migrations.values where !record.isFinal && !record.isGone {
+      if record.holdsSlot {
+        book.use(at: [record.sourceNode, vms[record.name]?.node ?? ""])
+      } else if record.phase == .pending, otherWait(record, at: instant) == nil {
+        book.wait(record)
+      }
+    }
+    book.order()
+    queue = book
+  }
 
   private func backoff(of record: MigrationRecord, at instant: Instant) -> PendingWait? {
     let origin = record.vmim.origin
@@ -67,23 +89,25 @@ extension ClusterWatch {
 struct QueueBook: Sendable {
   private(set) var used: UInt64 = 0
   private(set) var usedByNode: [String: UInt64] = [:]
+  private var waiting: [(rank: (Int, String, String), uid: String, node: String)] = []
   private var positions: [String: UInt64] = [:]
   private var positionsByNode: [String: UInt64] = [:]
 
-  /// Counts as virt-controller does: by priority, then by age.
-  mutating func look(at migrations: some Collection<MigrationRecord>) {
-    self = QueueBook()
-    var waiting: [(rank: (Int, String, String), uid: String, node: String)] = []
-    for record in migrations where !record.isFinal && record.vmim.role != .receiver {
-      let vmim = record.vmim
-      if vmim.holdsSlot {
-        used += 1
-        usedByNode[record.sourceNode, default: 0] += 1
-      } else if record.phase == .pending {
-        let rank = (-vmim.queuePriority, vmim.metadata.creationTimestamp, vmim.metadata.uid)
-        waiting.append((rank, vmim.metadata.uid, record.sourceNode))
-      }
-    }
+  /// Takes a migration that holds a slot, at each node that its VM is on or came from.
+  mutating func use(at nodes: Set<String>) {
+    used += 1
+    for node in nodes where !node.isEmpty { usedByNode[node, default: 0] += 1 }
+  }
+
+  /// Takes one that waits for a slot.
+  mutating func wait(_ record: MigrationRecord) {
+    let vmim = record.vmim
+    let rank = (-vmim.queuePriority, vmim.metadata.creationTimestamp, vmim.metadata.uid)
+    waiting.append((rank, vmim.metadata.uid, record.sourceNode))
+  }
+
+  /// Gives those that wait their places: by priority, then by age.
+  mutating func order() {
     waiting.sort { $0.rank < $1.rank }
     var perNode: [String: UInt64] = [:]
     for (index, entry) in waiting.enumerated() {
@@ -91,6 +115,7 @@ struct QueueBook: Sendable {
       perNode[entry.node, default: 0] += 1
       positionsByNode[entry.uid] = perNode[entry.node]
     }
+    waiting = []
   }
 
   /// The place among all that wait; nil where it did not wait yet.

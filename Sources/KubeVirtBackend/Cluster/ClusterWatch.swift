@@ -104,6 +104,8 @@ struct ClusterWatch: Sendable {
   /// Nodes that something has happened to since they were looked at.
   var changedNodes: Set<String> = []
   var backoffs: [VMName: Backoff] = [:]
+  /// Events of migrations that are not known yet.
+  var orphans = OrphanBook()
   var problems = ProblemBook()
   var queue = QueueBook()
 
@@ -129,23 +131,40 @@ struct ClusterWatch: Sendable {
   mutating func take(_ input: ClusterInput, at instant: Instant) -> [BackendMessage] {
     var messages: [BackendMessage] = []
     if let resource = input.resource { resources.fresh(resource, at: instant.now) }
+    var instant = instant
+    instant.knownAt = resources.oldest(of: [.vmims, .vmis])
     switch input {
     case .vmim(let vmim, let isInitial): take(vmim, isInitial: isInitial, at: instant, &messages)
     case .vmimGone(let uid, let last): lose(uid, last: last, at: instant, &messages)
     case .vmi(let vmi): take(vmi, at: instant, &messages)
     case .vmiGone(let name, let uid): lose(name, uid: uid, at: instant, &messages)
-    case .node(let node): take(node, at: instant, &messages)
+    case .node(let node):
+      let before = nodes[node.metadata.name]
+      take(node, at: instant, &messages)
+      // Where the guest runs is not known of a node that nobody hears.
+      if before?.isSilent != node.isSilent {
+        tellAll(at: instant, &messages) { $0.sourceNode == node.metadata.name }
+      }
     case .nodeGone(let name): loseNode(name, &messages)
     case .kubeVirt(let object):
-      settings = ClusterSettings(object)
+      let changed = ClusterSettings(object)
+      guard changed != settings else { break }
+      settings = changed
+      for (name, record) in vms { tellVM(name, record, &messages) }
       tellAll(at: instant, &messages)
+      changedNodes.formUnion(nodes.keys)
+      tellSlots(&messages)
     case .policy(let policy):
       policies.set(policy)
       tellAll(at: instant, &messages)
     case .policyGone(let name):
       policies.remove(name)
       tellAll(at: instant, &messages)
-    case .namespace(let name, let labels): namespaceLabels[name] = labels
+    case .namespace(let name, let labels):
+      // They choose the policy.
+      if namespaceLabels.updateValue(labels, forKey: name) != labels {
+        tellAll(at: instant, &messages) { $0.name.namespace == name }
+      }
     case .namespaceGone(let name): namespaceLabels[name] = nil
     case .event(let event): take(event, at: instant, &messages)
     case .replica(let replica): changedNodes.formUnion(replicas.set(replica))
@@ -161,8 +180,9 @@ struct ClusterWatch: Sendable {
       migrations[uid]?.take(pod)
       tell(uid, at: instant, &messages)
     case .copy(let name, let points):
+      let points = bounded(points, of: name, at: instant.now)
       for uid in openByVM[name] ?? [] {
-        migrations[uid]?.take(points)
+        migrations[uid]?.take(points, at: instant)
         tell(uid, at: instant, &messages)
       }
     case .handler(let node, let silentSince): silentHandlers[node] = silentSince
@@ -175,7 +195,8 @@ struct ClusterWatch: Sendable {
   mutating func tick(at instant: Instant) -> [BackendMessage] {
     guard told.hasBegun else { return [] }
     var messages: [BackendMessage] = []
-    queue.look(at: migrations.values)
+    orphans.forget(before: instant.now - .seconds(60))
+    lookAtQueue(at: instant)
     for uid in Array(migrations.keys) {
       if isTimeDependent(uid) { tell(uid, at: instant, &messages) }
       tellNetwork(of: uid, at: instant, &messages)
@@ -243,10 +264,10 @@ struct ClusterWatch: Sendable {
       vms[name] = nil
       place(name, from: last, to: nil)
     }
+    if vms[name] == nil { backoffs[name] = nil }
     tellVMGone(uid, &messages)
-    guard vms[name] == nil else { return }
     for migration in openByVM[name] ?? [] {
-      migrations[migration]?.loseVMI()
+      migrations[migration]?.loseVMI(uid)
       tell(migration, at: instant, &messages)
     }
   }
@@ -283,6 +304,9 @@ struct ClusterWatch: Sendable {
         return
       }
       if let vm = vms[record.name] { record.take(vm, at: instant) }
+      for event in orphans.take(namespace: record.name.namespace, name: vmim.metadata.name, uid: uid) {
+        record.take(event)
+      }
       migrations[uid] = record
       openByVM[record.name, default: []].append(uid)
     }
@@ -310,34 +334,51 @@ struct ClusterWatch: Sendable {
         $0.value.vmim.metadata.name == event.name
           && $0.value.vmim.metadata.namespace == event.metadata.namespace
       }?.key
-    guard let uid else { return }
+    guard let uid else {
+      // Of one that is over, or that its own watch has not told yet.
+      if !ended.contains(event.uid) { orphans.keep(event, at: instant.now) }
+      return
+    }
     migrations[uid]?.take(event)
     tell(uid, at: instant, &messages)
+  }
+
+  /// Points as they are, or moved back by as much as the newest is in the future.
+  private mutating func bounded(_ points: [CopyPoint], of name: VMName, at now: Moment) -> [CopyPoint] {
+    guard let newest = points.map(\.at).max(), newest > now else { return points }
+    let error = newest - now
+    if error > .seconds(5) { problems.note(.clockSkew, vms[name]?.uid ?? name.name) }
+    return points.map { point in
+      var point = point
+      point.at = point.at - error
+      return point
+    }
   }
 
   /// Tells everything for the first time, once everything has been read that can be.
   private mutating func begin(at instant: Instant, _ messages: inout [BackendMessage]) {
     guard !told.hasBegun, resources.areRead else { return }
     told.hasBegun = true
-    queue.look(at: migrations.values)
+    lookAtQueue(at: instant)
     for (name, record) in vms { tellVM(name, record, &messages) }
     for node in nodes.keys { tellNode(node, at: instant, &messages) }
     // In the order of their ends: what failed in a row is counted by it.
-    let order = migrations.sorted { a, b in
-      (a.value.isFinal ? 0 : 1, a.value.endedAt(instant), a.key) < (
-        b.value.isFinal ? 0 : 1, b.value.endedAt(instant), b.key
-      )
-    }
-    for (uid, _) in order { tell(uid, at: instant, &messages) }
+    let order = migrations.values.map { record in
+      var record = record
+      return (record.isFinal ? 0 : 1, record.endedAt(at: instant), record.vmim.metadata.uid)
+    }.sorted { $0 < $1 }
+    for (_, _, uid) in order { tell(uid, at: instant, &messages) }
     tellSlots(&messages)
   }
 
-  /// Settings changed: they change time-outs, what waits, and what a drain does.
-  private mutating func tellAll(at instant: Instant, _ messages: inout [BackendMessage]) {
+  /// Tells migrations again that something else than they themselves may have changed.
+  private mutating func tellAll(
+    at instant: Instant, _ messages: inout [BackendMessage],
+    where isConcerned: (MigrationRecord) -> Bool = { _ in true }
+  ) {
     guard told.hasBegun else { return }
-    for (name, record) in vms { tellVM(name, record, &messages) }
-    for uid in migrations.keys.sorted() { tell(uid, at: instant, &messages) }
-    changedNodes.formUnion(nodes.keys)
-    tellSlots(&messages)
+    for uid in migrations.filter({ isConcerned($0.value) }).keys.sorted() {
+      tell(uid, at: instant, &messages)
+    }
   }
 }

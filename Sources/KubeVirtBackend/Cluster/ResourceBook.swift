@@ -77,8 +77,13 @@ struct ResourceBook: Sendable {
     return now - lastSeen <= (state.isBroken ? Self.longestOutage : Self.longestSilence)
   }
 
-  /// Whether everything has been read that can be.
-  var areRead: Bool { ClusterResource.essential.allSatisfy { isRead($0) || isDenied($0) } }
+  /// Whether everything has been read that can be; what only adds to the rest is waited for until it fails.
+  var areRead: Bool {
+    ClusterResource.essential.allSatisfy { resource in
+      let isVital = resource == .vmims || resource == .vmis
+      return isRead(resource) || isDenied(resource) || !isVital && states[resource]?.isBroken == true
+    }
+  }
 
   /// The oldest sign of life of the given resources; nil where one has never been read.
   func oldest(of resources: [ClusterResource]) -> Moment? {

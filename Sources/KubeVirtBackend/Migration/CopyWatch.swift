@@ -21,6 +21,11 @@ struct CopyWatch: Sendable {
   private(set) var last: CopyPoint?
   /// When the bytes sent last grew.
   private(set) var lastSent: Moment?
+  /// Since when no bytes are known to have gone; nil while the last point showed some.
+  var stillSince: Moment? {
+    guard let last, let lastSent, last.at > lastSent else { return nil }
+    return lastSent
+  }
   /// The largest total that was told.
   private(set) var total: Bytes?
 

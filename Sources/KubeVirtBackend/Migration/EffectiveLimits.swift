@@ -44,8 +44,10 @@ struct EffectiveLimits: Sendable {
     let disruption = first { $0.allowsWorkloadDisruption ?? $0.allowsPostCopy }?.0 ?? postCopy
     allowsWorkloadDisruption = disruption
     allowsPostCopy = postCopy && disruption
+    // One that is not tuned works with KubeVirt's own figures.
     stallTimeoutFactor =
       steps.lazy.compactMap { $0.0.hasStallDetector ? $0.0.stallTimeoutFactor ?? 2 : nil }.first
+      ?? (cluster.detectsStalls ? 2 : nil)
     let bytes = first(\.bandwidth).flatMap { Quantity.bytes($0.0) }
     bandwidth = bytes.flatMap { $0.count > 0 ? BytesPerSecond($0.count) : nil }
     downtime = first(\.maxDowntime).flatMap { $0.0 > 0 ? .milliseconds($0.0) : nil }
@@ -70,13 +72,15 @@ struct EffectiveLimits: Sendable {
       let fewest = Self.units(known)
       guard disks > 0 else { return (fewest, fewest) }
       // libvirt counts whole disks, KubeVirt the files they are in, which are no larger.
-      let most = dataTotal.map { min(known + disks, max($0, known)) } ?? known + disks
+      // Less than the memory is the disks alone: they go first.
+      let most = dataTotal.map { min(known + disks, $0 < known ? known + $0 : $0) } ?? known + disks
       return (fewest, max(fewest, Self.units(most)))
     }
   }
 
-  /// Start and end of a migration have a resolution of a second, and its monitor starts within one of it.
-  static let resolution = Duration.seconds(2)
+  /// The start has a resolution of a second, KubeVirt's monitor begins within one of it, wants more than the whole
+  /// seconds of the time-out, and looks every 0.4 s.
+  static let resolution = Duration.seconds(4)
 
   /// The time-outs of a migration of `size`; nil for the size where it is not known.
   ///

@@ -17,14 +17,20 @@ struct FailureAnalysis: Sendable {
   /// Whether the cluster calls the two nodes ready; nil where nobody knows.
   var isSourceReady: Bool?
   var isTargetReady: Bool?
-  /// Whether the target's pod existed for so long without becoming ready; nil where there was none.
+  /// From the making of the target's pod to the end, where that never became ready; nil otherwise.
   var waited: Duration?
+  /// For how long that pod may find no node, and may be pending at all.
+  var podTimeouts = (unschedulable: Duration.seconds(300), pending: Duration.seconds(900))
   /// From the start of the copy to its end.
   var elapsed: Duration?
-  /// From the last byte seen to the end; nil where no bytes were seen.
-  var silence: Duration?
-  /// By how much `silence` may be too long: the time between two samples.
-  var silenceUncertainty = Duration.seconds(5)
+  /// From the last byte seen to the end; nil where the last sample showed some, or there was none.
+  var stillness: Duration?
+  /// Whether there was any sample.
+  var hasSeenBytes = false
+  /// By how much `stillness` may be too short: the time between two samples.
+  var samplingInterval = Duration.seconds(5)
+  /// Whether KubeVirt's own stall detector was at work.
+  var hasStallDetector = false
   var budgets = OwnBudgets(completion: nil, progress: nil)
   var keepalive = KeepaliveSettings()
 
@@ -34,13 +40,17 @@ struct FailureAnalysis: Sendable {
     let text = state?.failureReason ?? ""
     if let answer = told(by: text) { return answer }
     for message in events.reversed() { if let answer = told(byEvent: message) { return answer } }
-    if isAbortRequested || state?.isAbortRequested == true { return (.userAbort, .reported) }
-    if state?.start == nil, let answer = beforeTheStart { return answer }
+    // Nobody can abort a migration in post-copy: it was broken, whatever the words.
     if state?.mode == "PostCopy" { return (.postcopyBroken, .inferred) }
-    if text.contains("Live migration has been aborted") || isAbortedByItself { return byTiming }
-    if let answer = Self.told(byLibvirt: text) {
-      return answer.cause == .connectionLost ? connection(answer) : answer
+    let isCancelled = state?.abortStatus == "Succeeded" || Self.isCancellation(text)
+    let error = isCancelled ? nil : Self.told(byLibvirt: text)
+    if isAbortRequested || state?.isAbortRequested == true {
+      // An abort that was not carried out before libvirt gave up ended nothing.
+      return error.map(refined) ?? (.userAbort, .reported)
     }
+    if state?.start == nil, let answer = beforeTheStart { return answer }
+    if isCancelled { return byTiming }
+    if let error { return refined(error) }
     if hasVMIGone { return (.vmLost, .inferred) }
     if vmiPhase == "Failed" { return (.guestCrashed, .inferred) }
     if vmiPhase == "Succeeded" { return (.guestShutdown, .inferred) }
@@ -77,39 +87,50 @@ struct FailureAnalysis: Sendable {
   }
 
   private var beforeTheStart: Answer? {
+    if hasVMIGone { return (.vmLost, .inferred) }
+    if vmiPhase == "Failed" { return (.guestCrashed, .inferred) }
+    if vmiPhase == "Succeeded" { return (.guestShutdown, .inferred) }
     if hasQuotaCondition { return (.quota, .reported) }
     if isUnschedulable { return (.unschedulable, .reported) }
-    if hasVMIGone { return (.vmLost, .inferred) }
     guard let waited else { return nil }
-    // virt-controller gives up after 300 s where no node takes the pod, after 900 s in any case.
-    if waited >= .seconds(890) { return (.podPendingTimeout, .inferred) }
-    if waited >= .seconds(295), waited < .seconds(330) { return (.unschedulable, .inferred) }
+    let slack = Duration.seconds(10)
+    if waited >= podTimeouts.pending - slack { return (.podPendingTimeout, .inferred) }
+    let late = waited - podTimeouts.unschedulable
+    if late >= .zero - slack, late < slack * 3 { return (.unschedulable, .inferred) }
     return nil
   }
 
-  /// A time-out leaves an abort that nobody asked for.
-  private var isAbortedByItself: Bool {
-    state?.abortStatus == "Succeeded" && state?.isAbortRequested != true
+  /// libvirt's word for a job that was cancelled, whoever did so.
+  private static func isCancellation(_ text: String) -> Bool {
+    text.contains("Live migration has been aborted") || text.contains("canceled by client")
   }
 
-  /// From 1.9 one text stands for a time-out, a stall and a user's abort; the last is known by the request.
+  /// KubeVirt aborts by itself after a time-out or a stall; from 1.9 it says the same of both, and of a user's abort.
   private var byTiming: Answer {
     let slack = Duration.seconds(5)
-    if let budget = budgets.progress, let silence, silence + silenceUncertainty >= budget.timeout {
+    if let budget = budgets.progress, let stillness, stillness + samplingInterval >= budget.timeout {
       return (.progressTimeout, .inferred)
     }
-    if let budget = budgets.completion, let elapsed, elapsed + slack >= budget.timeout {
-      return (.completionTimeout, .inferred)
-    }
-    return (.unknown, .inferred)
+    guard let budget = budgets.completion, let elapsed else { return (.unknown, .inferred) }
+    if elapsed + slack >= budget.timeout { return (.completionTimeout, .inferred) }
+    // Before its time nothing but a stall ends it: one that KubeVirt's detector sees while bytes flow, else one that
+    // would have been seen here if anybody had looked.
+    let isPossible =
+      hasStallDetector || !hasSeenBytes && budgets.progress.map { elapsed + slack >= $0.timeout } ?? false
+    return (isPossible ? .progressTimeout : .unknown, .inferred)
   }
 
-  /// A control connection that was closed: after a keepalive's worth of silence by the keepalive, else by the peer.
-  private func connection(_ answer: Answer) -> Answer {
-    if let silence, keepalive.isEnabled {
-      let early = keepalive.timeout - keepalive.interval - .seconds(2)
-      let late = keepalive.timeout + silenceUncertainty * 2 + .seconds(5)
-      if silence >= early, silence <= late { return (.keepalive, .inferred) }
+  /// What ended a connection, where the time it was silent, or a node, tells.
+  private func refined(_ answer: Answer) -> Answer {
+    guard answer.cause == .connectionLost else { return answer }
+    if let stillness {
+      // The last byte was heard up to an interval before the cut, and the cut was up to one sample before it was seen.
+      let earliest = keepalive.timeout - keepalive.interval - samplingInterval - .seconds(1)
+      let latest = keepalive.timeout + .seconds(10)
+      if keepalive.isEnabled, stillness >= earliest, stillness <= latest { return (.keepalive, .inferred) }
+      if let budget = budgets.progress, stillness + samplingInterval >= budget.timeout {
+        return (.progressTimeout, .inferred)
+      }
     }
     if isTargetReady == false { return (.targetLost, .inferred) }
     if isSourceReady == false { return (.sourceLost, .inferred) }

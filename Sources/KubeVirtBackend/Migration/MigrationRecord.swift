@@ -5,12 +5,17 @@ internal import Kubernetes
 struct Instant: Sendable {
   let now: Moment
   let epoch: EpochOffset
+  /// Up to when everything that happened is known to have been told; nil where that is not known.
+  var knownAt: Moment?
+
+  /// A moment that the cluster tells, as it would be on this machine's clock.
+  func local(_ time: ClusterTime) -> Moment { epoch.moment(unixMilliseconds: time.unixMilliseconds) }
 
   /// A moment that the cluster tells; not later than now, and not earlier than `earliest`.
   ///
   /// - Returns: The moment, and by how much the cluster's clock must be wrong for that.
   func moment(_ time: ClusterTime, notBefore earliest: Moment? = nil) -> (moment: Moment, error: Duration) {
-    let told = epoch.moment(unixMilliseconds: time.unixMilliseconds)
+    let told = local(time)
     // Times have a resolution of 1 s, so that what happened just now may lie a second back.
     let moment = min(now, max(told, earliest.map { $0 - .seconds(1) } ?? told))
     let error = told - moment
@@ -23,12 +28,8 @@ struct MigrationRecord: Sendable {
   private(set) var vmim: VMIM
   let id: MigrationID
   let firstSeen: Moment
-  /// Whether it was in the first list: when it began is told by its timestamps only.
-  let isInitial: Bool
   /// Whether it was over when anybody looked for the first time.
   let isHistory: Bool
-  /// When it was asked for.
-  let createdAt: Moment
   /// What the VMI said of this migration last.
   private(set) var state: MigrationState?
   /// The VMI as it was last seen.
@@ -36,165 +37,171 @@ struct MigrationRecord: Sendable {
   private(set) var isVMIGone = false
   /// The guest's node when the migration was asked for: afterwards the VMI names the target.
   private(set) var sourceNode = ""
+  /// Messages of failures, oldest first.
   private(set) var events: [String] = []
   private(set) var isUnschedulable = false
+  /// Whether its target's pod was made, as its events tell.
+  private(set) var hasTargetPod = false
   private(set) var isAbortRequested = false
-  /// When it was seen last without having started.
-  private(set) var notStartedAt: Moment?
-  private(set) var startedAt: Moment?
-  /// The object is gone before it was final.
+  private(set) var times: MigrationTimes
+  /// The object is gone.
+  private(set) var isGone = false
+  /// When the object went, if that was before it was final.
   private(set) var vanishedAt: Moment?
-  var copy = CopyWatch()
+  private(set) var copy = CopyWatch()
   /// The target's pod, as it was when it was read last.
-  var targetPod: Pod?
+  private(set) var targetPod: Pod?
   var targetPodAskedAt: Moment?
   /// Pods of earlier migrations that were left lying, by uid, as far as they were seen before this one had any.
   private(set) var earlierPods: Set<String> = []
   private var hasSeenPods = false
-  /// The largest error of a clock that its timestamps showed.
-  private(set) var clockError = Duration.zero
 
   init?(_ vmim: VMIM, isInitial: Bool, at instant: Instant) {
     guard let id = MigrationID(vmim.metadata.uid) else { return nil }
     self.id = id
     self.vmim = vmim
-    self.isInitial = isInitial
     isHistory = isInitial && vmim.isFinal
-    createdAt = ClusterTime(vmim.metadata.creationTimestamp).map { instant.moment($0).moment } ?? instant.now
+    times = MigrationTimes(vmim, at: instant)
     firstSeen = instant.now
     take(vmim, at: instant)
   }
 
   var name: VMName { VMName(namespace: vmim.metadata.namespace, name: vmim.vmiName) }
   var isFinal: Bool { vmim.isFinal }
-  var hasStarted: Bool { startedAt != nil }
-
-  /// Where the guest goes to, or its pod was put; empty where that is not known yet.
-  var targetNode: String {
-    if let told = state?.targetNode, !told.isEmpty { return told }
-    return targetPod?.node ?? ""
-  }
+  var hasStarted: Bool { times.startedAt != nil }
 
   // MARK: What comes in
 
   mutating func take(_ vmim: VMIM, at instant: Instant) {
     self.vmim = vmim
-    if let told = vmim.state, told.uid == vmim.metadata.uid { take(told, at: instant) }
+    if let told = vmim.state, told.uid == vmim.metadata.uid { take(told) }
     if vmim.metadata.deletionTimestamp != nil && !vmim.isFinal
       || vmim.conditions.isTrue("migrationAbortRequested")
     {
       isAbortRequested = true
     }
-    noteStart(at: instant)
+    times.take(vmim, state, at: instant)
   }
 
   mutating func take(_ vm: VMRecord, at instant: Instant) {
+    let isOurs = vm.state?.uid == vmim.metadata.uid
+    if let before = self.vm, before.uid != vm.uid, state != nil, !isOurs {
+      // Another VMI of the same name: the one that was migrated is gone.
+      isVMIGone = true
+      return
+    }
     self.vm = vm
     isVMIGone = false
-    if sourceNode.isEmpty, !hasStarted { sourceNode = vm.node }
+    if sourceNode.isEmpty, !hasStarted || !isOurs { sourceNode = vm.node }
     if !hasSeenPods, vmim.phase.isEmpty { earlierPods = Set(vm.otherPods.map(\.pod)) }
     hasSeenPods = true
-    if let told = vm.state, told.uid == vmim.metadata.uid { take(told, at: instant) }
-    noteStart(at: instant)
+    if isOurs, let told = vm.state {
+      take(told)
+      times.take(told, at: instant)
+    }
   }
 
-  mutating func loseVMI() { isVMIGone = true }
+  /// Takes that a VMI is gone.
+  mutating func loseVMI(_ uid: String) { if vm?.uid == uid { isVMIGone = true } }
 
   mutating func vanish(last: VMIM?, at instant: Instant) {
     if let last { take(last, at: instant) }
+    isGone = true
     if !isFinal { vanishedAt = vanishedAt ?? instant.now }
   }
 
   mutating func take(_ event: ClusterEvent) {
-    if event.reason == "FailedMigration" { events.append(event.message) }
-    if event.reason == "migrationTargetPodUnschedulable" { isUnschedulable = true }
+    switch event.reason {
+    case "FailedMigration": if events.last != event.message { events.append(event.message) }
+    case "migrationTargetPodUnschedulable": isUnschedulable = true
+    case "SuccessfulCreate": hasTargetPod = true
+    default: break
+    }
   }
 
+  /// Takes the target's pod as it is now; nil where there is none.
   mutating func take(_ pod: Pod?) {
-    targetPod = pod
-    if pod?.isUnschedulable == true { isUnschedulable = true }
+    targetPod = pod ?? targetPod
+    guard let pod else { return }
+    hasTargetPod = true
+    isUnschedulable = pod.isUnschedulable
   }
 
-  mutating func take(_ points: [CopyPoint]) {
-    guard let startedAt else { return }
+  mutating func take(_ points: [CopyPoint], at instant: Instant) {
+    guard let startedAt = times.startedAt else { return }
     // The counters are kept by VM: what is older belongs to the migration before.
     copy.take(points.filter { $0.at >= startedAt - .seconds(2) })
+    if let last = copy.last { times.noteCopying(at: last.at) }
   }
 
-  private mutating func take(_ told: MigrationState, at instant: Instant) {
+  mutating func takeFreshPoints() -> [CopyPoint] { copy.takeFresh() }
+
+  private mutating func take(_ told: MigrationState) {
+    // VMI and VMIM are told one after the other: what has ended does not go on.
+    if state?.isCompleted == true, !told.isCompleted { return }
     state = told
     if !told.sourceNode.isEmpty { sourceNode = told.sourceNode }
     if told.isAbortRequested { isAbortRequested = true }
   }
 
-  private mutating func noteStart(at instant: Instant) {
-    guard startedAt == nil else { return }
-    let told = ClusterTime(state?.start) ?? (vmim.phase == "Running" ? vmim.entered("Running") : nil)
-    guard let told else {
-      if vmim.phase == "Running" { startedAt = instant.now } else { notStartedAt = instant.now }
-      return
-    }
-    startedAt = moment(told, notBefore: notStartedAt, at: instant)
-  }
-
-  private mutating func moment(_ time: ClusterTime, notBefore earliest: Moment?, at instant: Instant)
-    -> Moment
-  {
-    let (moment, error) = instant.moment(time, notBefore: earliest)
-    clockError = max(clockError, error)
-    return moment
-  }
-
   // MARK: What it comes to
+
+  /// The node that it goes to; empty while that is not known.
+  var targetNode: String {
+    guard let node = state?.targetNode, !node.isEmpty else { return targetPod?.node ?? "" }
+    return node
+  }
+
+  /// Whether it holds a slot; one that waits does once its target's pod is there.
+  var holdsSlot: Bool { vmim.holdsSlot || hasTargetPod && vmim.phase == "Pending" }
+
+  mutating func endedAt(at instant: Instant) -> Moment { times.endedAt(state, at: instant) }
 
   /// The reduced phase; `nil` for a word that is not known.
   var phase: Phase? {
     if vmim.phase == "Succeeded" { return .succeeded }
     if vmim.phase == "Failed" { return isAbortRequested ? .aborted : .failed }
-    let early: Phase?
+    let early: Phase
     switch vmim.phase {
     case "", "Pending", "WaitingForSync", "Synchronizing": early = .pending
     case "Scheduling": early = .scheduling
     case "Scheduled", "PreparingTarget", "TargetReady": early = .preparing
-    case "Running": early = nil
+    case "Running": early = .precopy
     default: return nil
     }
-    if let state, early == nil || state.start != nil {
+    if let state, early == .precopy || state.start != nil {
       if state.mode == "PostCopy" { return .postcopy }
       if state.isCompleted, !state.hasFailed { return .switchover }
-      if state.mode == "Paused" { return .guestSuspended }
+      if state.mode == "Paused", !state.isCompleted { return .guestSuspended }
+      // The source begins before virt-controller has noticed.
+      if !isAbortRequested, !state.isCompleted, hasStarted { return .precopy }
     }
-    if isAbortRequested { return .aborting }
-    return early ?? .precopy
+    return isAbortRequested ? .aborting : early
   }
 
-  /// When the phase of the VMIM was entered, as the cluster tells it.
-  func phaseEntered(at instant: Instant) -> Moment? {
-    guard phase != .aborting, phase != .postcopy, phase != .guestSuspended, phase != .switchover else {
-      return nil
+  /// When that phase was entered, as the cluster tells it; nil where it does not.
+  var phaseEnteredAt: Moment? {
+    switch phase {
+    case .precopy: times.startedAt ?? times.phaseEnteredAt
+    case .aborting, .postcopy, .guestSuspended, .switchover: nil
+    default: times.phaseEnteredAt
     }
-    let first = vmim.phase.isEmpty ? ClusterTime(vmim.metadata.creationTimestamp) : vmim.entered(vmim.phase)
-    return first.map { instant.moment($0, notBefore: isInitial ? nil : firstSeen).moment }
-  }
-
-  func endedAt(_ instant: Instant) -> Moment {
-    let told = ClusterTime(state?.end) ?? vmim.entered("Succeeded") ?? vmim.entered("Failed")
-    let earliest = startedAt ?? (isInitial ? nil : firstSeen)
-    return told.map { instant.moment($0, notBefore: earliest).moment } ?? instant.now
   }
 
   /// Whether the source holds the guest, and whether the target does; nil where nobody can tell.
   func guest(isSourceReachable: Bool) -> (source: Bool?, target: Bool?) {
-    if isVMIGone || vm == nil { return (nil, nil) }
-    if vm?.isFinal == true { return (false, false) }
-    if vm?.phase == "Unknown" { return (nil, nil) }
-    guard let state else { return (isSourceReachable ? true : nil, isSourceReachable ? false : nil) }
-    if state.isCompleted, !state.hasFailed {
-      // The VMI names its new node once the target has the domain.
-      let hasArrived = state.targetReady != nil || vm?.node == state.targetNode
-      return (false, hasArrived ? true : nil)
+    guard let vm, !isVMIGone, vm.phase != "Unknown" else { return (nil, nil) }
+    let isMoved = state.map { $0.isCompleted && !$0.hasFailed } ?? false
+    let isPostcopy = state?.mode == "PostCopy"
+    if vm.isFinal {
+      // One that ended at its source is nobody's loss; one that was handed over is to be somewhere.
+      return (false, vm.phase == "Failed" && (isMoved || isPostcopy) ? false : nil)
     }
-    if state.mode == "PostCopy" { return (false, state.hasFailed ? nil : true) }
+    if isMoved {
+      // The VMI names its new node once the target has the domain.
+      return (false, state?.targetReady != nil || vm.node == state?.targetNode ? true : nil)
+    }
+    if isPostcopy { return (false, state?.hasFailed == true ? nil : true) }
     return isSourceReachable ? (true, false) : (nil, nil)
   }
 }

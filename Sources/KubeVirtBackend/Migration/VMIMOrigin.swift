@@ -26,6 +26,18 @@ extension VMIM {
   /// The node that was asked for.
   var requestedTarget: String { addedNodeSelector["kubernetes.io/hostname"] ?? "" }
 
+  /// For how long its target's pod may find no node, and may be pending at all.
+  var podTimeouts: (unschedulable: Duration, pending: Duration) {
+    func seconds(_ annotation: String, _ usual: Int64) -> Duration {
+      .seconds(
+        metadata.annotations[annotation].flatMap { Int64($0) }.map { min(max($0, 0), 1 << 32) } ?? usual)
+    }
+    return (
+      seconds("kubevirt.io/migrationUnschedulablePodTimeoutSeconds", 300),
+      seconds("kubevirt.io/migrationPendingPodTimeoutSeconds", 900)
+    )
+  }
+
   /// How virt-controller's queue weighs it.
   var queuePriority: Int {
     switch priority {

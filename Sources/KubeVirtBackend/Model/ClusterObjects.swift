@@ -61,6 +61,9 @@ struct Node: KubernetesObject {
   /// Whether the cluster calls it ready; nil where it does not say.
   var isReady: Bool? { conditions["Ready"].map(\.isTrue) }
 
+  /// Whether nobody hears it any more; one that calls itself not ready is heard.
+  var isSilent: Bool { conditions["Ready"]?.status == "Unknown" }
+
   /// When virt-handler on it gave its last sign of life, about once a minute.
   var heartbeat: ClusterTime? { ClusterTime(metadata.annotations["kubevirt.io/heartbeat"]) }
 }
@@ -114,6 +117,8 @@ struct MigrationPolicy: KubernetesObject {
   let metadata: ObjectMeta
   let namespaceLabels: [String: String]
   let vmiLabels: [String: String]
+  /// Whether it says whom it applies to: one that does not applies to nobody, one with an empty list to everybody.
+  let hasSelectors: Bool
   let limits: MigrationLimits
 
   private enum CodingKeys: String, CodingKey { case metadata, spec }
@@ -132,6 +137,7 @@ struct MigrationPolicy: KubernetesObject {
     let selectors = values.lenient(.spec, as: Spec.self)?.selectors
     namespaceLabels = selectors?.namespaceSelector ?? [:]
     vmiLabels = selectors?.virtualMachineInstanceSelector ?? [:]
+    hasSelectors = selectors != nil
     limits = values.lenient(.spec) ?? MigrationLimits()
   }
 }

@@ -1,7 +1,7 @@
 /// A condition of an object's status.
 struct Condition: Decodable, Hashable, Sendable {
   let type: String
-  /// `True`, `False` or `Unknown`.
+  /// `True`, `False` or `Unknown`; empty where it is malformed.
   let status: String
   let reason: String
   let message: String
@@ -15,7 +15,7 @@ struct Condition: Decodable, Hashable, Sendable {
   init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     type = try values.decode(String.self, forKey: .type)
-    status = values.lenient(.status) ?? "Unknown"
+    status = values.lenient(.status) ?? ""
     reason = values.lenient(.reason) ?? ""
     message = values.lenient(.message) ?? ""
     lastTransition = values.lenient(.lastTransitionTime)

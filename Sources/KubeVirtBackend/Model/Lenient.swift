@@ -27,6 +27,8 @@ struct IntOrText: Decodable, Hashable, Sendable {
     let value = try decoder.singleValueContainer()
     if let number = try? value.decode(Int64.self) {
       text = String(number)
+    } else if let number = try? value.decode(Double.self) {
+      text = String(number)
     } else {
       text = try value.decode(String.self)
     }

@@ -53,7 +53,7 @@ struct MigrationState: Decodable, Hashable, Sendable {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     let source = values.lenient(.sourceState, as: Side.self)
     let target = values.lenient(.targetState, as: Side.self)
-    uid = values.lenient(.migrationUid) ?? source?.migrationUID ?? ""
+    uid = values.lenient(.migrationUid) ?? source?.migrationUID ?? target?.migrationUID ?? ""
     start = values.lenient(.startTimestamp)
     end = values.lenient(.endTimestamp)
     sourceNode = values.lenient(.sourceNode) ?? source?.node ?? ""

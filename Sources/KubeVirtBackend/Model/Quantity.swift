@@ -19,14 +19,16 @@ enum Quantity {
       number = text[...]
       suffix = ""
     }
-    guard let value = Double(number), let factor = factors[suffix] else { return nil }
+    guard let value = Double(number), value >= 0, let factor = factors[suffix] else { return nil }
     if factor >= 1, let whole = UInt64(number) {
       let (product, overflow) = whole.multipliedReportingOverflow(by: UInt64(factor))
       return overflow || product >= 1 << 62 ? nil : Bytes(product)
     }
-    let bytes = (value * factor).rounded(.up)
-    guard bytes >= 0, bytes < 4.6e18 else { return nil }
-    return Bytes(UInt64(bytes))
+    let exact = value * factor
+    guard exact < 4.6e18 else { return nil }
+    // Few decimal fractions are exact in binary: one that is as good as whole is whole.
+    let whole = exact.rounded()
+    return Bytes(UInt64(abs(exact - whole) <= whole * 1e-15 ? whole : exact.rounded(.up)))
   }
 
   private static func isNumeric(_ byte: UInt8) -> Bool {

@@ -33,7 +33,7 @@ struct VMI: KubernetesObject {
 
   private struct Spec: Decodable {
     struct Domain: Decodable {
-      struct Memory: Decodable { var guest: String? }
+      struct Memory: Decodable { var guest: IntOrText? }
       struct Resources: Decodable { var requests: [String: IntOrText]? }
       struct Firmware: Decodable { var uuid: String? }
       struct Devices: Decodable {
@@ -42,6 +42,7 @@ struct VMI: KubernetesObject {
         var hostDevices: [Named]?
       }
       var memory: Memory?
+      var hasMemory: Bool
       var resources: Resources?
       var firmware: Firmware?
       var devices: Devices?
@@ -51,6 +52,7 @@ struct VMI: KubernetesObject {
       init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         memory = values.lenient(.memory)
+        hasMemory = values.contains(.memory)
         resources = values.lenient(.resources)
         firmware = values.lenient(.firmware)
         devices = values.lenient(.devices)
@@ -134,9 +136,12 @@ struct VMI: KubernetesObject {
     evictionStrategy = spec?.evictionStrategy
     nodeSelector = spec?.nodeSelector ?? [:]
     domainUUID = spec?.domain?.firmware?.uuid ?? ""
-    let given = spec?.domain?.memory?.guest ?? spec?.domain?.resources?.requests?["memory"]?.text
-    memory = given.flatMap(Quantity.bytes)
-    hasAbsurdMemory = given != nil && memory == nil
+    // What cannot be read does not make what is requested the guest's.
+    let isGarbled = spec?.domain?.hasMemory == true && spec?.domain?.memory == nil
+    let given =
+      spec?.domain?.memory?.guest ?? (isGarbled ? nil : spec?.domain?.resources?.requests?["memory"])
+    memory = (given?.text).flatMap(Quantity.bytes)
+    hasAbsurdMemory = isGarbled || given != nil && memory == nil
     hostDevices = spec?.domain?.devices?.hostDevices?.count ?? 0
     gpus = spec?.domain?.devices?.gpus?.count ?? 0
     phase = status?.phase ?? ""

@@ -27,6 +27,8 @@ struct VMIM: KubernetesObject {
 
   private enum CodingKeys: String, CodingKey { case metadata, spec, status }
 
+  private struct Present: Decodable {}
+
   private struct Spec: Decodable {
     var vmiName: String?
     var addedNodeSelector: [String: String]?
@@ -41,8 +43,8 @@ struct VMIM: KubernetesObject {
       vmiName = values.lenient(.vmiName)
       addedNodeSelector = values.lenient(.addedNodeSelector)
       priority = values.lenient(.priority)
-      isSender = values.contains(.sendTo)
-      isReceiver = values.contains(.receive)
+      isSender = values.lenient(.sendTo, as: Present.self) != nil
+      isReceiver = values.lenient(.receive, as: Present.self) != nil
     }
   }
 
@@ -86,6 +88,9 @@ struct VMIM: KubernetesObject {
   }
 
   var isFinal: Bool { phase == "Succeeded" || phase == "Failed" }
+
+  /// Whether it waits for the namespace or cluster at the other end.
+  var waitsForPeer: Bool { phase == "WaitingForSync" || phase == "Synchronizing" }
 
   /// Whether it holds one of the slots that are counted, as virt-controller counts them.
   var holdsSlot: Bool {

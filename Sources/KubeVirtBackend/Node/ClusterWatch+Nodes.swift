@@ -132,7 +132,7 @@ extension ClusterWatch {
   ) -> Moment {
     let tainted = ClusterTime(taint?.timeAdded).map { instant.moment($0).moment }
     let asked = moves.filter { $0.move.evacuates == node }.compactMap {
-      migrations[$0.uid]?.createdAt
+      migrations[$0.uid]?.times.createdAt
     }
     return (asked + [tainted].compactMap(\.self)).min() ?? instant.now
   }

@@ -15,6 +15,8 @@ struct ClusterScript {
   private(set) var now: Double
   private(set) var messages: [BackendMessage] = []
   private(set) var events: [LifecycleEvent] = []
+  /// Whether the API server answers every ten seconds that the watches have told everything.
+  var isAnswering = false
 
   /// A cluster of which nothing has been read; `now` is when the watch starts.
   init(empty now: Double) {
@@ -47,11 +49,15 @@ struct ClusterScript {
   mutating func advance(to second: Double) {
     while now.rounded(.down) + 1 <= second {
       now = now.rounded(.down) + 1
+      if isAnswering, now.truncatingRemainder(dividingBy: 10) == 0 { answer() }
       hand(on: watch.tick(at: instant))
       events += tracker.tick(at: instant.now)
     }
     now = max(now, second)
   }
+
+  /// The API server answers, and every watch is open: what there was to tell has been told.
+  mutating func answer() { for resource in ClusterResource.allCases { take(.fresh(resource)) } }
 
   mutating func take(_ input: ClusterInput) { hand(on: watch.take(input, at: instant)) }
 
@@ -84,7 +90,7 @@ struct ClusterScript {
   }
 
   /// What virt-handler says of a VM.
-  mutating func copy(_ vm: String = "vm1", _ points: CopyPoint...) {
+  mutating func copy(_ points: CopyPoint..., of vm: String = "vm1") {
     take(.copy(VMName(namespace: "default", name: vm), points))
   }
 

@@ -5,6 +5,12 @@ import Testing
 
 /// Objects as a cluster sends them, as files.
 enum Fixture {
+  /// The names of all that are JSON.
+  static var names: [String] {
+    let urls = Bundle.module.urls(forResourcesWithExtension: "json", subdirectory: "Fixtures") ?? []
+    return urls.compactMap(\.lastPathComponent).sorted()
+  }
+
   static func data(_ name: String) throws -> Data {
     let url = try #require(Bundle.module.url(forResource: name, withExtension: nil, subdirectory: "Fixtures"))
     return try Data(contentsOf: url)

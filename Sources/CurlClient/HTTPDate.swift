@@ -1,11 +1,11 @@
 /// The time in a header field `Date`, as every server writes it: `Sun, 06 Nov 1994 08:49:37 GMT`.
-enum HTTPDate {
+public enum HTTPDate {
   private static let months = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
   ]
 
   /// Milliseconds since 1970; nil where the text is no such time.
-  static func unixMilliseconds(_ text: String) -> Int64? {
+  public static func unixMilliseconds(_ text: String) -> Int64? {
     let parts = text.split(separator: " ")
     guard parts.count == 6, parts[0].hasSuffix(","), parts[5] == "GMT" || parts[5] == "UTC",
       let day = number(parts[1], 1...31), let monthIndex = months.firstIndex(of: String(parts[2])),

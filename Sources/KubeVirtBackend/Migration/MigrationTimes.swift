@@ -1,0 +1,114 @@
+internal import DroverCore
+internal import Kubernetes
+
+/// When what happened to a migration: what the cluster's clocks tell, within the bounds of what was seen.
+///
+/// Each node has a clock of its own, and one that is wrong by an hour must not make a deadline wrong by an hour.
+struct MigrationTimes: Sendable {
+  /// When it was asked for.
+  let createdAt: Moment
+  /// When the VMIM entered its present phase.
+  private(set) var phaseEnteredAt: Moment
+  /// Start of the copy; nil before it.
+  private(set) var startedAt: Moment?
+  /// The largest error of a clock that became apparent.
+  private(set) var clockError = Duration.zero
+
+  private var phase: String
+  /// Its creation by a clock that may be right; nothing happened before.
+  private let earliest: Moment?
+  /// When it was last known to be in its phase, not to have started, not to have ended.
+  private var knownAt: Moment?
+  private var notStartedAt: Moment?
+  private var openAt: Moment?
+  /// When it was first seen to have ended.
+  private var closedAt: Moment?
+  /// When its VMIM entered the phase that follows start or end: told by another machine's clock.
+  private var running: Moment?
+  private var over: Moment?
+
+  init(_ vmim: VMIM, at instant: Instant) {
+    let created = ClusterTime(vmim.metadata.creationTimestamp).map(instant.local)
+    createdAt = min(created ?? instant.now, instant.now)
+    earliest = created.flatMap { $0 <= instant.now ? $0 : nil }
+    phase = vmim.phase
+    phaseEnteredAt = createdAt
+    if let created { note(created - createdAt) }
+    if let told = vmim.entered(vmim.phase).map(instant.local) {
+      phaseEnteredAt = bounded(told, notBefore: earliest, instant.now)
+    }
+  }
+
+  /// Takes a VMIM as it is now, with what the VMI has said of it.
+  mutating func take(_ vmim: VMIM, _ state: MigrationState?, at instant: Instant) {
+    if vmim.phase != phase {
+      let told = vmim.entered(vmim.phase).map(instant.local) ?? instant.now
+      phaseEnteredAt = bounded(told, notBefore: latest(knownAt, earliest), instant.now)
+      phase = vmim.phase
+    }
+    knownAt = latest(knownAt, instant.knownAt)
+    running = vmim.entered("Running").map(instant.local)
+    over = (vmim.entered("Succeeded") ?? vmim.entered("Failed")).map(instant.local)
+    if let state { begin(state, at: instant) }
+    if startedAt == nil, vmim.phase == "Running" { begin(running ?? instant.now, at: instant) }
+    if startedAt == nil, !vmim.isFinal {
+      notStartedAt = latest(notStartedAt, instant.knownAt)
+      openAt = latest(openAt, instant.knownAt)
+    }
+    if vmim.isFinal || state?.isCompleted == true { closedAt = closedAt ?? instant.now }
+  }
+
+  /// Takes what the VMI says of it now.
+  mutating func take(_ state: MigrationState, at instant: Instant) {
+    begin(state, at: instant)
+    if state.isCompleted {
+      closedAt = closedAt ?? instant.now
+    } else {
+      openAt = latest(openAt, instant.knownAt)
+    }
+  }
+
+  /// Takes that the copy went on at a moment.
+  mutating func noteCopying(at moment: Moment) { openAt = latest(openAt, moment) }
+
+  private mutating func begin(_ state: MigrationState, at instant: Instant) {
+    // Where the target's pod died first, start and end are written together.
+    if state.hasFailed, state.start == state.end { return }
+    if let start = ClusterTime(state.start) { begin(instant.local(start), at: instant) }
+  }
+
+  private mutating func begin(_ told: Moment, at instant: Instant) {
+    guard startedAt == nil else { return }
+    startedAt = bounded(told, or: running, notBefore: latest(notStartedAt, earliest), instant.now)
+  }
+
+  /// When it ended; the first sight of that where nobody says when.
+  mutating func endedAt(_ state: MigrationState?, at instant: Instant) -> Moment {
+    let latest = closedAt ?? instant.now
+    guard let told = ClusterTime(state?.end).map(instant.local) ?? over else { return latest }
+    return bounded(told, or: over, notBefore: self.latest(startedAt ?? earliest, openAt), latest)
+  }
+
+  /// `told`, or where that cannot be what `other` says; from `earliest` to `latest`.
+  private mutating func bounded(
+    _ told: Moment, or other: Moment? = nil, notBefore earliest: Moment?, _ latest: Moment
+  ) -> Moment {
+    // Times have a resolution of 1 s, so that what happened just now may lie a second back.
+    let earliest = earliest.map { min($0 - .seconds(1), latest) }
+    func isPossible(_ moment: Moment) -> Bool { moment <= latest && earliest.map { moment >= $0 } ?? true }
+    if isPossible(told) { return told }
+    var moment = told > latest ? latest : earliest ?? told
+    if let other, isPossible(other) { moment = other }
+    note(told - moment)
+    return moment
+  }
+
+  private mutating func note(_ error: Duration) {
+    clockError = max(clockError, error < .zero ? .zero - error : error)
+  }
+
+  private func latest(_ a: Moment?, _ b: Moment?) -> Moment? {
+    guard let a, let b else { return a ?? b }
+    return max(a, b)
+  }
+}
