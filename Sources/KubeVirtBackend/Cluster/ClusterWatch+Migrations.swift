@@ -232,6 +232,8 @@ extension ClusterWatch {
     switch ending.outcome {
     case .succeeded: backoffs[record.name] = nil
     case .failed:
+      // Only objects that are there are counted.
+      guard !record.isGone, record.vmim.metadata.deletionTimestamp == nil else { return }
       let failures = (backoffs[record.name]?.failures ?? 0) + 1
       backoffs[record.name] = Backoff(failures: failures, lastFailure: ending.endedAt)
     case .aborted: break

@@ -147,12 +147,14 @@ struct FailureAnalysis: Sendable {
       ("unable to allocate", .targetRefused), ("already exists", .targetRefused),
       ("no space left", .storage), ("cannot access storage", .storage),
       ("failed to get \"write\" lock", .storage),
-      ("unable to access disk", .storage), ("input/output error", .storage),
+      ("unable to access disk", .storage),
       ("client socket is closed", .connectionLost), ("end of file while reading data", .connectionLost),
       ("connection reset by peer", .connectionLost), ("lost connection to destination", .connectionLost),
       ("broken pipe", .connectionLost), ("connection timed out", .connectionLost),
-      ("unexpectedly closed the monitor", .targetLost), ("domain is not running", .guestShutdown),
+      ("unexpectedly closed the monitor", .targetLost), ("is not running", .guestShutdown),
       ("guest unexpectedly quit", .guestCrashed), ("domain's main event loop", .guestCrashed),
+      // A connection's end is told with the same words behind it.
+      ("input/output error", .storage),
     ]
     return known.first { lower.contains($0.0) }.map { ($0.1, .reported) }
   }

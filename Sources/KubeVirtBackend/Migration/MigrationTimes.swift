@@ -14,6 +14,8 @@ struct MigrationTimes: Sendable {
   /// The largest error of a clock that became apparent.
   private(set) var clockError = Duration.zero
 
+  /// Whether that is only when its VMIM was called running.
+  private var isStartGuessed = false
   private var phase: String
   /// Its creation by a clock that may be right; nothing happened before.
   private let earliest: Moment?
@@ -50,7 +52,10 @@ struct MigrationTimes: Sendable {
     running = vmim.entered("Running").map(instant.local)
     over = (vmim.entered("Succeeded") ?? vmim.entered("Failed")).map(instant.local)
     if let state { begin(state, at: instant) }
-    if startedAt == nil, vmim.phase == "Running" { begin(running ?? instant.now, at: instant) }
+    if startedAt == nil, vmim.phase == "Running" {
+      begin(running ?? instant.now, at: instant)
+      isStartGuessed = true
+    }
     if startedAt == nil, !vmim.isFinal {
       notStartedAt = latest(notStartedAt, instant.knownAt)
       openAt = latest(openAt, instant.knownAt)
@@ -78,8 +83,9 @@ struct MigrationTimes: Sendable {
   }
 
   private mutating func begin(_ told: Moment, at instant: Instant) {
-    guard startedAt == nil else { return }
+    guard startedAt == nil || isStartGuessed else { return }
     startedAt = bounded(told, or: running, notBefore: latest(notStartedAt, earliest), instant.now)
+    isStartGuessed = false
   }
 
   /// When it ended; the first sight of that where nobody says when.
@@ -89,16 +95,19 @@ struct MigrationTimes: Sendable {
     return bounded(told, or: over, notBefore: self.latest(startedAt ?? earliest, openAt), latest)
   }
 
-  /// `told`, or where that cannot be what `other` says; from `earliest` to `latest`.
+  /// `told`, or where that cannot be about what `other` says, or else the first sight of it; from `earliest` to `latest`.
   private mutating func bounded(
     _ told: Moment, or other: Moment? = nil, notBefore earliest: Moment?, _ latest: Moment
   ) -> Moment {
-    // Times have a resolution of 1 s, so that what happened just now may lie a second back.
+    // Times have a resolution of 1 s, so that what happened just now may lie a second back; and a VMIM is a little
+    // behind its VMI.
     let earliest = earliest.map { min($0 - .seconds(1), latest) }
-    func isPossible(_ moment: Moment) -> Bool { moment <= latest && earliest.map { moment >= $0 } ?? true }
+    func isPossible(_ moment: Moment, slack: Duration = .zero) -> Bool {
+      moment <= latest + slack && earliest.map { moment >= $0 } ?? true
+    }
     if isPossible(told) { return told }
-    var moment = told > latest ? latest : earliest ?? told
-    if let other, isPossible(other) { moment = other }
+    var moment = latest
+    if let other, isPossible(other, slack: .seconds(5)) { moment = min(other, latest) }
     note(told - moment)
     return moment
   }
