@@ -204,6 +204,7 @@ extension ClusterWatch {
     analysis.hasQuotaCondition = record.vmim.conditions.isTrue("migrationRejectedByResourceQuota")
     analysis.isUnschedulable = record.isUnschedulable
     analysis.podTimeouts = record.vmim.podTimeouts
+    analysis.podTimeoutText = record.podTimeoutText
     analysis.events = record.events
     analysis.vmiPhase = record.vm?.phase ?? ""
     analysis.hasVMIGone = record.isVMIGone

@@ -40,6 +40,8 @@ struct MigrationRecord: Sendable {
   /// Messages of failures, oldest first.
   private(set) var events: [String] = []
   private(set) var isUnschedulable = false
+  /// What virt-controller said when it removed the target's pod, which had waited for too long.
+  private(set) var podTimeoutText = ""
   /// Whether its target's pod was made, as its events tell.
   private(set) var hasTargetPod = false
   private(set) var isAbortRequested = false
@@ -115,6 +117,7 @@ struct MigrationRecord: Sendable {
     case "FailedMigration": if events.last != event.message { events.append(event.message) }
     case "migrationTargetPodUnschedulable": isUnschedulable = true
     case "SuccessfulCreate": hasTargetPod = true
+    case "SuccessfulDelete": podTimeoutText = event.message
     default: break
     }
   }

@@ -189,7 +189,8 @@ struct CopyTests {
     let view = try #require(script.view())
     #expect(view.interruptions.count == 1)
     #expect(
-      view.interruptions.total >= .seconds(to - from - 5) && view.interruptions.total <= .seconds(to - from + 5)
+      view.interruptions.total >= .seconds(to - from - 5)
+        && view.interruptions.total <= .seconds(to - from + 5)
     )
     #expect(view.networkLosses.isEmpty && view.verdict.kind != .networkLost)
     let told = script.events.filter { if case .interrupted = $0 { true } else { false } }
@@ -209,7 +210,7 @@ struct CopyTests {
     var script = ClusterScript(empty: 0)
     script.put(MadeKubeVirt())
     for resource in ClusterResource.allCases where resource != .nodes { script.take(.synced(resource)) }
-    script.take(.failed(.nodes, isDenied: true))
+    script.take(.failed(.nodes, .denied))
     script.advance(to: 11)
     script.put(MadeVMI().with(MadeState(start: 10)))
     script.put(.running(at: 10))
