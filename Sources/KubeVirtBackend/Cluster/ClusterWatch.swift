@@ -360,7 +360,8 @@ struct ClusterWatch: Sendable {
     guard !told.hasBegun, resources.areRead else { return }
     told.hasBegun = true
     lookAtQueue(at: instant)
-    for (name, record) in vms { tellVM(name, record, &messages) }
+    // In the order that the inventory keeps, which then need not move what comes after.
+    for (name, record) in vms.sorted(by: { $0.key < $1.key }) { tellVM(name, record, &messages) }
     for node in nodes.keys { tellNode(node, at: instant, &messages) }
     // In the order of their ends: what failed in a row is counted by it.
     let order = migrations.values.map { record in
