@@ -77,7 +77,9 @@ extension KubeScene {
     numbers.dirtyRate = Double(1 << 21)
     numbers.rate = 0
     try await cluster.handlers.put(numbers, of: migration.copy, at: now - 0.1)
-    try await until("silence", migration) { $0.sample.dirtyRate == BytesPerSecond(1 << 21) }
+    try await until("silence", migration) { view in
+      view.progress.map { view.sampledAt - $0.lastSent > .seconds(seconds - 5) } ?? false
+    }
   }
 
   /// Does the same for several at a time.
