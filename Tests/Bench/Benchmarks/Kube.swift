@@ -157,10 +157,11 @@ extension DroverProcess {
       usleep(20_000)
       var text = try scrape("?collect[]=self")
       seen = [text.sum(of: "drover_backend_up")]
+      if seen == [1] {
+        text = try scrape("?collect[]=nodes")
+        seen += ["drover_node_vms", "drover_node_migrations_outbound"].map { text.sum(of: $0) }
+      }
       guard Meters.nanoseconds < end else { throw BenchError("up, VMs, migrations: \(seen), not \(wanted)") }
-      guard seen == [1] else { continue }
-      text = try scrape("?collect[]=nodes")
-      seen += ["drover_node_vms", "drover_node_migrations_outbound"].map { text.sum(of: $0) }
     }
     guard try scrape().sum(of: "drover_migration_info") == Double(KubeFleet.running) else {
       throw BenchError("a scrape without some of the migrations")
