@@ -38,7 +38,11 @@ extension ClusterWatch {
       observation.sampledAt = last.at
       observation.sample = sample(of: last, record)
     }
-    let ending = ending(of: &record, uid: uid, at: instant)
+    var ending = ending(of: &record, uid: uid, at: instant)
+    // Both times are told, so that what began and ended within the same second is known to have taken less than one.
+    if let over = ending?.endedAt {
+      ending?.duration = record.times.startedAt.map { max(.zero, over - $0) }
+    }
     if record.times.clockError > Self.tolerableSkew { problems.note(.clockSkew, uid) }
     if let ending {
       observation.end(ending)

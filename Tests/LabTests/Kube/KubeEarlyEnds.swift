@@ -54,7 +54,7 @@ extension LabTests {
           try await scene.until("its phase", migration) { $0.phase == (isCopying ? .precopy : .scheduling) }
           let cause: FailureCause
           switch loss {
-          case .gone, .goneCopying:
+          case .gone:
             cause = .vmLost
             try await vm.delete()
             try await migration.fail(early: .guestGone)
