@@ -231,8 +231,7 @@ struct ClusterWatch: Sendable {
   var activeCopies: [String: [VMName]] {
     var active: [String: [VMName]] = [:]
     for record in migrations.values where record.vmim.role != .receiver && !record.sourceNode.isEmpty {
-      let isCopying = record.hasStarted || record.vmim.phase == "TargetReady"
-      if isCopying, record.state?.isCompleted != true {
+      if record.hasStarted, record.state?.isCompleted != true {
         active[record.sourceNode, default: []].append(record.name)
       }
     }
