@@ -152,7 +152,8 @@ let package = Package(
     .testTarget(
       name: "DroverServiceTests",
       dependencies: [
-        "CurlClient", "DroverCore", "DroverService", "Exposition", "LibvirtBackend", "MicroHTTP",
+        "CurlClient", "DroverCore", "DroverService", "Exposition", "KubeVirtBackend", "LibvirtBackend",
+        "MicroHTTP", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
     // Watches real QEMUs and hosts with the real back ends and tracker; for the two suites below.
@@ -171,12 +172,14 @@ let package = Package(
       name: "LibvirtLab", dependencies: ["Posix", "QEMURig"], path: "Tests/LibvirtLab",
       swiftSettings: settings),
     // A real kube-apiserver that Tests/Lab/kube builds and starts, and the parts that KubeVirt would play on it.
-    .target(name: "KubeLab", dependencies: ["Posix", "QEMURig"], path: "Tests/KubeLab", swiftSettings: settings),
+    .target(
+      name: "KubeLab", dependencies: ["Posix", "QEMURig"], path: "Tests/KubeLab", swiftSettings: settings),
     // What needs root; `make lab`.
     .testTarget(
       name: "LabTests",
       dependencies: [
-        "DroverCore", "LibvirtBackend", "LibvirtLab", "QEMUBackend", "QEMURig", "ScenarioSupport",
+        "DroverCore", "KubeLab", "KubeVirtBackend", "LibvirtBackend", "LibvirtLab", "QEMUBackend", "QEMURig",
+        "ScenarioSupport", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
     // The executable from outside: its commands, its signals, a real Prometheus.
@@ -189,7 +192,7 @@ let package = Package(
       name: "drover-bench",
       dependencies: [
         "CBench", "CLinux", "CMicroHTTP", "CurlClient", "DroverCore", "DroverService", "Exposition",
-        "KeptBytes",
+        "KeptBytes", "KubeLab", "Kubernetes",
         "LibvirtLab", "MicroHTTP", "QEMURig", "QEMUBackend", .product(name: "Logging", package: "swift-log"),
       ],
       path: "Tests/Bench", exclude: ["CBench"], swiftSettings: settings),

@@ -33,6 +33,8 @@ public struct CurlError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let couldNotConnect = Code(CURLE_COULDNT_CONNECT)
     /// A deadline passed (`CURLE_OPERATION_TIMEDOUT`).
     public static let timedOut = Code(CURLE_OPERATION_TIMEDOUT)
+    /// The proxy refused to connect to the server, or did not do its part of the protocol (`CURLE_PROXY`).
+    public static let proxy = Code(CURLE_PROXY)
     /// The connection ended before the body did (`CURLE_PARTIAL_FILE`).
     public static let partialBody = Code(CURLE_PARTIAL_FILE)
 
@@ -47,12 +49,16 @@ public struct CurlError: Error, Hashable, Sendable, CustomStringConvertible {
   public let message: String
   /// The `errno` of a failed connect, else 0.
   public let systemError: Int32
+  private let trustProblem: TrustProblem?
 
-  init(_ code: Code, call: String, message: String, systemError: Int32 = 0) {
+  init(
+    _ code: Code, call: String, message: String, systemError: Int32 = 0, trustProblem: TrustProblem? = nil
+  ) {
     self.code = code
     self.call = call
     self.message = message
     self.systemError = systemError
+    self.trustProblem = trustProblem
   }
 
   /// The failure as one word, safe as a metric label.
@@ -76,6 +82,7 @@ public struct CurlError: Error, Hashable, Sendable, CustomStringConvertible {
   }
 
   private var kind: Kind {
+    if trustProblem != nil { return .tls }
     switch code {
     case .cancelled: return .cancelled
     case .shutDown: return .shutdown
@@ -91,10 +98,10 @@ public struct CurlError: Error, Hashable, Sendable, CustomStringConvertible {
     case CURLE_PROXY: return .connect
     case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: return .dns
     case CURLE_OPERATION_TIMEDOUT: return .timeout
-    case CURLE_PARTIAL_FILE, CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR: return .closed
+    case CURLE_PARTIAL_FILE, CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_HTTP2_STREAM:
+      return .closed
     // libcurl reports an answer without a status line as an unsupported protocol (HTTP/0.9).
-    case CURLE_UNSUPPORTED_PROTOCOL, CURLE_WEIRD_SERVER_REPLY, CURLE_BAD_CONTENT_ENCODING, CURLE_HTTP2,
-      CURLE_HTTP2_STREAM:
+    case CURLE_UNSUPPORTED_PROTOCOL, CURLE_WEIRD_SERVER_REPLY, CURLE_BAD_CONTENT_ENCODING, CURLE_HTTP2:
       return .protocol
     case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER,
       CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CRL_BADFILE, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_ENGINE_NOTFOUND,
@@ -108,7 +115,9 @@ public struct CurlError: Error, Hashable, Sendable, CustomStringConvertible {
   }
 
   private var remedy: String? {
-    switch kind {
+    if let trustProblem { return trustProblem.remedy }
+    if code == .proxy { return "check the proxy, and that it lets this machine reach the server" }
+    return switch kind {
     case .refused: "nothing listens there: check the address and that the server runs"
     case .connect:
       switch systemError {
@@ -117,7 +126,7 @@ public struct CurlError: Error, Hashable, Sendable, CustomStringConvertible {
       case EAGAIN: "the server's queue of connections is full: try again"
       default: "check the address, the network and that the server runs"
       }
-    case .dns: "check the host name and this machine's resolver"
+    case .dns: "check the host name (or the proxy's) and this machine's resolver"
     case .tls: "check the scheme, the host name and the server's certificate"
     case .timeout: "check the server's load and the network, or allow more time"
     case .closed: "the server ended the connection early: look into its log"

@@ -27,6 +27,10 @@ final class CurlMulti {
     let headers: UnsafeMutablePointer<curl_slist>?
     let connectTo: UnsafeMutablePointer<curl_slist>?
     let errorText: UnsafeMutablePointer<CChar>
+
+    func outcome(_ handle: UnsafeMutableRawPointer) -> CurlOutcome {
+      CurlOutcome(easy: handle, transfer: transfer, errorText: errorText)
+    }
   }
 
   /// libcurl counts its initialisations; one is enough for the process, and a static runs once.
@@ -91,7 +95,7 @@ final class CurlMulti {
     let code = curl_easy_pause(handle, Int32(CURLPAUSE_CONT))
     guard code != CURLE_OK else { return nil }
     defer { remove(handle) }
-    return Completion(transfer: easy.transfer, outcome: Self.outcome(handle, easy, code))
+    return Completion(transfer: easy.transfer, outcome: easy.outcome(handle).result(code))
   }
 
   /// Ends the transfers whose server has been silent for too long.
@@ -107,16 +111,14 @@ final class CurlMulti {
   func perform() throws(CurlError) -> [Completion] {
     var running: Int32 = 0
     try Self.check(curl_multi_perform(multi, &running), "curl_multi_perform")
-    for (handle, easy) in easies where easy.transfer.finalHeaderComplete {
-      easy.transfer.job.pipe?.begin(BodyPipe.Head(status: Self.status(handle), headers: Self.headers(handle)))
-    }
+    for (handle, easy) in easies { easy.transfer.handOverHeader(easy.outcome(handle).head) }
     var completions: [Completion] = []
     var queued: Int32 = 0
     while let message = curl_multi_info_read(multi, &queued)?.pointee {
       guard message.msg == CURLMSG_DONE, let handle = message.easy_handle, let easy = easies[handle] else {
         continue
       }
-      let outcome = Self.outcome(handle, easy, message.data.result)
+      let outcome = easy.outcome(handle).result(message.data.result)
       remove(handle)
       completions.append(Completion(transfer: easy.transfer, outcome: outcome))
     }
@@ -162,56 +164,5 @@ final class CurlMulti {
     guard code == CURLM_OK else {
       throw CurlError(.unusable, call: call, message: String(cString: curl_multi_strerror(code)))
     }
-  }
-
-  private static func outcome(
-    _ handle: UnsafeMutableRawPointer, _ easy: Easy, _ code: CURLcode
-  ) -> Result<Response, CurlError> {
-    guard code == CURLE_OK else { return .failure(error(handle, easy, code)) }
-    guard easy.transfer.headerComplete else {
-      return .failure(
-        CurlError(
-          .partialBody, call: easy.transfer.job.plan.call, message: "the connection ended inside the header"))
-    }
-    var microseconds: curl_off_t = 0
-    drover_curl_get_offset(handle, CURLINFO_TOTAL_TIME_T, &microseconds)
-    return .success(
-      Response(
-        status: status(handle), headers: headers(handle), body: easy.transfer.body,
-        duration: .microseconds(microseconds)))
-  }
-
-  private static func error(_ handle: UnsafeMutableRawPointer, _ easy: Easy, _ code: CURLcode) -> CurlError {
-    if let refusal = easy.transfer.refusal { return refusal }
-    var errorNumber = 0
-    if code == CURLE_COULDNT_CONNECT { drover_curl_get_long(handle, CURLINFO_OS_ERRNO, &errorNumber) }
-    // For a Unix socket libcurl names the host of the URL, which nobody connected to.
-    let text =
-      if errorNumber != 0 {
-        "connect: \(String(cString: strerror(Int32(errorNumber))))"
-      } else if easy.errorText.pointee != 0 {
-        String(cString: easy.errorText)
-      } else {
-        String(cString: curl_easy_strerror(code))
-      }
-    return CurlError(
-      CurlError.Code(code), call: easy.transfer.job.plan.call, message: text, systemError: Int32(errorNumber))
-  }
-
-  /// The fields of the last header that is not 1xx, without trailers.
-  private static func status(_ handle: UnsafeMutableRawPointer) -> Int {
-    var status = 0
-    drover_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &status)
-    return status
-  }
-
-  private static func headers(_ handle: UnsafeMutableRawPointer) -> HTTPHeaders {
-    var headers = HTTPHeaders()
-    var previous: UnsafeMutablePointer<curl_header>?
-    while let next = curl_easy_nextheader(handle, UInt32(CURLH_HEADER), -1, previous) {
-      headers.append(String(cString: next.pointee.name), String(cString: next.pointee.value))
-      previous = next
-    }
-    return headers
   }
 }

@@ -17,6 +17,8 @@ struct CurlOptions {
     try set(CURLOPT_QUICK_EXIT, 1)
     try set(CURLOPT_PROTOCOLS_STR, "http,https")
     try set(CURLOPT_URL, plan.url)
+    // A field of the request's own comes instead.
+    try set(CURLOPT_USERAGENT, "drover")
     // The server sees the path that was checked, "/../" included.
     try set(CURLOPT_PATH_AS_IS, 1)
     if let socketPath = plan.socketPath { try set(CURLOPT_UNIX_SOCKET_PATH, socketPath) }
@@ -31,9 +33,14 @@ struct CurlOptions {
     try check(
       drover_curl_set_open_socket(easy) { _, _, address in
         guard let address = address?.pointee else { return CURL_SOCKET_BAD }
-        return socket(
+        let fd = socket(
           address.family, address.socktype | Int32(SOCK_CLOEXEC.rawValue), address.protocol)
+        if address.family != AF_UNIX { CurlOptions.noticeDeath(fd) }
+        return fd
       }, CURLOPT_OPENSOCKETFUNCTION)
+    try set(CURLOPT_TCP_KEEPALIVE, 1)
+    try set(CURLOPT_TCP_KEEPIDLE, 20)
+    try set(CURLOPT_TCP_KEEPINTVL, 10)
     try set(CURLOPT_CONNECTTIMEOUT_MS, plan.connectMilliseconds)
     try set(CURLOPT_TIMEOUT_MS, plan.totalMilliseconds)
     try set(CURLOPT_HTTPHEADER, headers)
@@ -58,9 +65,18 @@ struct CurlOptions {
       }, CURLOPT_PREREQFUNCTION)
   }
 
+  /// Ends a connection whose other end is gone without a word: an HTTP/2 connection outlives the deadlines of its
+  /// requests, and would take the next ones for as long as TCP repeats what it sent, a quarter of an hour.
+  private static func noticeDeath(_ fd: Int32) {
+    var milliseconds: UInt32 = 10_000
+    setsockopt(
+      fd, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, socklen_t(MemoryLayout<UInt32>.size))
+  }
+
   private func apply(_ proxy: RequestPlan.Proxy) throws(CurlError) {
     switch proxy {
     case .environment: break
+    case .environmentAlways: try set(CURLOPT_NOPROXY, "")
     case .none: try set(CURLOPT_PROXY, "")
     case .address(let address):
       try set(CURLOPT_PROXY, address.url)

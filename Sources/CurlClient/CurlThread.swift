@@ -1,12 +1,12 @@
 internal import Posix
 
-/// The one thread that runs a client's transfers.
+/// The thread that runs the transfers of a lane.
 ///
 /// It has to block SIGPIPE: OpenSSL writes to its sockets without MSG_NOSIGNAL.
 enum CurlThread {
   /// Starts the thread; one that cannot start closes the mailbox with the reason.
-  static func start(_ mailbox: Mailbox, idleConnections: Int) {
-    let isStarted = startThread("drover-curl") {
+  static func start(_ mailbox: Mailbox, name: StaticString, idleConnections: Int) {
+    let isStarted = startThread(name) {
       end(mailbox, running: serve(mailbox, idleConnections: idleConnections))
     }
     guard !isStarted else { return }
@@ -60,7 +60,8 @@ enum CurlThread {
       .timedOut, call: plan.call, message: "the server sent nothing for \(plan.idleDeadline ?? .zero)")
   }
 
-  private static func end(_ mailbox: Mailbox, running: [Transfer]) {
+  /// Fails all that is still to be answered, and reports that nothing is left.
+  static func end(_ mailbox: Mailbox, running: [Transfer]) {
     let (end, unstarted) = mailbox.drain()
     for job in running.map(\.job) + unstarted { job.fail(end) }
     mailbox.close()

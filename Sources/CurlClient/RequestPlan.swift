@@ -2,7 +2,10 @@
 struct RequestPlan: Sendable {
   enum Mode: Hashable { case noRequestBody, head, requestBody }
   enum Proxy: Hashable {
-    case environment, none
+    case environment
+    /// That of the environment, though the URL's host be an exception.
+    case environmentAlways
+    case none
     case address(ProxyAddress)
   }
 
@@ -30,7 +33,10 @@ struct RequestPlan: Sendable {
   /// must not happen twice goes on a connection of its own.
   let needsFreshConnection: Bool
 
-  init(_ request: Request) throws(CurlError) {
+  /// `proxyExceptions` are the environment's.
+  init(
+    _ request: Request, proxyExceptions: @autoclosure () -> ProxyExceptions = .environment
+  ) throws(CurlError) {
     let method = request.method.rawValue
     let path = request.endpoint.path
     guard method.isHTTPToken else {
@@ -46,18 +52,20 @@ struct RequestPlan: Sendable {
     call = "\(method) \(request.endpoint)"
     let address = request.endpoint.address
     socketPath = address.socketPath
-    proxy =
-      switch request.proxy {
-      case .environment: address.isLocal ? .none : .environment
-      case .none: .none
-      case .url(let text): .address(try ProxyAddress(parsing: text))
-      }
     let authority = address.secureAuthority
     tls = authority == nil ? nil : try request.tls.checked(call)
     allowsHTTP2 = authority != nil && request.allowsHTTP2
     let serverName = tls?.serverName
     url = address.base(host: serverName) + path
     connectTo = serverName == nil ? nil : authority.map { "::\($0.full)" }
+    proxy =
+      switch request.proxy {
+      case .environment where address.isLocal: .none
+      case .environment where connectTo == nil: .environment
+      case .environment: proxyExceptions().contains(address.host ?? "") ? .none : .environmentAlways
+      case .none: .none
+      case .url(let text): .address(try ProxyAddress(parsing: text))
+      }
     self.method = method
     body = request.body
     mode =
@@ -115,40 +123,6 @@ struct RequestPlan: Sendable {
       lines.append("\(unwanted):")
     }
     return lines
-  }
-}
-
-extension TLSOptions {
-  /// The same, if libcurl can take it.
-  fileprivate func checked(_ call: String) throws(CurlError) -> TLSOptions {
-    if clientCertificate == nil, clientKey != nil {
-      throw .invalidRequest(call, "a client key without its certificate: give both, or neither")
-    }
-    var texts = [clientCertificate, clientKey].compactMap { $0 }
-    switch authorities {
-    case .system: break
-    case .file(let path): texts.append(.file(path))
-    case .pem(let bytes): texts.append(.pem(bytes))
-    }
-    for text in texts {
-      switch text {
-      case .file(let path) where path.isEmpty || path.utf8.contains(0):
-        throw .invalidRequest(call, "the path of a PEM file is empty or holds a NUL: write the file's path")
-      case .pem(let bytes) where bytes.isEmpty:
-        throw .invalidRequest(call, "a PEM text is empty: give the certificate or key, or leave it out")
-      default: break
-      }
-    }
-    guard let serverName else { return self }
-    var options = self
-    options.serverName = serverName.contains(":") ? "[\(serverName)]" : serverName
-    guard let (host, port) = ServerAddress.hostAndPort(Substring(options.serverName ?? "")), port == nil
-    else {
-      throw .invalidRequest(
-        call, "'\(serverName.printable)' is no server name: write a host name or IP address, without a port")
-    }
-    options.serverName = host
-    return options
   }
 }
 

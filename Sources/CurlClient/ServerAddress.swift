@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Posix
 
 /// Where a server listens: a Unix socket, or a host and port under `http` or `https`.
@@ -68,6 +69,11 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
     if case .unix(let path) = place { path } else { nil }
   }
 
+  /// The host, an IPv6 address in brackets; nil for a Unix socket.
+  var host: String? {
+    if case .tcp(_, let host, _, _) = place { host } else { nil }
+  }
+
   /// Whether requests stay on this machine by their address alone: a Unix socket, `localhost`, 127/8 or `::1`.
   var isLocal: Bool {
     guard case .tcp(_, let host, _, _) = place else { return true }
@@ -97,6 +103,12 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
   var secureAuthority: (written: String, full: String)? {
     guard case .tcp("https", let host, let port, _) = place else { return nil }
     return (host + (port.map { ":\($0)" } ?? ""), "\(host):\(port ?? 443)")
+  }
+
+  /// Whether a text is an IPv6 address without brackets.
+  static func isIPv6(_ text: String) -> Bool {
+    var address = in6_addr()
+    return inet_pton(AF_INET6, text, &address) == 1
   }
 
   static func hostAndPort(_ authority: Substring) -> (host: String, port: Int?)? {

@@ -10,6 +10,7 @@ final class Transfer {
   private(set) var silence: Silence
   private var headerBytes = 0
   private var isInformational = false
+  private var isHeaderHandedOver = false
   /// Whether the latest header ended with its empty line; libcurl takes one cut short for a whole one.
   private(set) var headerComplete = false
   /// Why a callback refused more; libcurl itself only knows that one did.
@@ -23,8 +24,12 @@ final class Transfer {
     silence = Silence(limit: job.plan.idleDeadline)
   }
 
-  /// Whether the header is there that is no 1xx answer's.
-  var finalHeaderComplete: Bool { headerComplete && !isInformational }
+  /// Gives a stream's reader the final header, which is no 1xx answer's, once it is there.
+  func handOverHeader(_ head: @autoclosure () -> BodyPipe.Head) {
+    guard let pipe = job.pipe, !isHeaderHandedOver, headerComplete, !isInformational else { return }
+    isHeaderHandedOver = true
+    pipe.begin(head())
+  }
 
   /// The connection stands, and the request goes out.
   func begin() { silence.hear(at: .now) }

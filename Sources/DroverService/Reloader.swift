@@ -1,6 +1,7 @@
 internal import Dispatch
 internal import DroverCore
 internal import Exposition
+internal import KubeVirtBackend
 internal import LibvirtBackend
 internal import Logging
 internal import QEMUBackend
@@ -11,10 +12,14 @@ struct ConfigurationSource: Sendable {
   var file: String?
   var qemuSockets: [String]
   var libvirtURIs: [String]
+  var kubeconfigs: [String]
+  var watchesOwnCluster: Bool
+  var environment: [String: String]
 
   func load() throws(ConfigurationError) -> Configuration {
     let base: Configuration = if let file { try .load(file: file) } else { Configuration() }
     return try base.adding(qemuSockets: qemuSockets).adding(libvirtURIs: libvirtURIs)
+      .adding(kubeconfigs: kubeconfigs).adding(ownCluster: watchesOwnCluster, environment: environment)
   }
 }
 
@@ -102,6 +107,8 @@ final class Reloader: Sendable {
     case .libvirt(let libvirt):
       LibvirtBackend(
         configuration: LibvirtConfiguration(libvirt, root: rootDirectory), clock: clock, log: log)
+    case .kubevirt(let kubevirt):
+      KubeVirtBackend(configuration: KubeVirtConfiguration(kubevirt), clock: clock, log: log)
     }
   }
 }
@@ -119,6 +126,31 @@ extension LibvirtConfiguration {
     self.init(
       name: libvirt.name, uri: libvirt.uri, host: libvirt.host, dirtyRate: libvirt.dirtyRate,
       keepalive: libvirt.keepalive, budget: libvirt.timeouts, root: root)
+  }
+}
+
+extension KubeVirtConfiguration {
+  init(_ kubevirt: Configuration.KubeVirt) {
+    let (kubeconfig, context) = (kubevirt.cluster.kubeconfig, kubevirt.cluster.context)
+    let counters: Counters =
+      switch kubevirt.virtHandler {
+      case .direct: .direct
+      case .apiserverProxy: .apiServerProxy
+      case .prometheus: kubevirt.prometheus.map { .prometheus(PrometheusServer($0)) } ?? .none
+      case .none: .none
+      }
+    self.init(
+      name: kubevirt.name,
+      access: kubeconfig.isEmpty
+        ? .inCluster : .kubeconfig(path: kubeconfig, context: context.isEmpty ? nil : context),
+      namespaces: kubevirt.namespaces, counters: counters,
+      keepalive: kubevirt.keepalive ?? KeepaliveSettings(), budget: kubevirt.timeouts)
+  }
+}
+
+extension KubeVirtConfiguration.PrometheusServer {
+  fileprivate init(_ prometheus: Configuration.KubeVirt.Prometheus) {
+    self.init(url: prometheus.url, tokenFile: prometheus.tokenFile, caFile: prometheus.caFile)
   }
 }
 
@@ -141,6 +173,7 @@ extension Configuration.Backend {
     switch self {
     case .qemu(let qemu): qemu.timeouts
     case .libvirt(let libvirt): libvirt.timeouts
+    case .kubevirt(let kubevirt): kubevirt.timeouts
     }
   }
 
@@ -153,7 +186,10 @@ extension Configuration.Backend {
     case (.libvirt(var a), .libvirt(let b)):
       a.timeouts = b.timeouts
       return a == b
-    case (.qemu, _), (.libvirt, _): return false
+    case (.kubevirt(var a), .kubevirt(let b)):
+      a.timeouts = b.timeouts
+      return a == b
+    case (.qemu, _), (.libvirt, _), (.kubevirt, _): return false
     }
   }
 }

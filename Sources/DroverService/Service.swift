@@ -13,6 +13,12 @@ public struct ServiceOptions: Sendable {
   public var qemuSockets: [String] = []
   /// URIs of libvirt hosts that the command line adds, one back end each.
   public var libvirtURIs: [String] = []
+  /// Kubeconfigs of clusters that the command line adds, one back end each.
+  public var kubeconfigs: [String] = []
+  /// Whether the command line adds the cluster that this runs in.
+  public var watchesOwnCluster = false
+  /// The process's environment: it tells whether this runs in a cluster.
+  public var environment: [String: String] = [:]
   /// Where the files and processes of the host are, for libvirt back ends: `/`, or a bind mount of it.
   public var rootDirectory = "/"
   /// Where to listen; one that cannot be had ends the start.
@@ -46,7 +52,9 @@ public final class Service: Sendable {
   /// Reads the configuration, binds every address and prepares every back end; nothing is watched yet.
   public convenience init(_ options: ServiceOptions, log: Logger) throws {
     let source = ConfigurationSource(
-      file: options.configurationFile, qemuSockets: options.qemuSockets, libvirtURIs: options.libvirtURIs)
+      file: options.configurationFile, qemuSockets: options.qemuSockets, libvirtURIs: options.libvirtURIs,
+      kubeconfigs: options.kubeconfigs, watchesOwnCluster: options.watchesOwnCluster,
+      environment: options.environment)
     try self.init(options, source: source, configuration: source.load(), log: log, clock: SystemTimepiece())
   }
 

@@ -8,7 +8,10 @@ public enum MetricReference {
       ("Migrations", MigrationFamilies.all.map(\.declaration)),
       ("Totals over all migrations", FleetFamilies.totals.map(\.declaration)),
       ("VMs", FleetFamilies.vms.map(\.declaration)),
-      ("Nodes", FleetFamilies.nodes.map(\.declaration)),
+      (
+        "Nodes",
+        (FleetFamilies.nodes + FleetFamilies.drains + FleetFamilies.slots).map(\.declaration)
+      ),
       ("Back ends", FleetFamilies.backends.map(\.declaration)),
       ("Exporter", FleetFamilies.exporter.map(\.declaration)),
       ("Process", FleetFamilies.process.map(\.declaration)),

@@ -99,7 +99,13 @@ public final class KubeVirtBackend: MigrationBackend {
 
   private func keepProbing(_ loop: ClusterLoop, _ client: KubernetesClient) async {
     while !Task.isCancelled {
-      if (try? await client.version()) != nil { await loop.serverAnswered() }
+      do {
+        _ = try await client.version()
+        await loop.serverAnswered()
+      } catch {
+        // A refusal is an answer.
+        if case .status = error { await loop.serverAnswered() } else { await loop.serverIsSilent() }
+      }
       try? await Task.sleep(for: Self.probeInterval)
     }
   }

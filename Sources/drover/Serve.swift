@@ -32,6 +32,9 @@ struct Serve: AsyncParsableCommand {
     options.configurationFile = source.configurationFile
     options.qemuSockets = source.qemuSockets
     options.libvirtURIs = source.libvirtURIs
+    options.kubeconfigs = source.kubeconfigs
+    options.watchesOwnCluster = source.isInCluster
+    options.environment = Environment.current.variables
     options.rootDirectory = source.rootDirectory
 
     let service = try Service(options, log: log)
@@ -68,6 +71,21 @@ struct SourceOptions: ParsableArguments {
       back end of its own.
       """, valueName: "uri"))
   var libvirtURIs: [String] = []
+
+  @Option(
+    name: .customLong("kubevirt.kubeconfig"),
+    help: ArgumentHelp(
+      """
+      A kubeconfig of a cluster with KubeVirt or Harvester, in its current context; may be repeated. Each is a back \
+      end of its own.
+      """, valueName: "path"),
+    completion: .file())
+  var kubeconfigs: [String] = []
+
+  @Flag(
+    name: .customLong("kubevirt.in-cluster"),
+    help: "Watch the cluster that this runs in, with the service account of its pod.")
+  var isInCluster = false
 
   @Option(
     name: .customLong("path.rootfs"),

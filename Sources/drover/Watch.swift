@@ -9,7 +9,8 @@ struct Watch: AsyncParsableCommand {
       the other. With an id it ends when that migration does: 0 when it succeeded, 1 when it did not.
       """)
 
-  @Argument(help: "One migration: its id, or host/vm (namespace/vm); all where none is given.")
+  @Argument(
+    help: "One migration: its id, or host/vm (namespace/vm, namespace/vmim); all where none is given.")
   var id: String?
 
   @OptionGroup var client: ClientOptions

@@ -47,6 +47,22 @@ import Testing
     }
   }
 
+  @Test("the client names itself, unless the request does")
+  func userAgent() async throws {
+    let seen = Mailbag()
+    try await withServer { connection in
+      while let text = connection.request() {
+        seen.put(text)
+        connection.answer()
+      }
+    } test: { server, client in
+      _ = try await client.send(Request(.get, server.endpoint()))
+      _ = try await client.send(Request(.get, server.endpoint(), headers: ["User-Agent": "me/1"]))
+      let agents = seen.all.flatMap { $0.split(separator: "\r\n").filter { $0.hasPrefix("User-Agent") } }
+      #expect(agents == ["User-Agent: drover", "User-Agent: me/1"])
+    }
+  }
+
   @Test("a body of any bytes crosses both ways")
   func binary() async throws {
     try await withServer { connection in

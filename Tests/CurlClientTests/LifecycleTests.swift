@@ -111,9 +111,31 @@ import Testing
     }
   }
 
+  @Test("a connection is given up when its other end is gone without a word")
+  func deadPeer() async throws {
+    let arrived = Mailbag()
+    try await withServer { connection in
+      arrived.put(connection.request() ?? "")
+      func option(_ option: Int32, _ level: Int32 = Int32(IPPROTO_TCP)) -> Int32 {
+        var value: Int32 = -1
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        if let fd = connection.clientDescriptor() { getsockopt(fd, level, option, &value, &length) }
+        return value
+      }
+      connection.answer(
+        "\(option(TCP_USER_TIMEOUT)) \(option(SO_KEEPALIVE, SOL_SOCKET)) \(option(TCP_KEEPIDLE))")
+    } test: { server, client in
+      let response = await outcome(client, Request(.get, server.endpoint())).response
+      #expect(response.map { String(decoding: $0.body, as: UTF8.self) } == "10000 1 20")
+    }
+  }
+
   @Test("the client's thread blocks SIGPIPE and no fault")
   func sigpipe() async throws {
+    let (fd, address) = try TestServer.bindOnLoopback()
+    defer { close(fd) }
     let client = CurlClient()
+    _ = await failure(client, Request(.get, Endpoint(address, path: "/")))
     func isSet(_ signal: Int32, _ mask: UInt64) -> Bool { mask & (1 << UInt64(signal - 1)) != 0 }
     // glibc blocks every signal while a thread starts and while it ends, which other tests' clients do meanwhile.
     _ = try await eventually {

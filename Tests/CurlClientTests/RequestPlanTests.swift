@@ -114,6 +114,14 @@ import Testing
     #expect(plan.totalMilliseconds == expected)
   }
 
+  @Test("no total deadline is none to libcurl, and the default is 30 seconds")
+  func noDeadline() throws {
+    var request = try request()
+    #expect(try RequestPlan(request).totalMilliseconds == 30_000)
+    request.totalDeadline = nil
+    #expect(try RequestPlan(request).totalMilliseconds == 0)
+  }
+
   @Test(
     "only methods that may be repeated use a kept connection",
     arguments: [

@@ -162,7 +162,8 @@ struct Connection {
     return result == 0 ? withUnsafeBytes(of: storage) { Array($0.prefix(Int(length))) } : nil
   }
 
-  private func receive() -> [UInt8]? {
+  /// The next bytes, whatever they are, or nil at the end of the connection.
+  func receive() -> [UInt8]? {
     var poll = pollfd(fd: fd, events: Int16(POLLIN), revents: 0)
     guard Glibc.poll(&poll, 1, 20_000) > 0 else { return nil }
     var buffer = [UInt8](repeating: 0, count: 65_536)
@@ -218,8 +219,10 @@ final class Box<Value: Sendable>: Sendable {
 
   func set(_ new: Value) { value.withLock { $0 = new } }
 
+  var now: Value? { value.withLock { $0 } }
+
   func wait() async throws -> Value {
-    try await eventually { self.value.withLock { $0 } }
+    try await eventually { self.now }
   }
 }
 

@@ -54,6 +54,16 @@ struct ClusterSampleTests {
         == .still(sent: .seconds(10), drop: .seconds(10), remaining: 80_000))
   }
 
+  @Test("older than the last are not taken")
+  func older() throws {
+    var tracker = copying()
+    let before = try first(tracker)
+    tracker.take(clusterSample(at: 31, read: 25, sent: 20_000, remaining: 85_000), at: 31)
+    let after = try first(tracker)
+    #expect(after.sampledAt == seconds(30) && after.sample.transferred == 25_000)
+    #expect(after.transferRate == before.transferRate && after.progress == before.progress)
+  }
+
   @Test("without new ones a change of the phase keeps them")
   func phaseOnly() throws {
     var tracker = copying()
@@ -108,6 +118,11 @@ struct ClusterSampleTests {
     #expect(try first(tracker).sample.transferred == 25_000)
     #expect(try first(tracker).sample.remaining == nil)
     #expect(tracker.snapshot().totals.outcomes.first?.sentBytes.sum == 25_000)
+    // An end that has counters of its own brings the last ones.
+    tracker = copying()
+    tracker.take(
+      clusterEnd(.succeeded, at: 60) { $0.sample.data = StreamCounters(transferred: 105_000) }, at: 60)
+    #expect(try first(tracker).sample.transferred == 105_000)
   }
 
   @Test("make an inferred keepalive as uncertain as they are far apart")

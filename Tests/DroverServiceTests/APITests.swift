@@ -23,7 +23,7 @@ struct APITests {
         + #""origin":"unknown","phase":"precopy","phaseEnteredAt":"2026-11-23T16:58:00.123Z","#
         + #""progress":{"deadlineAt":"2026-11-23T17:02:27.123Z","enforcedBy":"none","setBy":"config","#
         + #""timeoutSeconds":150,"uncertaintySeconds":0,"usedSeconds":3},"progressRatio":0.625,"remainingBytes":3221225472,"#
-        + #""sampleAgeSeconds":0.4,"sampledAt":"2026-11-23T16:59:59.723Z","sizeBytes":8589934592,"#
+        + #""sampleAgeLimitSeconds":10.5,"sampleAgeSeconds":0.4,"sampledAt":"2026-11-23T16:59:59.723Z","sizeBytes":8589934592,"#
         + #""source":"rack1","startedAt":"2026-11-23T16:57:55.123Z","target":"rack2","#
         + #""transferBytesPerSecond":44040192,"transferredBytes":7516192768,"verdict":"converging","vm":"web"}"#
     )
@@ -59,7 +59,8 @@ struct APITests {
     let text = try json(item)
     for key in [
       "completion", "progress", "remainingBytes", "sizeBytes", "ending", "iterations", "progressRatio",
-      "keepalive", "connections", "networkLost", "uncertaintySeconds",
+      "keepalive", "connections", "networkLost", "uncertaintySeconds", "object", "requestedTarget",
+      "network", "migrationPolicy", "productStatus", "pending", "createdAt", "documentedSeconds",
     ] {
       #expect(!text.contains("\"\(key)\""))
     }
@@ -132,6 +133,8 @@ struct APITests {
       sampleItem(), sampleItem(sampleView(id: "2", ended(.aborted, .userAbort))),
       sampleItem(sampleView(id: "3", watched(control: 12))),
       sampleItem(sampleView(id: "4", watched(.inferred(.denied), control: nil))),
+      sampleItem(sampleView(id: "5", scope: .namespace("shop"), clustered)),
+      sampleItem(sampleView(id: "6", scope: .namespace("shop"), waiting(.quota, text: "exceeded quota"))),
     ])
     #expect(try APICoding.decode(MigrationList.self, from: APICoding.encode(list)) == list)
     let newer = try json(list).replacing(#"{"asOf""#, with: #"{"aNewKey":{"x":1},"asOf""#)
@@ -178,6 +181,8 @@ struct MigrationLookupTests {
     sampleView(id: "6", scope: .host("shop"), vm: "cache"),
     sampleView(id: "7", vm: "a/b"),
     sampleView(id: "8", scope: .host("h"), vm: "once", ended(.aborted, .userAbort)),
+    sampleView(id: "9a", scope: .namespace("ns"), vm: "a") { $0.facts.object = "a-x7k2p" },
+    sampleView(id: "9b", scope: .namespace("ns"), vm: "b") { $0.facts.object = "a" },
   ]
 
   @Test(
@@ -185,7 +190,8 @@ struct MigrationLookupTests {
     arguments: [
       ("1", ["1"]), ("rack1/web", ["2"]), ("rack1/db", ["3", "4"]), ("shop/cache", ["5", "6"]),
       ("rack1/a/b", ["7"]),
-      ("h/once", ["8"]), ("web", []), ("rack1/", []), ("", []), ("rack2/web", []), ("9", []),
+      ("h/once", ["8"]), ("ns/a-x7k2p", ["9a"]), ("ns/a", ["9a", "9b"]), ("ns/b", ["9b"]), ("ns/", []),
+      ("web", []), ("rack1/", []), ("", []), ("rack2/web", []), ("9", []),
     ])
   func finds(typed: String, ids: [String]) {
     func found<Migration: MigrationNames>(_ lookup: MigrationLookup<Migration>) -> [String] {

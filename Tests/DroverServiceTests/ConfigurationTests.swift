@@ -234,7 +234,10 @@ struct ConfigurationErrorTests {
       ("hello", #"f:1:1: the file must be keys with values, not "hello"; allowed at the top: "#),
       ("timeouts: 3", #"f:1:11: timeouts must be keys with values, not "3"; allowed here: "#),
       ("backends: {qemu: 1}", #"f:1:11: backends must be a list, not keys with values; such as - qemu: "#),
-      ("backends: [3]", #"f:1:12: backends must be keys with values, not "3"; allowed here: libvirt, qemu"#),
+      (
+        "backends: [3]",
+        #"f:1:12: backends must be keys with values, not "3"; allowed here: kubevirt, libvirt, qemu"#
+      ),
       ("backends: [{}]", #"f:1:12: an entry of backends is empty; such as - qemu: "#),
       ("backends:\n  -", #"f:2:4: an entry of backends is empty; such as - qemu: "#),
       ("backends: [{qemu: }]", #"f:1:19: qemu.sockets names no socket; such as "#),
@@ -311,7 +314,8 @@ struct ConfigurationErrorTests {
   @Test(
     "keys of later versions are told apart from slips",
     arguments: [
-      "journal: {}", "access: []", "control: {}", "metrics: {vmLabels: []}", "backends: [{kubevirt: {}}]",
+      "journal: {}", "access: []", "control: {}", "metrics: {vmLabels: []}",
+      "backends: [{kubevirt: {lease: {namespace: a, name: drover}}}]",
       "backends: [{libvirt: {uri: 'qemu:///system', controlURI: x}}]",
       "backends: [{libvirt: {uri: 'qemu:///system', peers: []}}]",
     ])

@@ -17,7 +17,7 @@ func sampleView(
     vm: VMRef(backend: backend, scope: scope, name: vm), domain: DomainKey(backend: backend, socketPath: id))
   var view = MigrationView(
     identity: identity, phase: .precopy, phaseEnteredAt: noon - .seconds(120), startedAt: startedAt,
-    sampledAt: noon - .milliseconds(400))
+    hasStarted: true, sampledAt: noon - .milliseconds(400))
   view.facts.source = "rack1"
   view.facts.target = "rack2"
   view.facts.size = .gibibytes(8)
@@ -84,6 +84,51 @@ func still(_ seconds: Double, _ kind: VerdictKind = .unknown) -> (inout Migratio
   }
 }
 
+/// Makes a view one of a cluster, which KubeVirt enforces time-outs on.
+func clustered(_ view: inout MigrationView) {
+  view.facts.object = "web-x7k2p"
+  view.facts.origin = .evacuation
+  view.facts.network = "harvester-system/vm-migration"
+  view.facts.policy = "slow-ones"
+  view.facts.requestedTarget = "rack2"
+  view.facts.memory = .gibibytes(8)
+  view.createdAt = noon - .seconds(180)
+  view.statusWord = "Migrating"
+  let memory = view.sample.memory
+  view.sample.memory = nil
+  view.sample.iterations = nil
+  view.sample.data = memory
+  view.completion = CompletionBudget(
+    timeout: .seconds(1350), setBy: .versionDefault, enforcedBy: .kubevirt, action: .abort,
+    uncertainty: .seconds(150))
+  view.completionDeadline = view.startedAt + .seconds(1350)
+  view.progressBudget = ProgressBudget(
+    timeout: .seconds(150), setBy: .kubevirt, enforcedBy: .kubevirt, countsSent: true)
+}
+
+/// Makes a view one of a migration of a cluster that waits.
+func waiting(
+  _ reason: PendingReason, position: UInt64? = nil, text: String = ""
+) -> @Sendable (inout MigrationView) -> Void {
+  { view in
+    clustered(&view)
+    view.phase = .pending
+    view.hasStarted = false
+    view.startedAt = noon - .seconds(180)
+    view.statusWord = "Pending migration"
+    view.facts.target = ""
+    view.sample = Sample()
+    view.transferRate = nil
+    view.progress = nil
+    view.completion = nil
+    view.completionDeadline = nil
+    view.progressBudget = nil
+    view.progressDeadline = nil
+    view.verdict = Verdict()
+    view.waiting = PendingWait(reason: reason, position: position, text: text)
+  }
+}
+
 /// Makes a view one of a migration that ended.
 func ended(_ outcome: Outcome, _ cause: FailureCause? = nil, text: String = "", ago: Duration = .seconds(12))
   -> (inout MigrationView) -> Void
@@ -102,8 +147,10 @@ func ended(_ outcome: Outcome, _ cause: FailureCause? = nil, text: String = "", 
   }
 }
 
-func sampleItem(_ view: MigrationView = sampleView()) -> MigrationItem {
-  MigrationItem(view, epochOffset: sampleOffset, now: noon)
+func sampleItem(
+  _ view: MigrationView = sampleView(), documented: BudgetSettings? = BudgetSettings()
+) -> MigrationItem {
+  MigrationItem(view, epochOffset: sampleOffset, now: noon, documented: documented)
 }
 
 func sampleSnapshot(_ views: [MigrationView], backends: [BackendView] = [sampleBackend()]) -> FleetSnapshot {

@@ -47,21 +47,30 @@ struct FleetFamiliesTests {
     (
       "drover_node_vms",
       [
-        #"{backend="hv",node="hv-1"} 5"#, #"{backend="rack1",node="node-1"} 9"#,
+        #"{backend="hv",node="hv-1"} 5"#, #"{backend="prod",node="node-0"} 0"#,
+        #"{backend="prod",node="node-a"} 4"#, #"{backend="prod",node="node-b"} 7"#,
+        #"{backend="prod",node="node-c"} 0"#, #"{backend="prod",node="node-d"} 1"#,
+        #"{backend="rack1",node="node-1"} 9"#,
         #"{backend="rack1",node="node-2"} 3"#,
       ]
     ),
     (
       "drover_node_migrations_outbound",
       [
-        #"{backend="hv",node="hv-1"} 2"#, #"{backend="rack1",node="node-1"} 4"#,
+        #"{backend="hv",node="hv-1"} 2"#, #"{backend="prod",node="node-0"} 0"#,
+        #"{backend="prod",node="node-a"} 2"#, #"{backend="prod",node="node-b"} 0"#,
+        #"{backend="prod",node="node-c"} 0"#, #"{backend="prod",node="node-d"} 0"#,
+        #"{backend="rack1",node="node-1"} 4"#,
         #"{backend="rack1",node="node-2"} 0"#,
       ]
     ),
     (
       "drover_node_migrations_inbound",
       [
-        #"{backend="hv",node="hv-1"} 0"#, #"{backend="rack1",node="node-1"} 0"#,
+        #"{backend="hv",node="hv-1"} 0"#, #"{backend="prod",node="node-0"} 0"#,
+        #"{backend="prod",node="node-a"} 0"#, #"{backend="prod",node="node-b"} 1"#,
+        #"{backend="prod",node="node-c"} 0"#, #"{backend="prod",node="node-d"} 0"#,
+        #"{backend="rack1",node="node-1"} 0"#,
         #"{backend="rack1",node="node-2"} 4"#,
       ]
     ),
@@ -69,6 +78,15 @@ struct FleetFamiliesTests {
       "drover_node_migrations_failed_total",
       [
         #"{backend="hv",node="hv-1",direction="outbound"} 1"#,
+        #"{backend="prod",node="node-0",direction="outbound"} 0"#,
+        #"{backend="prod",node="node-0",direction="inbound"} 0"#,
+        #"{backend="prod",node="node-a",direction="outbound"} 3"#,
+        #"{backend="prod",node="node-a",direction="inbound"} 0"#,
+        #"{backend="prod",node="node-b",direction="outbound"} 0"#,
+        #"{backend="prod",node="node-b",direction="inbound"} 2"#,
+        #"{backend="prod",node="node-c",direction="outbound"} 0"#,
+        #"{backend="prod",node="node-c",direction="inbound"} 0"#,
+        #"{backend="prod",node="node-d",direction="outbound"} 0"#,
         #"{backend="rack1",node="node-1",direction="outbound"} 1"#,
         #"{backend="rack1",node="node-2",direction="outbound"} 0"#,
       ]
@@ -77,25 +95,46 @@ struct FleetFamiliesTests {
       "drover_backend_info",
       [
         #"{backend="hv",type="libvirt",endpoint="qemu:///system",version="9.0.0"} 1"#,
+        #"{backend="prod",type="kubevirt",endpoint="https://10.0.0.1:6443",version="1.6.3"} 1"#,
         #"{backend="rack1",type="qemu",endpoint="/run/guests/*.qmp",version="7.2.22"} 1"#,
         #"{backend="rack2",type="qemu",endpoint="/run/other.qmp"} 1"#,
       ]
     ),
-    ("drover_backend_up", [#"{backend="hv"} 1"#, #"{backend="rack1"} 1"#, #"{backend="rack2"} 0"#]),
+    (
+      "drover_backend_up",
+      [
+        #"{backend="hv"} 1"#, #"{backend="prod"} 1"#, #"{backend="rack1"} 1"#, #"{backend="rack2"} 0"#,
+      ]
+    ),
     (
       "drover_backend_last_success_timestamp_seconds",
-      [#"{backend="hv"} 1790000099.25"#, #"{backend="rack1"} 1790000099.8"#]
+      [
+        #"{backend="hv"} 1790000099.25"#, #"{backend="prod"} 1790000099.5"#,
+        #"{backend="rack1"} 1790000099.8"#,
+      ]
     ),
     (
       "drover_backend_errors_total",
       [
-        #"{backend="hv",kind="timeout"} 1"#, #"{backend="rack1",kind="connect"} 2"#,
+        #"{backend="hv",kind="timeout"} 1"#, #"{backend="prod",kind="forbidden"} 0"#,
+        #"{backend="rack1",kind="connect"} 2"#,
         #"{backend="rack1",kind="protocol"} 0"#,
       ]
     ),
-    ("drover_collect_duration_seconds", [#"{backend="hv"} 0.000412"#, #"{backend="rack1"} 0.00173"#]),
+    (
+      "drover_collect_duration_seconds",
+      [#"{backend="hv"} 0.000412"#, #"{backend="prod"} 0.085"#, #"{backend="rack1"} 0.00173"#]
+    ),
+    (
+      "drover_kubernetes_requests_total",
+      [
+        #"{backend="prod",verb="list",resource="virtualmachineinstancemigrations",code="200"} 2"#,
+        #"{backend="prod",verb="watch",resource="nodes",code="410"} 1"#,
+        #"{backend="prod",verb="watch",resource="nodes",code="timeout"} 0"#,
+      ]
+    ),
     ("drover_build_info", [#"{version="0.1.0",revision="abc123"} 1"#]),
-    ("drover_tracked_migrations", [" 10"]),
+    ("drover_tracked_migrations", [" 15"]),
     ("drover_dropped_migrations_total", [" 0"]),
     ("drover_config_last_reload_successful", [" 1"]),
     ("drover_config_last_reload_success_timestamp_seconds", [" 1789996400"]),
@@ -118,6 +157,7 @@ struct FleetFamiliesTests {
   private static let vmFamilies: Set = [
     "drover_vm_migratable", "drover_vm_not_migratable", "drover_vm_consecutive_failed_migrations",
   ]
+  private static let drainOutcome = "drover_vm_drain_outcome"
   private static let measured: Set = ["drover_vm_dirty_bytes_per_second"]
   private static let histograms: Set = [
     "drover_migration_duration_seconds", "drover_migration_final_downtime_seconds",
@@ -126,8 +166,8 @@ struct FleetFamiliesTests {
 
   @Test("are all tested here")
   func complete() {
-    let tested = Set(Self.shownOnes.map(\.0)).union(Self.vmFamilies).union(Self.measured).union(
-      Self.histograms)
+    let tested = Set((Self.shownOnes + ClusterFamiliesTests.shownOnes).map(\.0)).union(Self.vmFamilies)
+      .union(Self.measured).union(Self.histograms).union([Self.drainOutcome])
     #expect(tested == Set(FleetFamilies.all.map(\.declaration.name)))
   }
 
@@ -167,8 +207,34 @@ struct FleetFamiliesTests {
       let samples = (expected[family] ?? []).map { vm, reason, value in
         "{backend=\"rack1\",host=\"node-1\",vm=\"\(vm)\"\(reason)} \(value)"
       }
-      #expect(lines(of: family, vms: selection) == samples, "\(family)")
+      let shown = lines(of: family, vms: selection).filter { $0.contains("rack1") }
+      #expect(shown == samples, "\(family)")
     }
+  }
+
+  @Test(
+    "show what a drain does to VMs: those that hold it up and are shut down unless all are asked for",
+    arguments: [
+      (.blocked, ["gpu": "blocks", "batch": "will_be_shut_down"]),
+      (.all, ["api": "migrates", "db": "migrates", "gpu": "blocks", "batch": "will_be_shut_down"]),
+      (.none, [:]),
+    ] as [(VMSelection, [String: String])])
+  func drainOutcomes(_ selection: VMSelection, _ expected: [String: String]) {
+    let samples = ["api", "db", "gpu", "batch"].compactMap { name in
+      expected[name].map { #"{backend="prod",namespace="shop",vm="\#(name)",outcome="\#($0)"} 1"# }
+    }
+    #expect(lines(of: Self.drainOutcome, vms: selection) == samples)
+    let migratable = lines(of: "drover_vm_migratable", vms: selection).filter { $0.contains("prod") }
+    let blocked = [
+      #"{backend="prod",namespace="shop",vm="gpu"} 0"#, #"{backend="prod",namespace="shop",vm="batch"} 1"#,
+    ]
+    switch selection {
+    case .blocked: #expect(migratable == blocked)
+    case .all: #expect(migratable == [#"{backend="prod",namespace="shop",vm="api"} 1"#] + blocked)
+    case .none: #expect(migratable == [])
+    }
+    let failing = lines(of: "drover_vm_consecutive_failed_migrations", vms: selection)
+    #expect(failing.contains(#"{backend="prod",namespace="shop",vm="db"} 2"#))
   }
 
   @Test(

@@ -53,6 +53,6 @@ struct GoldenTests {
     #expect(!lines.contains(""))
     #expect(Set(samples.map { $0[..<($0.lastIndex(of: " ") ?? $0.endIndex)] }).count == samples.count)
     let ones = samples.filter { $0.hasPrefix("drover_migration_phase{") && $0.hasSuffix(" 1") }
-    #expect(ones.count == 10)
+    #expect(ones.count == 15)
   }
 }

@@ -20,6 +20,12 @@ struct MetricReferenceTests {
     #expect(name.hasPrefix("drover_") || name.hasPrefix("process_"))
   }
 
+  @Test("holds every family, in the order of a scrape")
+  func complete() {
+    let all = MigrationFamilies.all.map(\.declaration.name) + FleetFamilies.all.map(\.declaration.name)
+    #expect(MetricReference.families.map(\.name) == all)
+  }
+
   @Test("no name stands twice")
   func unique() {
     let names = MetricReference.families.map(\.name)

@@ -42,6 +42,9 @@ struct MigrationFamiliesTests {
       ]
     ),
     ("drover_migration_outcome_info", []),
+    ("drover_migration_pending_reason", []),
+    ("drover_migration_queue_position", []),
+    ("drover_migration_created_timestamp_seconds", []),
     ("drover_migration_start_timestamp_seconds", ["{…} 1790000000"]),
     ("drover_migration_end_timestamp_seconds", []),
     ("drover_migration_phase_entered_timestamp_seconds", ["{…} 1790000000.25"]),
@@ -210,12 +213,14 @@ struct MigrationFamiliesTests {
     view.network = before.network
     view.networkLosses = before.networkLosses
     view.keepalive = before.keepalive
+    view.waiting = PendingWait(reason: .quota, position: 1)
+    view.createdAt = at(-5)
     let text = ScrapeRenderer().render(snapshot([group(1, [view])]), parts: [.migrations], in: context()).text
     let names = Set(text.split(separator: "\n").filter { !$0.hasPrefix("#") }.map { $0.prefix { $0 != "{" } })
     #expect(
       names == [
         "drover_migration_info", "drover_migration_phase", "drover_migration_outcome_info",
-        "drover_migration_start_timestamp_seconds",
+        "drover_migration_created_timestamp_seconds", "drover_migration_start_timestamp_seconds",
         "drover_migration_end_timestamp_seconds", "drover_migration_phase_entered_timestamp_seconds",
         "drover_migration_vm_running", "drover_migration_transferred_bytes_total",
         "drover_migration_memory_transferred_bytes_total", "drover_migration_disk_transferred_bytes_total",

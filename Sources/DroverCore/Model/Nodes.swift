@@ -55,6 +55,10 @@ public struct NodeDrain: Hashable, Sendable {
   /// What speaks against rebooting it; empty where nothing does.
   public var blockers: [RebootBlocker]
 
+  /// Whether this must be told again and again to be believed: nothing is put on the node any more, or something moves
+  /// its VMs away, so that somebody may wait for it to be empty.
+  public var isPerishable: Bool { isDraining || !blockers.contains(.notCordoned) }
+
   /// A node that nobody drains.
   public init(blockers: [RebootBlocker] = [.notCordoned]) { self.blockers = blockers }
 }

@@ -70,7 +70,7 @@ public struct NodeView: Hashable, Sendable {
   }
 
   /// Whether nothing speaks against rebooting it; nil for a host that is watched by itself.
-  public var isDrained: Bool? { rebootBlockers.map(\.isEmpty) }
+  public var isDrained: Bool? { state.map { $0.drain.blockers.isEmpty && !isStale } }
 }
 
 /// What is shown of a back end.

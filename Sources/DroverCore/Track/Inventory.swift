@@ -70,8 +70,14 @@ struct Inventory: Sendable {
       return nodes.adjust(\.pending, of: view.facts.source, vm.backend, by: n)
     }
     nodes.adjust(\.outbound, of: view.facts.source, vm.backend, by: n)
-    // A host's own arrivals are told by the host itself.
-    if case .namespace = vm.scope { nodes.adjust(\.inbound, of: view.facts.target, vm.backend, by: n) }
+    nodes.adjust(\.inbound, of: Self.arrivalNode(of: view), vm.backend, by: n)
+  }
+
+  /// Where it arrives; empty where that is told by itself: a host tells its own arrivals, and of a migration between
+  /// clusters, whose nodes may have the same names, the receiver does.
+  private static func arrivalNode(of view: MigrationView) -> String {
+    guard case .namespace = view.identity.vm.scope, view.facts.origin != .decentralized else { return "" }
+    return view.facts.target
   }
 
   mutating func countInbound(_ arrival: InboundObservation?, by n: Int) {
@@ -83,9 +89,7 @@ struct Inventory: Sendable {
     let vm = view.identity.vm
     if ending.outcome == .failed {
       nodes.adjust(\.failedOutbound, of: view.facts.source, vm.backend, by: 1)
-      if case .namespace = vm.scope {
-        nodes.adjust(\.failedInbound, of: view.facts.target, vm.backend, by: 1)
-      }
+      nodes.adjust(\.failedInbound, of: Self.arrivalNode(of: view), vm.backend, by: 1)
     }
     noteEnd(of: vm, ending.outcome)
   }

@@ -272,7 +272,7 @@ struct MigrationWatch: Sendable {
     let iteration: UInt64
     if let memory = sample.memory, let told = sample.iterations {
       (stream, iteration) = (memory, told)
-    } else if let data = sample.data {
+    } else if let data = sample.data ?? (sample.disk == nil ? sample.memory : nil) {
       passCount.observe(data)
       (stream, iteration) = (data, passCount.iteration)
     } else {

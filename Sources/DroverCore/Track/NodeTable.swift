@@ -45,9 +45,9 @@ struct NodeTable: Sendable {
     }
   }
 
-  /// A node that VMs may be put on is told when something changes, and is drained by no means.
+  /// A node that nothing empties is told only when something changes.
   private static func isStale(_ state: NodeObservation, at now: Moment) -> Bool {
-    !state.drain.blockers.contains(.notCordoned) && now - state.takenAt > longestAge
+    state.drain.isPerishable && now - state.takenAt > longestAge
   }
 
   mutating func adjust(

@@ -1,21 +1,34 @@
 public import DroverCore
-internal import FoundationEssentials
 
 extension MigrationItem {
   /// Shows what is known of a migration now.
-  public init(_ view: MigrationView, epochOffset: EpochOffset, now: Moment) {
+  ///
+  /// - Parameter documented: The figures that its back end is configured with; nil where they are not to be compared with
+  ///   those in force.
+  public init(
+    _ view: MigrationView, epochOffset: EpochOffset, now: Moment, documented: BudgetSettings? = nil
+  ) {
     func time(_ moment: Moment) -> Timestamp { Timestamp(moment, epochOffset) }
+    func text(_ text: String) -> String? { text.isEmpty ? nil : text }
     let identity = view.identity
+    let readAt = view.countersReadAt
     self.init(
       id: identity.id.description, backend: identity.vm.backend.rawValue,
       namespace: identity.vm.scope.namespace, host: identity.vm.scope.host, vm: identity.vm.name,
-      phase: view.phase.rawValue, verdict: view.verdict.kind.rawValue,
+      object: text(view.facts.object), phase: view.phase.rawValue, verdict: view.verdict.kind.rawValue,
       evidence: Words.evidence(view.verdict.evidence, now: now), source: view.facts.source,
-      target: view.facts.target,
-      origin: view.facts.origin.rawValue, guestRunsOn: view.guest.rawValue, asOf: time(now),
-      startedAt: time(view.startedAt),
-      phaseEnteredAt: time(view.phaseEnteredAt), sampledAt: time(view.sampledAt),
-      sampleAgeSeconds: max(0, (now - view.sampledAt).inSeconds),
+      target: view.facts.target, requestedTarget: text(view.facts.requestedTarget),
+      origin: view.facts.origin.rawValue, network: text(view.facts.network),
+      migrationPolicy: text(view.facts.policy), productStatus: text(view.statusWord),
+      pending: view.waiting.map {
+        Pending(reason: $0.reason.rawValue, position: $0.position, text: text($0.text))
+      },
+      guestRunsOn: view.guest.rawValue, asOf: time(now),
+      createdAt: (view.createdAt ?? (view.hasStarted ? nil : view.startedAt)).map(time),
+      startedAt: view.hasStarted ? time(view.startedAt) : nil,
+      phaseEnteredAt: time(view.phaseEnteredAt), sampledAt: readAt.map(time),
+      sampleAgeSeconds: readAt.map { max(0, (now - $0).inSeconds) },
+      sampleAgeLimitSeconds: readAt.map { _ in view.sampleAgeLimit.inSeconds },
       expectedEndAt: view.verdict.expectedEnd.map(time), progressRatio: view.progressRatio,
       sizeBytes: view.facts.size?.count, remainingBytes: view.sample.remaining?.count,
       bestRemainingBytes: view.progress?.best?.count, transferredBytes: view.sample.transferred?.count,
@@ -27,7 +40,8 @@ extension MigrationItem {
       downtimeSeconds: view.sample.downtime?.inSeconds,
       completion: view.completion.map { budget in
         Budget(
-          timeout: budget.timeout, deadline: view.completionDeadline, uncertainty: .zero, now: now,
+          timeout: budget.timeout, documented: budget.documented(by: documented, for: view.facts),
+          deadline: view.completionDeadline, uncertainty: budget.uncertainty, now: now,
           epochOffset: epochOffset, setBy: budget.setBy, enforcedBy: budget.enforcedBy, action: budget.action)
       },
       progress: view.progressBudget.map { budget in
@@ -54,15 +68,25 @@ extension MigrationItem {
 
 extension MigrationItem.Budget {
   fileprivate init(
-    timeout: Duration, deadline: Moment?, uncertainty: Duration, now: Moment, epochOffset: EpochOffset,
-    setBy: TimeoutOrigin, enforcedBy: Enforcer, action: DeadlineAction?
+    timeout: Duration, documented: Duration? = nil, deadline: Moment?, uncertainty: Duration, now: Moment,
+    epochOffset: EpochOffset, setBy: TimeoutOrigin, enforcedBy: Enforcer, action: DeadlineAction?
   ) {
     self.init(
-      timeoutSeconds: timeout.inSeconds,
+      timeoutSeconds: timeout.inSeconds, documentedSeconds: documented?.inSeconds,
       usedSeconds: deadline.map { max(0, (timeout - ($0 - now)).inSeconds) },
       deadlineAt: deadline.map { Timestamp($0, epochOffset) },
       uncertaintySeconds: deadline.map { _ in uncertainty.inSeconds }, setBy: setBy.rawValue,
       enforcedBy: enforcedBy.rawValue, action: action?.rawValue)
+  }
+}
+
+extension CompletionBudget {
+  /// What the configured figure comes to for the guest's memory; nil where it is the one in force.
+  fileprivate func documented(by settings: BudgetSettings?, for facts: MigrationFacts) -> Duration? {
+    guard setBy != .config, let settings else { return nil }
+    let size = facts.memory ?? facts.size
+    let documented = CompletionBudget(perGiB: settings.completionPerGiB, size: size)?.timeout
+    return documented == timeout ? nil : documented
   }
 }
 
@@ -113,36 +137,7 @@ extension KeepaliveBudget {
   func used(at now: Moment) -> Duration { max(.zero, timeout - (deadline - now)) }
 }
 
-extension MigrationList {
-  /// Shows every migration of a snapshot.
-  public init(_ snapshot: FleetSnapshot, epochOffset: EpochOffset, now: Moment) {
-    self.init(
-      snapshot.migrations.map { MigrationItem($0, epochOffset: epochOffset, now: now) },
-      backends: snapshot.backends.map { backend in
-        BackendItem(
-          name: backend.descriptor.name.rawValue, type: backend.descriptor.type, isUp: backend.isUp,
-          lastSuccessAt: backend.lastSuccess.map { Timestamp($0, epochOffset) },
-          asOf: Timestamp(now, epochOffset))
-      })
-  }
-}
-
-/// The API's JSON: sorted keys, no blanks.
-public enum APICoding {
-  /// Encodes an answer.
-  public static func encode(_ value: some Encodable) throws -> [UInt8] {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    return Array(try encoder.encode(value))
-  }
-
-  /// Decodes an answer; unknown keys are passed over, so that an older client reads a newer server.
-  public static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
-    try JSONDecoder().decode(type, from: Data(bytes))
-  }
-}
-
 extension Scope {
-  fileprivate var namespace: String? { if case .namespace(let name) = self { name } else { nil } }
-  fileprivate var host: String? { if case .host(let name) = self { name } else { nil } }
+  var namespace: String? { if case .namespace(let name) = self { name } else { nil } }
+  var host: String? { if case .host(let name) = self { name } else { nil } }
 }

@@ -15,6 +15,8 @@ public struct MigrationItem: Codable, Hashable, Sendable {
   @OrNull public var host: String?
   /// The VM's name.
   public var vm: String
+  /// The name of the object that stands for it, with KubeVirt that of the VMIM.
+  public var object: String?
   /// The phase now.
   public var phase: String
   /// Whether it will end by itself.
@@ -25,21 +27,35 @@ public struct MigrationItem: Codable, Hashable, Sendable {
   public var source: String
   /// Node or host that it goes to; empty where it is not known.
   public var target: String
+  /// The node that was asked for as target.
+  public var requestedTarget: String?
   /// Who asked for it.
   public var origin: String
+  /// The network that the guest's memory goes over, where there is a choice.
+  public var network: String?
+  /// The policy that set its limits.
+  public var migrationPolicy: String?
+  /// The word that the product above the source shows for its state, such as Harvester's `Pending migration`.
+  public var productStatus: String?
+  /// Why it has not started yet; absent where it does not wait.
+  public var pending: Pending?
   /// Where the guest runs: `source`, `target`, `both`, `none` or `unknown`.
   public var guestRunsOn: String
 
   /// When this was written, by the clock that all other times are of.
   public var asOf: Timestamp
-  /// When it started.
-  public var startedAt: Timestamp
+  /// When it was asked for; absent where that is not told.
+  public var createdAt: Timestamp?
+  /// When it started; absent while it has not.
+  public var startedAt: Timestamp?
   /// When the phase was entered.
   public var phaseEnteredAt: Timestamp
-  /// When the source last answered.
-  public var sampledAt: Timestamp
+  /// When its counters were read; absent while none are told.
+  public var sampledAt: Timestamp?
   /// How long ago that was, in seconds.
-  public var sampleAgeSeconds: Double
+  public var sampleAgeSeconds: Double?
+  /// Age from which they say nothing any more; absent with them.
+  public var sampleAgeLimitSeconds: Double?
   /// When the present trend ends it.
   public var expectedEndAt: Timestamp?
 
@@ -85,10 +101,23 @@ public struct MigrationItem: Codable, Hashable, Sendable {
   /// How it ended; absent while it has not.
   public var ending: End?
 
+  /// What a migration waits for before it starts.
+  public struct Pending: Codable, Hashable, Sendable {
+    /// Why it waits.
+    public var reason: String
+    /// Its place in the queue, 1 for the next; absent where it waits for something else than a slot.
+    public var position: UInt64?
+    /// The source's own words; absent where it has none.
+    public var text: String?
+  }
+
   /// One time-out and how much of it is used.
   public struct Budget: Codable, Hashable, Sendable {
     /// The time-out.
     public var timeoutSeconds: Double
+    /// What the documentation's figure, which is the configured one, comes to for the guest's memory; told for the
+    /// completion budget only, where the watched system has set another.
+    public var documentedSeconds: Double?
     /// Part of the time-out that is used; absent where no deadline applies in this phase.
     public var usedSeconds: Double?
     /// When, at the earliest, it is used up; absent where no deadline applies in this phase.
@@ -164,85 +193,5 @@ public struct MigrationItem: Codable, Hashable, Sendable {
     public var endedAt: Timestamp
     /// How long it took; absent where its start was not seen.
     public var durationSeconds: Double?
-  }
-}
-
-/// The answer to `GET /api/v1/migrations`.
-public struct MigrationList: Codable, Hashable, Sendable {
-  /// Migrations, oldest start first; by id where they started together.
-  public var items: [MigrationItem]
-  /// Back ends, by name: what one that is down sees is old, or missing.
-  public var backends: [BackendItem]
-
-  /// Sorts migrations into a list.
-  public init(_ items: [MigrationItem], backends: [BackendItem] = []) {
-    self.items = items.sorted { ($0.startedAt, $0.id) < ($1.startedAt, $1.id) }
-    self.backends = backends
-  }
-}
-
-/// How a back end does.
-public struct BackendItem: Codable, Hashable, Sendable {
-  /// The configured name.
-  public var name: String
-  /// `qemu`, `libvirt` or `kubevirt`.
-  public var type: String
-  /// Whether everything that it watches answered at the last attempt; false before the first.
-  public var isUp: Bool
-  /// The oldest last good answer of everything that it watches; absent before the first.
-  public var lastSuccessAt: Timestamp?
-  /// The server's time.
-  public var asOf: Timestamp
-
-  /// A sentence about a back end that is down; nil where all is well.
-  public var warning: String? {
-    guard !isUp else { return nil }
-    let age = lastSuccessAt.map { "the oldest answer is from \(Words.relative(-asOf.seconds(since: $0)))" }
-    return "back end \(name) is down: \(age ?? "it has not answered yet")"
-  }
-}
-
-/// Texts that are left out where there are none.
-@propertyWrapper
-public struct LeftOutIfEmpty: Codable, Hashable, Sendable {
-  /// The texts.
-  public var wrappedValue: [String]
-
-  /// Wraps texts, or none.
-  public init(wrappedValue: [String]) { self.wrappedValue = wrappedValue }
-}
-
-// What is synthesized for a type that has such a property calls these.
-extension KeyedEncodingContainer {
-  mutating func encode(_ value: LeftOutIfEmpty, forKey key: Key) throws {
-    if !value.wrappedValue.isEmpty { try encode(value.wrappedValue, forKey: key) }
-  }
-}
-
-extension KeyedDecodingContainer {
-  func decode(_ type: LeftOutIfEmpty.Type, forKey key: Key) throws -> LeftOutIfEmpty {
-    LeftOutIfEmpty(wrappedValue: try decodeIfPresent([String].self, forKey: key) ?? [])
-  }
-}
-
-/// A text that is null, not left out, where there is none.
-@propertyWrapper
-public struct OrNull: Codable, Hashable, Sendable {
-  /// The text.
-  public var wrappedValue: String?
-
-  /// Wraps a text or nothing.
-  public init(wrappedValue: String?) { self.wrappedValue = wrappedValue }
-
-  /// Decodes a text or null.
-  public init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    wrappedValue = container.decodeNil() ? nil : try container.decode(String.self)
-  }
-
-  /// Encodes a text or null.
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    if let wrappedValue { try container.encode(wrappedValue) } else { try container.encodeNil() }
   }
 }

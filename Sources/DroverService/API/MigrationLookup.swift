@@ -4,7 +4,7 @@ public import DroverCore
 public protocol MigrationNames {
   /// Its identifier.
   var lookupID: String { get }
-  /// Other names: `namespace/vm` or `host/vm`.
+  /// Other names: `namespace/vm` or `host/vm`, and `namespace/object` where there is one.
   var lookupNames: [String] { get }
   /// Whether it is over; running ones are preferred.
   var isOver: Bool { get }
@@ -13,20 +13,26 @@ public protocol MigrationNames {
 extension MigrationView: MigrationNames {
   /// Its identifier.
   public var lookupID: String { identity.id.description }
-  /// Its VM's scope and name.
-  public var lookupNames: [String] { ["\(identity.vm.scope.name)/\(identity.vm.name)"] }
+  /// Its VM's scope, and the VM's name or its own.
+  public var lookupNames: [String] {
+    names(scope: identity.vm.scope.name, vm: identity.vm.name, object: facts.object)
+  }
 }
 
 extension MigrationItem: MigrationNames {
   /// Its identifier.
   public var lookupID: String { id }
-  /// Its VM's scope and name.
-  public var lookupNames: [String] { ["\(scope)/\(vm)"] }
+  /// Its VM's scope, and the VM's name or its own.
+  public var lookupNames: [String] { names(scope: scope, vm: vm, object: object ?? "") }
   /// Whether it is over.
   public var isOver: Bool { ending != nil }
 
   /// The namespace or host, whichever there is.
   public var scope: String { namespace ?? host ?? "" }
+}
+
+private func names(scope: String, vm: String, object: String) -> [String] {
+  ["\(scope)/\(vm)"] + (object.isEmpty ? [] : ["\(scope)/\(object)"])
 }
 
 /// Which migration somebody meant.
@@ -38,7 +44,7 @@ public enum MigrationLookup<Migration: MigrationNames & Sendable>: Sendable {
   /// Several have, and none may be guessed.
   case ambiguous([Migration])
 
-  /// Looks for an identifier, else for `namespace/vm` or `host/vm`; running migrations come before ended ones.
+  /// Looks for an identifier, else for another name; running migrations come before ended ones.
   public init(_ typed: String, in migrations: some Sequence<Migration>) {
     var running: [Migration] = []
     var over: [Migration] = []

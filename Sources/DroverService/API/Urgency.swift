@@ -15,7 +15,7 @@ enum Urgency: Int, Comparable {
 
   init(
     phase: Phase?, verdict: VerdictKind?, guest: GuestLocation?, hasLostNetwork: Bool, isKeepaliveShort: Bool,
-    sampleAge: Double, isOver: Bool
+    isOld: Bool, isOver: Bool
   ) {
     guard phase != .postcopyPaused, guest?.isAlarming != true else {
       self = .guestAtRisk
@@ -31,7 +31,7 @@ enum Urgency: Int, Comparable {
       case .networkLost: .networkLost
       case .stalled: .stalled
       case _ where isKeepaliveShort: .keepaliveShort
-      case _ where sampleAge >= MigrationItem.oldSampleSeconds: .unheard
+      case _ where isOld: .unheard
       case .notConverging: .notConverging
       case .slow: .slow
       default: .calm
@@ -42,12 +42,13 @@ enum Urgency: Int, Comparable {
     let keepalive = view.keepalive.map { budget in
       KeepaliveSilence(
         used: budget.used(at: now).inSeconds, timeout: budget.timeout.inSeconds,
-        interval: view.network?.settings.interval.inSeconds ?? 0, uncertainty: budget.uncertainty.inSeconds)
+        interval: view.network?.settings.interval.inSeconds ?? 0, uncertainty: budget.uncertainty.inSeconds,
+        unseen: budget.method == .inferred ? max(0, (now - view.sampledAt).inSeconds) : 0)
     }
     self.init(
       phase: view.phase, verdict: view.verdict.kind, guest: view.guest,
       hasLostNetwork: !view.networkLosses.isEmpty, isKeepaliveShort: keepalive?.isAlarming ?? false,
-      sampleAge: (now - view.sampledAt).inSeconds, isOver: view.isOver)
+      isOld: view.countersReadAt.map { now - $0 >= view.sampleAgeLimit } ?? false, isOver: view.isOver)
   }
 
   /// Whether it is bad, and not only worth a look.
@@ -62,12 +63,14 @@ struct KeepaliveSilence {
   var timeout: Double
   var interval: Double
   var uncertainty: Double
+  /// Since when nobody has looked at the bytes that it is inferred from: nothing is known of that time.
+  var unseen: Double
 
   /// Whether a question has certainly gone unanswered, and little time is left.
   ///
   /// A healthy keepalive is never further from its end than its time-out is long, and is asked once an interval; the
   /// answer takes a moment, and to be seen half a second.
-  var isAlarming: Bool { timeout - used < 20 && used - uncertainty > interval + 1 }
+  var isAlarming: Bool { timeout - used < 20 && used - uncertainty - unseen > interval + 1 }
 }
 
 /// How a migration is coloured, on the page and on a terminal.
@@ -77,14 +80,11 @@ enum Tone: String {
 }
 
 extension MigrationItem {
-  /// Age from which a sample of a running migration is shown as old, in seconds.
-  public static let oldSampleSeconds = 10.0
-
   var urgency: Urgency {
     Urgency(
       phase: Phase(rawValue: phase), verdict: VerdictKind(rawValue: verdict),
       guest: GuestLocation(rawValue: guestRunsOn), hasLostNetwork: !networkLost.isEmpty,
-      isKeepaliveShort: keepaliveSilence?.isAlarming ?? false, sampleAge: sampleAgeSeconds, isOver: isOver)
+      isKeepaliveShort: keepaliveSilence?.isAlarming ?? false, isOld: isOld, isOver: isOver)
   }
 
   var tone: Tone {
@@ -99,14 +99,22 @@ extension MigrationItem {
     return verdict == VerdictKind.converging.rawValue ? .good : .plain
   }
 
-  /// Whether it runs and its source has not answered for long.
-  var isOld: Bool { !isOver && sampleAgeSeconds >= Self.oldSampleSeconds }
+  /// Whether it runs and its counters are old: its source has not answered for long.
+  var isOld: Bool {
+    guard !isOver, let sampleAgeSeconds, let sampleAgeLimitSeconds else { return false }
+    return sampleAgeSeconds >= sampleAgeLimitSeconds
+  }
+
+  /// When it started; when it was asked for while it has not.
+  var beganAt: Timestamp { startedAt ?? createdAt ?? phaseEnteredAt }
 
   /// What it does or how it ended, in one word or two: the verdict where there is one, else the phase.
   var state: String {
     if let ending { return ending.outcome }
     // The kernel tells it, whether or not the source answers.
-    if isOld, verdict != VerdictKind.networkLost.rawValue { return "no answer" }
+    if isOld, verdict != VerdictKind.networkLost.rawValue {
+      return namespace == nil ? "no answer" : "no counters"
+    }
     return Words.plain(verdict == VerdictKind.unknown.rawValue ? phase : verdict)
   }
 
@@ -128,20 +136,22 @@ extension MigrationItem {
       let parts = [cause, ending.text.isEmpty ? nil : ending.text].compactMap(\.self)
       return parts.isEmpty ? nil : parts.joined(separator: ": ")
     }
+    if let pending, pending.position == nil { return Words.wait(pending) }
     if phase == Phase.postcopyPaused.rawValue {
       return "post-copy is paused: the guest waits until the copy is recovered"
     }
-    let parts = [network, isOld ? noAnswer : nil].compactMap(\.self)
+    let parts = [networkTrouble, isOld ? noAnswer : nil].compactMap(\.self)
     guard parts.isEmpty else { return parts.joined(separator: "; ") }
     return urgency == .calm || urgency == .guestAtRisk ? nil : evidence
   }
 
   private var noAnswer: String {
-    "no answer from the source for \(Words.duration(sampleAgeSeconds.rounded(.down)))"
+    (namespace == nil ? "no answer from the source for " : "no new counters for ")
+      + Words.duration((sampleAgeSeconds ?? 0).rounded(.down))
   }
 
   /// What is wrong with the network, or seems to be.
-  private var network: String? {
+  private var networkTrouble: String? {
     switch urgency {
     case .networkLost where verdict == VerdictKind.networkLost.rawValue: return evidence
     case .networkLost:
@@ -168,13 +178,16 @@ extension MigrationItem {
       let interval = keepalive.intervalSeconds
     else { return nil }
     return KeepaliveSilence(
-      used: used, timeout: timeout, interval: interval, uncertainty: keepalive.uncertaintySeconds ?? 0)
+      used: used, timeout: timeout, interval: interval, uncertainty: keepalive.uncertaintySeconds ?? 0,
+      unseen: keepalive.method == KeepaliveMethod.inferred.rawValue ? sampleAgeSeconds ?? 0 : 0)
   }
 
   /// Whether the keepalive's deadline is worth as much attention as the others: a healthy one has half a minute left all
   /// the time, and begins anew with every answer.
   var isKeepalivePressing: Bool {
-    networkLost.contains(LostNetwork.management.rawValue) || keepaliveSilence?.isAlarming ?? false
+    let isMeasured = keepalive?.method == KeepaliveMethod.measured.rawValue
+    return isMeasured && networkLost.contains(LostNetwork.management.rawValue)
+      || keepaliveSilence?.isAlarming ?? false
   }
 
   /// The deadline that comes first.
@@ -190,8 +203,22 @@ extension MigrationItem {
   /// Time since a point that lies before this was written, in whole seconds.
   func seconds(since moment: Timestamp) -> Double { max(0, asOf.seconds(since: moment)).rounded(.down) }
 
-  /// `enforced by nobody`, where nobody does.
+  /// Who ends it at a deadline, and how: `enforced by nobody`, where nobody does.
   static func enforcement(_ budget: Budget) -> String {
-    "enforced by \(budget.enforcedBy == Enforcer.none.rawValue ? "nobody" : budget.enforcedBy)"
+    let enforcer: String =
+      switch Enforcer(rawValue: budget.enforcedBy) {
+      case .some(.none): "nobody"
+      case .kubevirt: "KubeVirt"
+      case .drover: "Drover"
+      case nil: budget.enforcedBy
+      }
+    let action: String =
+      switch budget.action.flatMap(DeadlineAction.init) {
+      case .abort: ", which aborts it"
+      case .postcopy: ", which goes over to post-copy"
+      case .pause: ", which pauses the guest"
+      case .some(.none), nil: ""
+      }
+    return "enforced by \(enforcer)\(action)"
   }
 }

@@ -86,6 +86,9 @@ public enum Words {
   private static func silence(_ loss: NetworkLoss) -> String {
     let silence = duration(loss.silence.inSeconds)
     return switch loss.network {
+    case .management where loss.isReported: "management network: a node has not been heard for \(silence)"
+    case .migration where loss.isReported:
+      "migration network: no bytes for \(silence), and both ends are well"
     case .management: "control connection: nothing received for \(silence)"
     case .migration: "data connection: nothing acknowledged for \(silence)"
     case .unknown: "nothing heard for \(silence)"
@@ -94,9 +97,9 @@ public enum Words {
 
   /// What comes of it when the peer stays silent; `left` is the time until the keepalive ends the migration.
   private static func consequence(of losses: [NetworkLoss], _ left: Double?) -> String? {
-    let isControlLost = losses.contains { $0.network == .management }
+    let isControlLost = losses.contains { $0.network == .management && !$0.isReported }
     guard let left else {
-      let isDataLost = losses.contains { $0.network == .migration }
+      let isDataLost = losses.contains { $0.network == .migration && !$0.isReported }
       return isDataLost && !isControlLost
         ? "no keepalive guards it, so libvirt waits until it is back" : nil
     }
@@ -126,6 +129,48 @@ public enum Words {
     case .disabled: "none: switched off"
     case nil: plain(basis)
     }
+  }
+
+  /// What a migration waits for: `waits for a slot of its node, place 3 in the queue: ...`.
+  static func wait(_ pending: MigrationItem.Pending) -> String {
+    let reason: String =
+      switch PendingReason(rawValue: pending.reason) {
+      case .queueCluster: "a slot of the cluster"
+      case .queueNode: "a slot of its node"
+      case .unschedulable: "a node that it fits on"
+      case .quota: "the quota of its namespace"
+      case .backup: "a backup to end"
+      case .utilityVolumes: "utility volumes to go"
+      case .backoff: "the pause after a failure to end"
+      case .podPending: "its target pod to be ready"
+      case .unknown: "an unknown reason"
+      case nil: plain(pending.reason)
+      }
+    let place = pending.position.map { ", \(self.place($0))" } ?? ""
+    return "waits for \(reason)\(place)" + (pending.text.map { ": \($0)" } ?? "")
+  }
+
+  /// `place 3 in the queue`.
+  static func place(_ position: UInt64) -> String { "place \(position) in the queue" }
+
+  /// The documentation's figure beside the one in force: `6400 s, in force 1350 s, set by KubeVirt's default`.
+  static func documented(_ budget: MigrationItem.Budget) -> String? {
+    guard let documented = budget.documentedSeconds else { return nil }
+    let setter: String =
+      switch TimeoutOrigin(rawValue: budget.setBy) {
+      case .vmi: "the VMI"
+      case .policy: "the MigrationPolicy"
+      case .kubevirt: "the KubeVirt object"
+      case .versionDefault: "KubeVirt's default"
+      case .config: "Drover's configuration"
+      case nil: budget.setBy
+      }
+    return "\(seconds(documented)), in force \(seconds(budget.timeoutSeconds)), set by \(setter)"
+  }
+
+  /// Whole seconds, to be compared with others: `6400 s`.
+  private static func seconds(_ seconds: Double) -> String {
+    seconds.isFinite ? "\(Int64(min(max(seconds, 0), 1e15).rounded())) s" : "unknown"
   }
 
   /// A network that is lost, by the API's word.

@@ -2,35 +2,39 @@ internal import DroverCore
 internal import QEMUBackend
 internal import Yams
 
+/// What no two back ends may share, with the line that gives it to the first.
+struct GivenBackends {
+  var names: [String: Int] = [:]
+  var sockets: [String: Int] = [:]
+  var uris: [String: Int] = [:]
+  var clusters: [Configuration.KubeVirt.Cluster: Int] = [:]
+}
+
 /// The keys of back ends, their ranges and defaults.
 extension ConfigurationReader {
-  /// What no two back ends may share, with the line that gives it to the first.
-  private struct Given {
-    var names: [String: Int] = [:]
-    var sockets: [String: Int] = [:]
-    var uris: [String: Int] = [:]
-  }
-
   mutating func backends(_ node: Node?, timeouts defaults: Timeouts) -> [Configuration.Backend] {
     var found: [Configuration.Backend] = []
-    var given = Given()
+    var given = GivenBackends()
     for entry in list(node, "backends", example: Self.example) {
       guard !isNull(entry), entry.mapping?.isEmpty != true else {
         complain(at: entry, "an entry of backends is empty; such as \(Self.example)")
         continue
       }
-      let kinds = mapping(entry, "backends", keys: ["qemu", "libvirt"], later: ["kubevirt"])
+      let kinds = mapping(entry, "backends", keys: ["qemu", "libvirt", "kubevirt"])
       if kinds.count > 1 {
         complain(at: entry, "an entry of backends is one back end; begin the next with a - of its own")
       }
       if let node = kinds["qemu"] { found.append(.qemu(qemu(node, defaults, &given))) }
       if let node = kinds["libvirt"] { found.append(.libvirt(libvirt(node, defaults, &given))) }
+      if let node = kinds["kubevirt"] { found.append(.kubevirt(kubevirt(node, defaults, &given))) }
     }
     Configuration.Backend.giveNames(to: &found)
     return found
   }
 
-  private mutating func qemu(_ node: Node, _ defaults: Timeouts, _ given: inout Given) -> Configuration.QEMU {
+  private mutating func qemu(_ node: Node, _ defaults: Timeouts, _ given: inout GivenBackends)
+    -> Configuration.QEMU
+  {
     let keys = mapping(node, "qemu", keys: ["name", "sockets", "events", "host", "timeouts"])
     return Configuration.QEMU(
       name: name(keys["name"], "qemu.name", lines: &given.names),
@@ -43,7 +47,7 @@ extension ConfigurationReader {
       ).budget)
   }
 
-  private mutating func libvirt(_ node: Node, _ defaults: Timeouts, _ given: inout Given)
+  private mutating func libvirt(_ node: Node, _ defaults: Timeouts, _ given: inout GivenBackends)
     -> Configuration.Libvirt
   {
     let keys = mapping(
@@ -58,7 +62,7 @@ extension ConfigurationReader {
   }
 
   /// A name; empty where it is absent or wrong.
-  private mutating func name(_ node: Node?, _ path: String, lines: inout [String: Int]) -> BackendName {
+  mutating func name(_ node: Node?, _ path: String, lines: inout [String: Int]) -> BackendName {
     let none = BackendName(rawValue: "")
     guard let node, let name = text(node, path, example: "rack1"), !name.isEmpty else { return none }
     guard name.utf8.count <= BackendNames.longest, name.utf8.allSatisfy(BackendNames.isAllowed) else {

@@ -1,7 +1,6 @@
 public import DroverCore
 public import Exposition
 internal import Glibc
-internal import QEMUBackend
 internal import Yams
 
 /// What the operator has set; everything has a default, and no back end at all is valid.
@@ -38,6 +37,8 @@ public struct Configuration: Hashable, Sendable {
     case qemu(QEMU)
     /// A libvirt host.
     case libvirt(Libvirt)
+    /// A cluster with KubeVirt.
+    case kubevirt(KubeVirt)
 
     /// The name that its series carry.
     public internal(set) var name: BackendName {
@@ -45,6 +46,7 @@ public struct Configuration: Hashable, Sendable {
         switch self {
         case .qemu(let qemu): qemu.name
         case .libvirt(let libvirt): libvirt.name
+        case .kubevirt(let kubevirt): kubevirt.name
         }
       }
       set {
@@ -55,6 +57,9 @@ public struct Configuration: Hashable, Sendable {
         case .libvirt(var libvirt):
           libvirt.name = newValue
           self = .libvirt(libvirt)
+        case .kubevirt(var kubevirt):
+          kubevirt.name = newValue
+          self = .kubevirt(kubevirt)
         }
       }
     }
@@ -64,12 +69,17 @@ public struct Configuration: Hashable, Sendable {
       switch self {
       case .qemu: "qemu"
       case .libvirt(let libvirt): LibvirtURI.backendName(of: libvirt.uri)
+      case .kubevirt: "kubevirt"
       }
     }
 
-    fileprivate var sockets: [String] { if case .qemu(let qemu) = self { qemu.sockets } else { [] } }
+    var sockets: [String] { if case .qemu(let qemu) = self { qemu.sockets } else { [] } }
 
-    fileprivate var uri: String? { if case .libvirt(let libvirt) = self { libvirt.uri } else { nil } }
+    var uri: String? { if case .libvirt(let libvirt) = self { libvirt.uri } else { nil } }
+
+    var cluster: KubeVirt.Cluster? {
+      if case .kubevirt(let kubevirt) = self { kubevirt.cluster } else { nil }
+    }
 
     /// Gives the first free name to each back end without one.
     static func giveNames(to backends: inout [Self]) {
@@ -78,36 +88,6 @@ public struct Configuration: Hashable, Sendable {
         backends[index].name = names.next(after: backends[index].defaultName)
       }
     }
-  }
-
-  /// QEMU monitors on this machine.
-  public struct QEMU: Hashable, Sendable {
-    /// The name that its series carry.
-    public internal(set) var name = BackendName(rawValue: "")
-    /// Paths of QMP sockets; `*` and `?` stand for parts of a name.
-    public internal(set) var sockets: [String]
-    /// Whether QEMU's migration events are switched on in the guests that are watched.
-    public internal(set) var events = false
-    /// The host's name in labels; empty for this machine's own.
-    public internal(set) var host = ""
-    /// Time-outs of its migrations.
-    public internal(set) var timeouts: BudgetSettings
-  }
-
-  /// A libvirt host.
-  public struct Libvirt: Hashable, Sendable {
-    /// The name that its series carry.
-    public internal(set) var name = BackendName(rawValue: "")
-    /// Any URI that libvirt takes.
-    public internal(set) var uri: String
-    /// The host's name in labels; empty for the one that its daemon tells.
-    public internal(set) var host = ""
-    /// Whether the dirty rates of VMs that do not migrate are measured: needs a connection that may write.
-    public internal(set) var dirtyRate = false
-    /// Time-outs of its migrations.
-    public internal(set) var timeouts: BudgetSettings
-    /// The keepalive between its daemon and others; nil for what the host's `qemu.conf` says.
-    public internal(set) var keepalive: KeepaliveSettings?
   }
 }
 
@@ -143,53 +123,6 @@ extension Configuration {
     let configuration = reader.configuration()
     guard reader.problems.isEmpty else { throw ConfigurationError(.invalid, file: file, reader.problems) }
     return configuration
-  }
-
-  /// This configuration with one back end more for each QMP socket given by flag.
-  ///
-  /// - Throws: A path that is empty, or that the file or an earlier flag also names: a monitor takes one client.
-  public func adding(qemuSockets: [String]) throws(ConfigurationError) -> Configuration {
-    var result = self
-    for path in qemuSockets {
-      let known = result.backends.flatMap(\.sockets)
-      guard !path.isEmpty, !path.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
-      else {
-        throw ConfigurationError(
-          .invalid, file: "--qemu.socket", "a path must be given, such as /run/guest.qmp")
-      }
-      guard !known.contains(path) else {
-        throw ConfigurationError(
-          .invalid, file: "--qemu.socket",
-          "\(quoted(path)) is named twice, and a monitor takes one client; name it in the file or in one flag"
-        )
-      }
-      if let refusal = QEMUConfiguration.refusal(ofSocket: path) {
-        throw ConfigurationError(.invalid, file: "--qemu.socket", "\(refusal)")
-      }
-      result.backends.append(.qemu(QEMU(sockets: [path], timeouts: timeouts)))
-    }
-    Backend.giveNames(to: &result.backends)
-    return result
-  }
-
-  /// This configuration with one back end more for each libvirt URI given by flag.
-  ///
-  /// - Throws: A text that is no URI, or one that the file or an earlier flag also names.
-  public func adding(libvirtURIs: [String]) throws(ConfigurationError) -> Configuration {
-    var result = self
-    for uri in libvirtURIs {
-      if let refusal = LibvirtURI.refusal(of: uri) {
-        throw ConfigurationError(.invalid, file: "--libvirt.uri", refusal)
-      }
-      guard !result.backends.contains(where: { $0.uri == uri }) else {
-        throw ConfigurationError(
-          .invalid, file: "--libvirt.uri", "\(quoted(uri)) is named twice; name it in the file or in one flag"
-        )
-      }
-      result.backends.append(.libvirt(Libvirt(uri: uri, timeouts: timeouts, keepalive: keepalive)))
-    }
-    Backend.giveNames(to: &result.backends)
-    return result
   }
 
   private static func contents(of file: String) throws(ConfigurationError) -> [UInt8] {
@@ -228,35 +161,5 @@ extension Configuration {
   private static func firstInvalidLine(_ bytes: [UInt8]) -> Int {
     let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
     return (lines.firstIndex { String(validating: $0, as: UTF8.self) == nil } ?? 0) + 1
-  }
-}
-
-/// Names of back ends, and those that are given where there is none, such as `qemu`, `qemu-2`.
-struct BackendNames {
-  /// Most bytes that a name may have.
-  static let longest = 63
-
-  private var taken: Set<String>
-
-  init(taken: some Sequence<String>) { self.taken = Set(taken) }
-
-  /// The first free name of a family.
-  mutating func next(after base: String) -> BackendName {
-    var name = base
-    var number = 1
-    while !taken.insert(name).inserted {
-      number += 1
-      name = "\(base)-\(number)"
-    }
-    return BackendName(rawValue: name)
-  }
-
-  static func isAllowed(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "-"):
-      true
-    default: false
-    }
   }
 }

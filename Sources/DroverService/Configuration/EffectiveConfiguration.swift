@@ -77,7 +77,39 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
           ])
         )
       ])
+    case .kubevirt(let kubevirt): .mapping([("kubevirt", value(kubevirt))])
     }
+  }
+
+  private static func value(_ kubevirt: Configuration.KubeVirt) -> Value {
+    let cluster = kubevirt.cluster
+    let prometheus = kubevirt.prometheus.map { prometheus -> Value in
+      .mapping([
+        ("url", .text(prometheus.url)), ("tokenFile", .text(prometheus.tokenFile)),
+        ("caFile", .text(prometheus.caFile)),
+      ])
+    }
+    return .mapping([
+      ("name", .text(kubevirt.name.rawValue)),
+      (
+        "kubeconfig",
+        cluster.kubeconfig.isEmpty
+          ? .unset("none: the service account of the pod that Drover runs in") : .text(cluster.kubeconfig)
+      ),
+      (
+        "context",
+        cluster.context.isEmpty ? .unset("the current one of the kubeconfig") : .text(cluster.context)
+      ),
+      ("namespaces", .list(kubevirt.namespaces.map(Value.text))),
+      ("virtHandler", .text(kubevirt.virtHandler.rawValue)),
+      ("prometheus", prometheus ?? .unset("none is asked")),
+      (
+        "timeouts",
+        .mapping(
+          values(kubevirt.timeouts)
+            + [("keepalive", value(kubevirt.keepalive, unset: "libvirt's own figures, 5s and 5"))])
+      ),
+    ])
   }
 
   private static func values(_ timeouts: BudgetSettings) -> [(String, Value)] {

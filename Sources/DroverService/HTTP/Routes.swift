@@ -20,6 +20,8 @@ struct Routes: Sendable {
     router.on(.post, "/-/reload", .deferred { await reload($0) })
     router.on(.get, "/api/v1/migrations", .immediate { list($0) })
     router.on(.get, "/api/v1/migrations/{id}", .immediate { show($0) })
+    router.on(.get, "/api/v1/nodes", .immediate { nodes($0) })
+    router.on(.get, "/api/v1/vms", .immediate { vms($0) })
     return router
   }
 
@@ -75,11 +77,24 @@ struct Routes: Sendable {
     json(request, MigrationList(monitor.snapshot(), epochOffset: clock.epochOffset(), now: clock.now()))
   }
 
+  private func nodes(_ request: Request) -> Response {
+    json(request, NodeList(monitor.snapshot(), epochOffset: clock.epochOffset(), now: clock.now()))
+  }
+
+  private func vms(_ request: Request) -> Response {
+    json(request, VMList(monitor.snapshot(), epochOffset: clock.epochOffset(), now: clock.now()))
+  }
+
   private func show(_ request: Request) -> Response {
     let typed = request.parameters["id"] ?? ""
-    switch MigrationLookup(typed, in: monitor.snapshot().migrations) {
+    let snapshot = monitor.snapshot()
+    switch MigrationLookup(typed, in: snapshot.migrations) {
     case .found(let view):
-      return json(request, MigrationItem(view, epochOffset: clock.epochOffset(), now: clock.now()))
+      return json(
+        request,
+        MigrationItem(
+          view, epochOffset: clock.epochOffset(), now: clock.now(),
+          documented: snapshot.documentedBudgets[view.identity.vm.backend]))
     case .none:
       return .problem(
         status: 404, detail: "no migration is called \(typed); drover list shows them, and /api/v1/migrations"

@@ -41,9 +41,12 @@ public final class FleetMonitor: Sendable {
     let now = clock.now()
     switch message {
     case .vm(let vm):
-      log.info("VM is here", metadata: ["backend": "\(vm.vm.backend.rawValue)", "vm": "\(vm.vm.name)"])
+      log.log(level: Self.level(of: vm.vm), "VM is here", metadata: Self.metadata(vm.vm))
     case .vmGone(let key):
-      log.info("VM has gone", metadata: ["backend": "\(key.backend.rawValue)", "key": "\(key.text)"])
+      if let vm = tracker.withLock({ $0.vm(of: key) }) {
+        log.log(
+          level: Self.level(of: vm), "VM has gone", metadata: Self.metadata(vm, ["key": "\(key.text)"]))
+      }
     default: break
     }
     log(tracker.withLock { $0.receive(message, at: now) })
@@ -101,7 +104,8 @@ public final class FleetMonitor: Sendable {
           level: view.phase == .failed ? .warning : .info, "migration ended",
           metadata: Self.metadata(view, Self.metadata(view.ending)))
       case .foundEnded(let view):
-        log.info(
+        log.log(
+          level: Self.level(of: view.identity.vm),
           "migration had ended before the start, not counted",
           metadata: Self.metadata(view, Self.metadata(view.ending)))
       case .dropped(let id, let vm):
@@ -112,17 +116,28 @@ public final class FleetMonitor: Sendable {
     }
   }
 
+  /// A cluster has thousands, and tells them all at the start.
+  private static func level(of vm: VMRef) -> Logger.Level {
+    switch vm.scope {
+    case .namespace: .debug
+    case .host: .info
+    }
+  }
+
   private static func metadata(_ view: MigrationView, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
-    let vm = view.identity.vm
+    metadata(
+      view.identity.vm,
+      ["migration": "\(view.identity.id)", "phase": "\(view.phase.rawValue)"].merging(more) { $1 })
+  }
+
+  private static func metadata(_ vm: VMRef, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
     let scope =
       switch vm.scope {
       case .namespace: "namespace"
       case .host: "host"
       }
-    return [
-      "backend": "\(vm.backend.rawValue)", scope: "\(vm.scope.name)", "vm": "\(vm.name)",
-      "migration": "\(view.identity.id)", "phase": "\(view.phase.rawValue)",
-    ].merging(more) { $1 }
+    return ["backend": "\(vm.backend.rawValue)", scope: "\(vm.scope.name)", "vm": "\(vm.name)"]
+      .merging(more) { $1 }
   }
 
   private static func metadata(_ ending: Ending?) -> Logger.Metadata {

@@ -7,7 +7,7 @@ enum MigrationCard {
     <article class="\(item.tone.rawValue)" aria-label="\(item.scope)/\(item.vm)">
     <h3>\(item.scope)/\(item.vm) \(tag(item))</h3>
     <p class="where"><b>\(Words.plain(item.phase))</b> for \(Words.duration(item.seconds(since: item.phaseEnteredAt)))\
-    \(way(item)) · <span class="\(item.isOld ? "bad" : "dim")">data \(Words.duration(item.sampleAgeSeconds.rounded(.down))) old</span></p>
+    \(way(item))\(age(item))</p>
     \(why(item))<dl>
     \(progress(item))\(budget("Completion budget", item.completion, item))\(budget("Progress budget", item.progress, item))\
     \(keepalive(item))\(network(item))</dl>
@@ -40,12 +40,19 @@ enum MigrationCard {
 
   private static func way(_ item: MigrationItem) -> HTML {
     guard !item.source.isEmpty || !item.target.isEmpty else { return "" }
-    return " · \(item.source.isEmpty ? "?" : item.source) → \(item.target.isEmpty ? "?" : item.target)"
+    let target = item.target.isEmpty ? item.requestedTarget.map { "\($0) (asked for)" } ?? "?" : item.target
+    return " · \(item.source.isEmpty ? "?" : item.source) → \(target)"
+  }
+
+  private static func age(_ item: MigrationItem) -> HTML {
+    guard let age = item.sampleAgeSeconds else { return "" }
+    let words = "data \(Words.duration(age.rounded(.down))) old"
+    return " · <span class=\"\(item.isOld ? "bad" : "dim")\">\(words)</span>"
   }
 
   /// What is wrong; else what the verdict rests on.
   private static func why(_ item: MigrationItem) -> HTML {
-    let words = item.remark ?? (item.phase == "precopy" ? item.evidence : "")
+    let words = item.remark ?? item.pending.map(Words.wait) ?? (item.phase == "precopy" ? item.evidence : "")
     guard !words.isEmpty else { return "" }
     guard item.urgency != .guestAtRisk else { return "<p class=\"alarm\" role=\"alert\">\(words)</p>\n" }
     return "<p class=\"why\">\(words)</p>\n"
@@ -64,15 +71,16 @@ enum MigrationCard {
 
   private static func budget(_ name: String, _ budget: MigrationItem.Budget?, _ item: MigrationItem) -> HTML {
     guard let budget else { return "" }
+    let documented = Words.documented(budget).map { "; documented \($0)" } ?? ""
     guard let deadline = budget.deadlineAt, let used = budget.usedSeconds, budget.timeoutSeconds > 0 else {
-      return row(name, nil, shown: nil, tone: "", "no deadline in this phase")
+      return row(name, nil, shown: nil, tone: "", "no deadline in this phase\(documented)")
     }
     let ratio = used / budget.timeoutSeconds
     return row(
       name, ratio, shown: Words.duration(used.rounded(.down)),
       tone: ratio >= 0.9 ? "bad" : ratio >= 0.7 ? "warn" : "",
       "\(until(deadline, or: budget.uncertaintySeconds, of: budget.timeoutSeconds, item)), "
-        + MigrationItem.enforcement(budget))
+        + MigrationItem.enforcement(budget) + documented)
   }
 
   private static func until(
@@ -147,7 +155,9 @@ enum MigrationCard {
           ? (item.isOver ? nil : "none") : "\(interruptions.count) (\(Words.duration(interruptions.seconds)))"
       ),
       ("guest runs on", item.guestRunsOn == "unknown" ? nil : item.guestRunsOn),
-      ("back end", item.backend),
+      ("asked for by", item.origin == "unknown" ? nil : Words.plain(item.origin)),
+      ("object", item.object), ("network", item.network), ("policy", item.migrationPolicy),
+      ("product status", item.productStatus), ("back end", item.backend),
     ]
     return HTML.join(facts.compactMap { name, value in value.map { "<span>\(name) <b>\($0)</b></span> " } })
   }

@@ -28,8 +28,13 @@ public enum StatusPage {
     telemetryPath: String = "/metrics", refreshes: Bool = true
   ) -> [UInt8] {
     let selection = Selection(snapshot, now: now)
-    let running = selection.running.map { MigrationItem($0, epochOffset: epochOffset, now: now) }
-    let ended = selection.ended.map { MigrationItem($0, epochOffset: epochOffset, now: now) }
+    let documented = snapshot.documentedBudgets
+    func item(_ view: MigrationView) -> MigrationItem {
+      MigrationItem(
+        view, epochOffset: epochOffset, now: now, documented: documented[view.identity.vm.backend])
+    }
+    let running = selection.running.map(item)
+    let ended = selection.ended.map(item)
     let page: HTML = """
       <!DOCTYPE html>
       <html lang="en">
@@ -61,13 +66,15 @@ public enum StatusPage {
 
   private static func title(_ selection: Selection) -> String {
     let trouble = selection.troubled > 0 ? "(\(selection.troubled)!) " : ""
-    return "\(trouble)\(selection.runningCount) running - Drover"
+    return "\(trouble)\(selection.runningCount - selection.waitingCount) running - Drover"
   }
 
   private static func summary(_ selection: Selection) -> HTML {
     let trouble: HTML =
       selection.troubled > 0 ? " · <strong class=\"bad\">\(selection.troubled) in trouble</strong>" : ""
-    return "<b>\(selection.runningCount)</b> running\(trouble) · <b>\(selection.endedCount)</b> ended lately"
+    let waiting: HTML = selection.waitingCount > 0 ? " · <b>\(selection.waitingCount)</b> waiting" : ""
+    let running = selection.runningCount - selection.waitingCount
+    return "<b>\(running)</b> running\(waiting)\(trouble) · <b>\(selection.endedCount)</b> ended lately"
   }
 
   /// Relative, so that the page works behind a path prefix.
@@ -119,6 +126,8 @@ public enum StatusPage {
         <div class="empty"><p><b>No back end is configured, so there is nothing to watch.</b></p>
         <p>Name a guest's QMP socket when Drover is started:</p>
         <pre>drover serve --qemu.socket /run/guests/web.qmp</pre>
+        <p>or a cluster's kubeconfig:</p>
+        <pre>drover serve --kubevirt.kubeconfig ~/.kube/config</pre>
         <p>or in the file given by <code>--config.file</code>:</p>
         <pre>backends:
           - qemu: {name: rack1, sockets: ["/run/guests/*.qmp"]}</pre></div>
@@ -150,6 +159,8 @@ private struct Selection {
   let running: [MigrationView]
   let ended: [MigrationView]
   let runningCount: Int
+  /// Those of them that wait to begin.
+  let waitingCount: Int
   let endedCount: Int
   let troubled: Int
 
@@ -161,6 +172,7 @@ private struct Selection {
       if view.isOver { ended.append((urgency, view)) } else { running.append((urgency, view)) }
     }
     runningCount = running.count
+    waitingCount = running.count { $0.view.waiting != nil }
     endedCount = ended.count
     troubled = running.count { $0.urgency != .calm } + ended.count { $0.urgency != .calm }
     running.sort { a, b in

@@ -13,24 +13,33 @@ extension MigrationTables {
 
   private func identity(_ item: MigrationItem) -> [Fact] {
     facts([
-      ("id", item.id), ("backend", item.backend),
+      ("id", item.id), ("object", item.object), ("backend", item.backend),
       ("from", item.source), ("to", item.target),
+      ("to, as asked", item.requestedTarget == item.target ? nil : item.requestedTarget),
       ("asked for by", item.origin == "unknown" ? nil : Words.plain(item.origin)),
+      ("network", item.network), ("policy", item.migrationPolicy), ("product status", item.productStatus),
       (
         "phase",
         item.isOver
           ? nil
           : "\(Words.plain(item.phase)), for \(Words.duration(item.seconds(since: item.phaseEnteredAt)))"
       ),
-      ("started", "\(item.startedAt), \(Words.relative(item.startedAt.seconds(since: item.asOf)))"),
-    ]) + [
-      ("guest runs on", TextTable.Cell(item.guestRunsOn, item.urgency == .guestAtRisk ? .red : .none)),
-      (
-        "last answer",
-        TextTable.Cell(
-          Words.relative(-item.sampleAgeSeconds) + (item.isOld ? " (old)" : ""), item.isOld ? .red : .none)
-      ),
-    ]
+      ("pending", item.pending.map(Words.wait)),
+      ("created", item.createdAt.map { time($0, item) }), ("started", item.startedAt.map { time($0, item) }),
+    ])
+      + [
+        ("guest runs on", TextTable.Cell(item.guestRunsOn, item.urgency == .guestAtRisk ? .red : .none)),
+        (
+          item.namespace == nil ? "last answer" : "last counters",
+          TextTable.Cell(
+            item.sampleAgeSeconds.map { Words.relative(-$0) + (item.isOld ? " (old)" : "") } ?? "",
+            item.isOld ? .red : .none)
+        ),
+      ].filter { !$0.1.text.isEmpty }
+  }
+
+  private func time(_ time: Timestamp, _ item: MigrationItem) -> String {
+    "\(time), \(Words.relative(time.seconds(since: item.asOf)))"
   }
 
   private func verdict(_ item: MigrationItem) -> [Fact] {
@@ -49,6 +58,7 @@ extension MigrationTables {
         "completion",
         item.completion.map { budget($0, item, without: "no deadline in this phase") } ?? "no time-out known"
       ),
+      ("documented", item.completion.flatMap(Words.documented)),
       (
         "progress",
         item.progress.map { budget($0, item, without: "no deadline in this phase") } ?? "no time-out"

@@ -18,14 +18,16 @@ public struct MigrationTables: Sendable {
         .init(title: "DEADLINE"), .init(title: "AGE"), .init(title: "ID"),
       ],
       rows: items.map { item in
-        let verdict = item.isOver ? item.ending?.cause : item.verdict == "unknown" ? nil : item.verdict
+        let verdict =
+          item.isOver
+          ? item.ending?.cause : item.pending?.reason ?? (item.verdict == "unknown" ? nil : item.verdict)
         return .init(cells: [
           .init("\(item.scope)/\(item.vm)"),
           .init(Words.plain(item.phase), item.isOver ? colour(item.tone) : .none),
           .init(Words.plain(verdict ?? "-"), colour(item.tone)),
           .init(item.progressRatio.map(Words.percent) ?? "-"),
           .init(remaining(item) ?? "-"), .init(item.transferBytesPerSecond.map(Words.rate) ?? "-"),
-          .init(deadline(item) ?? "-"), .init(Words.duration(item.seconds(since: item.startedAt))),
+          .init(deadline(item) ?? "-"), .init(Words.duration(item.seconds(since: item.beganAt))),
           .init(item.id),
         ])
       })
@@ -54,7 +56,7 @@ public struct MigrationTables: Sendable {
       (item: $0, rank: ($0.isOver && $0.urgency == .calm ? 1 : 0, $0.urgency.rawValue))
     }.sorted { a, b in
       a.rank == b.rank
-        ? (a.item.startedAt, a.item.id) < (b.item.startedAt, b.item.id) : a.rank < b.rank
+        ? (a.item.beganAt, a.item.id) < (b.item.beganAt, b.item.id) : a.rank < b.rank
     }.map(\.item)
     let rows = sorted.map(liveRow)
     let drawn = rows.prefix(count(of: rows, fitting: height))
@@ -100,15 +102,18 @@ public struct MigrationTables: Sendable {
 
   private func summary(_ items: [MigrationItem]) -> String {
     let running = items.count { !$0.isOver }
+    let waiting = items.count { $0.pending != nil }
     let troubled = items.count { $0.urgency != .calm }
     return [
-      "\(running) running", troubled > 0 ? "\(troubled) in trouble" : nil, "\(items.count - running) ended",
+      "\(running - waiting) running", waiting > 0 ? "\(waiting) waiting" : nil,
+      troubled > 0 ? "\(troubled) in trouble" : nil, "\(items.count - running) ended",
       items.first.map { "\($0.asOf.time) UTC" },
     ].compactMap(\.self).joined(separator: style.isUnicode ? " · " : ", ")
   }
 
   private func deadline(_ item: MigrationItem) -> String? {
-    item.nearestDeadline.map { "\($0.name) \(Words.left($0.at.seconds(since: item.asOf)))" }
+    if let position = item.pending?.position { return Words.place(position) }
+    return item.nearestDeadline.map { "\($0.name) \(Words.left($0.at.seconds(since: item.asOf)))" }
   }
 
   private func remaining(_ item: MigrationItem) -> String? {

@@ -45,14 +45,27 @@ extension FleetFamilies {
       sink.label(backend.descriptor.name)
       sink.sample(duration)
     },
+    each(
+      "drover_kubernetes_requests_total", .counter, labels: ["verb", "resource", "code"], by: [.kubevirt],
+      "Requests to the API server by what was asked and answered: the HTTP status, or the error that came instead."
+    ) { backend, sink in
+      for request in backend.requests {
+        sink.label(backend.descriptor.name)
+        sink.label("verb", request.verb)
+        sink.label("resource", request.resource)
+        sink.label("code", request.code)
+        sink.sample(request.count)
+      }
+    },
   ]
 
   private static func each(
-    _ name: String, _ kind: FamilyKind, unit: FamilyUnit? = nil, labels: [String] = [], _ help: String,
+    _ name: String, _ kind: FamilyKind, unit: FamilyUnit? = nil, labels: [String] = [],
+    by fillers: [Filler] = .all, _ help: String,
     emit: @escaping @Sendable (BackendView, inout SampleSink) -> Void
   ) -> Family<Fleet> {
     Family(
-      name, kind, unit: unit, part: .exporter, labels: ["backend"] + labels, filledBy: .hosts, help
+      name, kind, unit: unit, part: .exporter, labels: ["backend"] + labels, filledBy: fillers, help
     ) { fleet, sink in
       for backend in fleet.snapshot.backends { emit(backend, &sink) }
     }

@@ -53,6 +53,8 @@ public struct Filler: Hashable, Sendable, CustomStringConvertible {
   public static let qemu = Filler(name: "QEMU", since: nil)
   /// Any libvirt that tells a migration from other jobs: 3.3 and later.
   public static let libvirt = Filler(name: "libvirt", since: nil)
+  /// Any KubeVirt.
+  public static let kubevirt = Filler(name: "KubeVirt", since: nil)
   /// Drover itself, whatever it watches.
   public static let drover = Filler(name: "Drover", since: nil)
 
@@ -62,6 +64,9 @@ public struct Filler: Hashable, Sendable, CustomStringConvertible {
   /// libvirt from a version on.
   public static func libvirt(since version: String) -> Filler { Filler(name: "libvirt", since: version) }
 
+  /// KubeVirt from a version on.
+  public static func kubevirt(since version: String) -> Filler { Filler(name: "KubeVirt", since: version) }
+
   /// The name, and the version where there is one.
   public var description: String { since.map { "\(name) \($0)+" } ?? name }
 }
@@ -69,6 +74,8 @@ public struct Filler: Hashable, Sendable, CustomStringConvertible {
 extension [Filler] {
   /// Every back end that watches hosts.
   static var hosts: [Filler] { [.qemu, .libvirt] }
+  /// Every back end.
+  static var all: [Filler] { hosts + [.kubevirt] }
 }
 
 /// A family and the way from what is known to its samples.

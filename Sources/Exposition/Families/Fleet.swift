@@ -24,7 +24,13 @@ struct Fleet: Sendable {
 }
 
 extension VMView {
-  var isBlocked: Bool { blockers?.isEmpty == false }
+  /// Whether it blocks a drain of its node, or would be shut down by one.
+  var isBlocked: Bool {
+    switch drainOutcome {
+    case .blocks, .willBeShutDown: true
+    case .migrates, nil: blockers?.isEmpty == false
+    }
+  }
 }
 
 extension SampleSink {
@@ -52,5 +58,5 @@ extension Family<Fleet> {
 
 /// Every family, in the order of a scrape.
 enum FleetFamilies {
-  static let all = totals + vms + nodes + backends + exporter + process
+  static let all = totals + vms + nodes + drains + slots + backends + exporter + process
 }

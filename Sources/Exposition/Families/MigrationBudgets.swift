@@ -6,7 +6,7 @@ extension MigrationFamilies {
     .gauge(
       "drover_migration_completion_timeout_seconds", unit: .seconds,
       labels: ["set_by", "enforced_by", "action"],
-      "Time allowed for the whole migration, who set it, who enforces it, and what happens then."
+      "Time allowed in all, who set and enforces it, what happens then (KubeVirt completionTimeoutPerGiB, per 10^9 B)."
     ) { view, sink in
       guard let budget = view.completion else { return }
       sink.label("set_by", budget.setBy.rawValue)
@@ -16,7 +16,7 @@ extension MigrationFamilies {
     },
     .gauge(
       "drover_migration_progress_timeout_seconds", unit: .seconds, labels: ["set_by", "enforced_by"],
-      "Time allowed without a fall of the remaining bytes, who set it, and who enforces it."
+      "Time allowed without a fall of the remaining bytes, who set and who enforces it (KubeVirt progressTimeout)."
     ) { view, sink in
       guard let budget = view.progressBudget else { return }
       sink.label("set_by", budget.setBy.rawValue)
@@ -24,7 +24,8 @@ extension MigrationFamilies {
       sink.sample(budget.timeout)
     },
     .gauge(
-      "drover_migration_keepalive_timeout_seconds", unit: .seconds, labels: ["method"], by: [.libvirt],
+      "drover_migration_keepalive_timeout_seconds", unit: .seconds, labels: ["method"],
+      by: [.libvirt, .kubevirt],
       "Silence of the control connection after which libvirt ends the migration; absent where no keepalive guards it."
     ) { view, sink in
       guard let budget = view.keepalive else { return }
@@ -40,7 +41,7 @@ extension MigrationFamilies {
       "When, at the earliest, the time without a fall of the remaining bytes is used up; moves with each fall."
     ) { $0.progressDeadline },
     .gauge(
-      "drover_migration_keepalive_deadline_timestamp_seconds", unit: .seconds, by: [.libvirt],
+      "drover_migration_keepalive_deadline_timestamp_seconds", unit: .seconds, by: [.libvirt, .kubevirt],
       "When, at the earliest, libvirt ends the migration if its peer stays silent; moves whenever the peer is heard."
     ) { $0.keepalive?.deadline },
     .gauge(
@@ -49,7 +50,7 @@ extension MigrationFamilies {
     ) { view, sink in
       if view.completionDeadline != nil {
         sink.label("deadline", "completion")
-        sink.sample(.zero)
+        sink.sample(view.completion?.uncertainty ?? .zero)
       }
       if view.progressDeadline != nil {
         sink.label("deadline", "progress")
@@ -77,10 +78,10 @@ extension MigrationFamilies {
     ) { $0.progress?.lastBest },
     .counter(
       "drover_migration_interruptions_total", "Times in which bytes stopped and moved again."
-    ) { $0.interruptions.count },
+    ) { $0.countersReadAt == nil ? nil : $0.interruptions.count },
     .counter(
       "drover_migration_interrupted_seconds_total", unit: .seconds,
       "Length of all interruptions added up, from last byte to first byte."
-    ) { $0.interruptions.total },
+    ) { $0.countersReadAt == nil ? nil : $0.interruptions.total },
   ]
 }

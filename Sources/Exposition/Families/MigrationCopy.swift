@@ -5,14 +5,14 @@ extension MigrationFamilies {
   static let copy: [Family<MigrationView>] = [
     .counter(
       "drover_migration_transferred_bytes_total", unit: .bytes, stays: true,
-      "Bytes sent, repeats included (QEMU ram.transferred + disk.transferred; libvirt data_processed)."
+      "Bytes sent, repeats included (QEMU ram + disk.transferred; libvirt data_processed; KubeVirt data_processed_bytes)."
     ) { $0.sample.transferred },
     .counter(
-      "drover_migration_memory_transferred_bytes_total", unit: .bytes, stays: true,
+      "drover_migration_memory_transferred_bytes_total", unit: .bytes, by: .hosts, stays: true,
       "Bytes of guest memory sent, repeats included (QEMU ram.transferred; libvirt memory_processed)."
     ) { $0.sample.memory?.transferred },
     .counter(
-      "drover_migration_disk_transferred_bytes_total", unit: .bytes, stays: true,
+      "drover_migration_disk_transferred_bytes_total", unit: .bytes, by: .hosts, stays: true,
       "Bytes of disks sent, repeats included (QEMU disk.transferred; libvirt disk_processed)."
     ) { $0.sample.disk?.transferred },
     .gauge(
@@ -21,14 +21,14 @@ extension MigrationFamilies {
     ) { $0.facts.size },
     .gauge(
       "drover_migration_remaining_bytes", unit: .bytes,
-      "Bytes still to be sent (QEMU ram.remaining + disk.remaining; libvirt data_remaining)."
+      "Bytes still to be sent (QEMU ram + disk.remaining; libvirt data_remaining; KubeVirt data_remaining_bytes)."
     ) { $0.sample.remaining },
     .gauge(
-      "drover_migration_memory_remaining_bytes", unit: .bytes,
+      "drover_migration_memory_remaining_bytes", unit: .bytes, by: .hosts,
       "Bytes of guest memory still to be sent (QEMU ram.remaining; libvirt memory_remaining)."
     ) { $0.sample.memory?.remaining },
     .gauge(
-      "drover_migration_disk_remaining_bytes", unit: .bytes,
+      "drover_migration_disk_remaining_bytes", unit: .bytes, by: .hosts,
       "Bytes of disks still to be sent (QEMU disk.remaining; libvirt disk_remaining)."
     ) { $0.sample.disk?.remaining },
     .gauge(
@@ -36,8 +36,8 @@ extension MigrationFamilies {
     ) { $0.progress?.best },
     .gauge(
       "drover_migration_dirty_bytes_per_second", unit: .bytesPerSecond,
-      by: [.qemu(since: "2.10"), .libvirt(since: "3.9")],
-      "Guest memory dirtied, measured once a pass (QEMU ram.dirty-pages-rate, libvirt memory_dirty_rate, * page size)."
+      by: [.qemu(since: "2.10"), .libvirt(since: "3.9"), .kubevirt],
+      "Memory dirtied, measured once a pass (QEMU dirty-pages-rate; libvirt, KubeVirt dirty_memory_rate; * page size)."
     ) { $0.sample.dirtyRate },
     .gauge(
       "drover_migration_transfer_bytes_per_second", unit: .bytesPerSecond,
@@ -63,11 +63,11 @@ extension MigrationFamilies {
   /// How long the guest stands still, and the limits that were set.
   static let downtime: [Family<MigrationView>] = [
     .gauge(
-      "drover_migration_expected_downtime_seconds", unit: .seconds,
+      "drover_migration_expected_downtime_seconds", unit: .seconds, by: .hosts,
       "Downtime that the source expects now (QEMU expected-downtime; libvirt downtime of the running job)."
     ) { $0.sample.expectedDowntime },
     .gauge(
-      "drover_migration_downtime_seconds", unit: .seconds, stays: true,
+      "drover_migration_downtime_seconds", unit: .seconds, by: .hosts, stays: true,
       "Downtime that was measured when the migration ended (QEMU downtime; libvirt downtime of the completed job)."
     ) { $0.sample.downtime },
     .gauge(

@@ -3,7 +3,7 @@ internal import DroverCore
 /// Families with series for each migration; every series has its backend, namespace or host, VM and identifier.
 enum MigrationFamilies {
   /// All of them, in the order of a scrape.
-  static let all = description + times + copy + downtime + budgets + progress + network
+  static let all = description + waiting + times + copy + downtime + budgets + progress + network
 }
 
 /// The forms that families of migrations come in.
@@ -21,7 +21,7 @@ extension Family<MigrationView> {
 
   /// A number that can go both ways.
   static func gauge(
-    _ name: String, unit: FamilyUnit? = nil, by fillers: [Filler] = .hosts, stays: Bool = false,
+    _ name: String, unit: FamilyUnit? = nil, by fillers: [Filler] = .all, stays: Bool = false,
     _ help: String,
     value: @escaping @Sendable (MigrationView) -> (some SampleConvertible)?
   ) -> Self {
@@ -30,7 +30,7 @@ extension Family<MigrationView> {
 
   /// A number that can go both ways, with labels of its own.
   static func gauge(
-    _ name: String, unit: FamilyUnit? = nil, labels: [String], by fillers: [Filler] = .hosts, _ help: String,
+    _ name: String, unit: FamilyUnit? = nil, labels: [String], by fillers: [Filler] = .all, _ help: String,
     emit: @escaping @Sendable (MigrationView, inout SampleSink) -> Void
   ) -> Self {
     of(name, .gauge, unit: unit, extra: labels, by: fillers, stays: false, help, emit: emit)
@@ -38,7 +38,7 @@ extension Family<MigrationView> {
 
   /// A number that only grows.
   static func counter(
-    _ name: String, unit: FamilyUnit? = nil, by fillers: [Filler] = .hosts, stays: Bool = false,
+    _ name: String, unit: FamilyUnit? = nil, by fillers: [Filler] = .all, stays: Bool = false,
     _ help: String,
     value: @escaping @Sendable (MigrationView) -> (some SampleConvertible)?
   ) -> Self {
@@ -47,7 +47,7 @@ extension Family<MigrationView> {
 
   /// A number that only grows, with labels of its own.
   static func counter(
-    _ name: String, unit: FamilyUnit? = nil, labels: [String], by fillers: [Filler] = .hosts, _ help: String,
+    _ name: String, unit: FamilyUnit? = nil, labels: [String], by fillers: [Filler] = .all, _ help: String,
     emit: @escaping @Sendable (MigrationView, inout SampleSink) -> Void
   ) -> Self {
     of(name, .counter, unit: unit, extra: labels, by: fillers, stays: false, help, emit: emit)
@@ -58,7 +58,7 @@ extension Family<MigrationView> {
     _ name: String, labels: [String], _ help: String,
     emit: @escaping @Sendable (MigrationView, inout SampleSink) -> Void
   ) -> Self {
-    of(name, .info, extra: labels, by: .hosts, stays: true, help, emit: emit)
+    of(name, .info, extra: labels, by: .all, stays: true, help, emit: emit)
   }
 
   /// One series for each state, 1 for the one that holds.
@@ -67,7 +67,7 @@ extension Family<MigrationView> {
     state: @escaping @Sendable (MigrationView) -> State
   ) -> Self {
     let states = State.allCases.map { (state: $0.rawValue, label: Array("\(label)=\"\($0.rawValue)\"".utf8)) }
-    return of(name, .stateSet, extra: [label], by: .hosts, stays: stays, help) { view, sink in
+    return of(name, .stateSet, extra: [label], by: .all, stays: stays, help) { view, sink in
       let current = state(view).rawValue
       for (state, label) in states {
         sink.label(rendered: label)

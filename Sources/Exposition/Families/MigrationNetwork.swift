@@ -23,8 +23,8 @@ extension MigrationFamilies {
       sink.connections(of: view) { $0.retransmits }
     },
     .gauge(
-      "drover_migration_network_lost", labels: ["network"], by: [.libvirt],
-      "1 for each network that is lost: management (control connection), migration (data connection); else absent."
+      "drover_migration_network_lost", labels: ["network"], by: [.libvirt, .kubevirt],
+      "1 for each network that is lost: management (control connection, node), migration (data); else absent."
     ) { view, sink in
       for loss in view.networkLosses {
         sink.label("network", loss.network.rawValue)

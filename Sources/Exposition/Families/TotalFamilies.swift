@@ -18,15 +18,15 @@ extension FleetFamilies {
     ) { $0.aborted },
     histogram(
       "drover_migration_duration_seconds", unit: .seconds,
-      "Time from start to end of migrations that ended (QEMU total-time; libvirt time_elapsed)."
+      "Time from start to end (QEMU total-time; libvirt time_elapsed; KubeVirt VMI startTimestamp, endTimestamp)."
     ) { $0.duration },
     histogram(
-      "drover_migration_final_downtime_seconds", unit: .seconds,
+      "drover_migration_final_downtime_seconds", unit: .seconds, by: .hosts,
       "Downtime that was measured when migrations ended (QEMU downtime; libvirt downtime)."
     ) { $0.downtime },
     histogram(
       "drover_migration_sent_bytes", unit: .bytes,
-      "Bytes sent by migrations that ended, repeats included (QEMU ram + disk.transferred; libvirt data_processed)."
+      "Bytes sent by migrations that ended, repeats included; the last that were read where the end tells none (KubeVirt)."
     ) { $0.sentBytes },
   ]
 
@@ -34,7 +34,7 @@ extension FleetFamilies {
     _ name: String, _ help: String, counts: @escaping @Sendable (FleetTotals) -> [OriginCount]
   ) -> Family<Fleet> {
     Family(
-      name, .counter, part: .migrations, labels: ["backend", "origin"], filledBy: .hosts, help
+      name, .counter, part: .migrations, labels: ["backend", "origin"], filledBy: .all, help
     ) { fleet, sink in
       for count in counts(fleet.snapshot.totals) {
         sink.label(count.backend)
@@ -48,7 +48,7 @@ extension FleetFamilies {
     _ name: String, _ help: String, counts: @escaping @Sendable (FleetTotals) -> [CauseCount]
   ) -> Family<Fleet> {
     Family(
-      name, .counter, part: .migrations, labels: ["backend", "origin", "cause"], filledBy: .hosts, help
+      name, .counter, part: .migrations, labels: ["backend", "origin", "cause"], filledBy: .all, help
     ) { fleet, sink in
       for count in counts(fleet.snapshot.totals) {
         sink.label(count.backend)
@@ -60,11 +60,12 @@ extension FleetFamilies {
   }
 
   private static func histogram(
-    _ name: String, unit: FamilyUnit, _ help: String,
+    _ name: String, unit: FamilyUnit, by fillers: [Filler] = .all, _ help: String,
     of part: @escaping @Sendable (OutcomeHistograms) -> Histogram
   ) -> Family<Fleet> {
     Family(
-      name, .histogram, unit: unit, part: .migrations, labels: ["backend", "outcome"], filledBy: .hosts, help
+      name, .histogram, unit: unit, part: .migrations, labels: ["backend", "outcome"], filledBy: fillers,
+      help
     ) { fleet, sink in
       for outcome in fleet.snapshot.totals.outcomes {
         let histogram = part(outcome)

@@ -4,16 +4,16 @@ extension FleetFamilies {
   /// VMs, whether or not they migrate.
   static let vms: [Family<Fleet>] = [
     each(
-      "drover_vm_migratable", by: [.qemu(since: "6.0")],
-      "Whether nothing speaks against migrating the VM; absent where that is not told (QEMU blocked-reasons)."
+      "drover_vm_migratable", by: [.qemu(since: "6.0"), .kubevirt],
+      "Whether nothing speaks against migrating the VM (QEMU blocked-reasons; KubeVirt LiveMigratable); absent if untold."
     ) { fleet, vm, sink in
       guard let blockers = vm.blockers, fleet.showsMigratability(of: vm) else { return }
       sink.labels(vm.vm)
       sink.sample(blockers.isEmpty)
     },
     each(
-      "drover_vm_not_migratable", labels: ["reason"], by: [.qemu(since: "6.0")],
-      "Why the VM cannot be migrated, 1 for each reason (QEMU blocked-reasons)."
+      "drover_vm_not_migratable", labels: ["reason"], by: [.qemu(since: "6.0"), .kubevirt],
+      "Why the VM cannot be migrated, 1 for each reason (QEMU blocked-reasons; KubeVirt LiveMigratable: the first only)."
     ) { fleet, vm, sink in
       guard fleet.showsMigratability(of: vm) else { return }
       for reason in vm.blockers ?? [] {
@@ -23,7 +23,16 @@ extension FleetFamilies {
       }
     },
     each(
-      "drover_vm_consecutive_failed_migrations", by: .hosts,
+      "drover_vm_drain_outcome", labels: ["outcome"], by: [.kubevirt],
+      "What a drain of its node does to the VM, 1 for what holds (KubeVirt evictionStrategy, LiveMigratable; Harvester)."
+    ) { fleet, vm, sink in
+      guard let outcome = vm.drainOutcome, fleet.showsMigratability(of: vm) else { return }
+      sink.labels(vm.vm)
+      sink.label("outcome", outcome.rawValue)
+      sink.sample(.one)
+    },
+    each(
+      "drover_vm_consecutive_failed_migrations", by: .all,
       "Migrations of the VM that failed one after the other since the last that succeeded; absent at 0."
     ) { _, vm, sink in
       guard vm.consecutiveFailures > 0 else { return }

@@ -1,50 +1,6 @@
 internal import DroverCore
 internal import Kubernetes
 
-/// Which resources have been read, and how old what is known of each is.
-struct ResourceBook: Sendable {
-  private struct State: Sendable {
-    var isRead = false
-    var isDenied = false
-    var lastSeen: Moment?
-  }
-
-  private var states: [ClusterResource: State] = [:]
-
-  mutating func synced(_ resource: ClusterResource, at now: Moment) {
-    states[resource] = State(isRead: true, isDenied: false, lastSeen: now)
-  }
-
-  mutating func fresh(_ resource: ClusterResource, at now: Moment) {
-    states[resource, default: State()].lastSeen = now
-  }
-
-  mutating func failed(_ resource: ClusterResource, isDenied: Bool, at now: Moment) {
-    states[resource, default: State()].isDenied = isDenied
-  }
-
-  /// Whether a resource has been read at least once.
-  func isRead(_ resource: ClusterResource) -> Bool { states[resource]?.isRead ?? false }
-
-  /// Whether a resource cannot be read for want of a right or of the kind itself.
-  func isDenied(_ resource: ClusterResource) -> Bool { states[resource]?.isDenied ?? false }
-
-  /// Whether everything has been read that can be.
-  var areRead: Bool {
-    ClusterResource.essential.allSatisfy { states[$0]?.isRead == true || states[$0]?.isDenied == true }
-  }
-
-  /// The oldest sign of life of the given resources; nil where one has never been read.
-  func oldest(of resources: [ClusterResource]) -> Moment? {
-    var oldest: Moment?
-    for resource in resources {
-      guard let seen = states[resource]?.lastSeen, states[resource]?.isRead == true else { return nil }
-      oldest = min(oldest ?? seen, seen)
-    }
-    return oldest
-  }
-}
-
 /// What has been told, so that nothing is told twice.
 struct ToldBook: Sendable {
   var hasBegun = false

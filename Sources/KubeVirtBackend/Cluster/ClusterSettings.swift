@@ -25,6 +25,8 @@ struct KubeVirtVersion: Hashable, Comparable, Sendable {
   static let shortTimeout = KubeVirtVersion(1, 4)
   /// From here on the text of a failure no longer tells a time-out from an abort.
   static let oneText = KubeVirtVersion(1, 9)
+  /// The first inside a Harvester whose upgrade stops a VM that could not be moved away.
+  static let stopsFailed = KubeVirtVersion(1, 6)
 }
 
 /// What holds for the whole cluster.

@@ -13,6 +13,7 @@ extension ClusterWatch {
 
   /// Tells what is new of one migration: its points one by one, then how it is now.
   mutating func tell(_ uid: String, at instant: Instant, _ messages: inout [BackendMessage]) {
+    place(uid)
     guard told.hasBegun, var record = migrations[uid] else { return }
     let points = record.takeFreshPoints()
     migrations[uid] = record
@@ -37,12 +38,16 @@ extension ClusterWatch {
       observation.sampledAt = last.at
       observation.sample = sample(of: last, record)
     }
-    let ending = ending(of: &record, uid: uid, at: instant)
+    var ending = ending(of: &record, uid: uid, at: instant)
+    // Both times are told, so that what began and ended within the same second is known to have taken less than one.
+    if let over = ending?.endedAt {
+      ending?.duration = record.times.startedAt.map { max(.zero, over - $0) }
+    }
     if record.times.clockError > Self.tolerableSkew { problems.note(.clockSkew, uid) }
     if let ending {
       observation.end(ending)
       messages.append(.migration(observation))
-      noteEnd(of: record, ending, at: instant)
+      noteEnd(of: record, ending, &messages)
       forget(uid, record)
       return
     }
@@ -55,6 +60,7 @@ extension ClusterWatch {
 
   private mutating func forget(_ uid: String, _ record: MigrationRecord) {
     migrations[uid] = nil
+    place(uid)
     openByVM[record.name]?.removeAll { $0 == uid }
     if openByVM[record.name]?.isEmpty ?? false { openByVM[record.name] = nil }
     told.migrations[uid] = nil
@@ -202,6 +208,7 @@ extension ClusterWatch {
     analysis.hasQuotaCondition = record.vmim.conditions.isTrue("migrationRejectedByResourceQuota")
     analysis.isUnschedulable = record.isUnschedulable
     analysis.podTimeouts = record.vmim.podTimeouts
+    analysis.podTimeoutText = record.podTimeoutText
     analysis.events = record.events
     analysis.vmiPhase = record.vm?.phase ?? ""
     analysis.hasVMIGone = record.isVMIGone
@@ -220,8 +227,10 @@ extension ClusterWatch {
     return analysis
   }
 
-  private mutating func noteEnd(of record: MigrationRecord, _ ending: Ending, at instant: Instant) {
-    drains.noteEnd(of: record, ending)
+  private mutating func noteEnd(
+    of record: MigrationRecord, _ ending: Ending, _ messages: inout [BackendMessage]
+  ) {
+    noteDrain(of: record, ending, &messages)
     // virt-controller waits longer with each failure of one that it made itself.
     let origin = record.vmim.origin
     guard origin == .evacuation || origin == .workloadUpdate || origin == .descheduler else { return }

@@ -21,14 +21,27 @@ enum ClusterInput: Sendable {
   case synced(ClusterResource)
   /// A sign of life of a watch.
   case fresh(ClusterResource)
-  /// A resource cannot be read; `isDenied` where a right is missing or the kind does not exist.
-  case failed(ClusterResource, isDenied: Bool)
+  /// A resource cannot be read.
+  case failed(ClusterResource, ReadFailure)
   /// The target's pod of a migration, as it was asked for; nil where there is none.
   case targetPod(uid: String, Pod?)
   /// What virt-handler says of the copies of a VM.
   case copy(VMName, [CopyPoint])
   /// Since when the virt-handler of a node has not been reached; nil where it answers.
   case handler(node: String, silentSince: Moment?)
+}
+
+extension ClusterInput {
+  /// The resource whose watch tells it; nil where that is not the sign of life of one.
+  fileprivate var resource: ClusterResource? {
+    switch self {
+    case .vmim, .vmimGone: .vmims
+    case .vmi, .vmiGone: .vmis
+    case .node, .nodeGone: .nodes
+    case .replica, .replicaGone: .replicas
+    default: nil
+    }
+  }
 }
 
 /// The kinds of objects that are watched.
@@ -81,7 +94,15 @@ struct ClusterWatch: Sendable {
   var nodes: [String: Node] = [:]
   var silentHandlers: [String: Moment] = [:]
   var resources = ResourceBook()
+  /// Whether some namespaces only are watched: there may be VMs that nobody tells of.
+  var isRestricted = false
   var drains = DrainBook()
+  var places = PlaceBook()
+  var replicas = ReplicaBook()
+  /// The last sign of life of each node's virt-handler.
+  var heartbeats: [String: Moment] = [:]
+  /// Nodes that something has happened to since they were looked at.
+  var changedNodes: Set<String> = []
   var backoffs: [VMName: Backoff] = [:]
   /// Events of migrations that are not known yet.
   var orphans = OrphanBook()
@@ -109,6 +130,7 @@ struct ClusterWatch: Sendable {
   /// Takes one thing that happened; returns what it changes.
   mutating func take(_ input: ClusterInput, at instant: Instant) -> [BackendMessage] {
     var messages: [BackendMessage] = []
+    if let resource = input.resource { resources.fresh(resource, at: instant.now) }
     var instant = instant
     instant.knownAt = resources.oldest(of: [.vmims, .vmis])
     switch input {
@@ -117,22 +139,20 @@ struct ClusterWatch: Sendable {
     case .vmi(let vmi): take(vmi, at: instant, &messages)
     case .vmiGone(let name, let uid): lose(name, uid: uid, at: instant, &messages)
     case .node(let node):
-      let before = nodes.updateValue(node, forKey: node.metadata.name)
-      tellNode(node.metadata.name, at: instant, &messages)
+      let before = nodes[node.metadata.name]
+      take(node, at: instant, &messages)
       // Where the guest runs is not known of a node that nobody hears.
       if before?.isSilent != node.isSilent {
         tellAll(at: instant, &messages) { $0.sourceNode == node.metadata.name }
       }
-    case .nodeGone(let name):
-      nodes[name] = nil
-      drains.forget(name)
-      if told.nodes.removeValue(forKey: name) != nil { messages.append(.nodeGone(backend, name)) }
+    case .nodeGone(let name): loseNode(name, &messages)
     case .kubeVirt(let object):
       let changed = ClusterSettings(object)
       guard changed != settings else { break }
       settings = changed
       for (name, record) in vms { tellVM(name, record, &messages) }
       tellAll(at: instant, &messages)
+      changedNodes.formUnion(nodes.keys)
       tellSlots(&messages)
     case .policy(let policy):
       policies.set(policy)
@@ -147,14 +167,14 @@ struct ClusterWatch: Sendable {
       }
     case .namespaceGone(let name): namespaceLabels[name] = nil
     case .event(let event): take(event, at: instant, &messages)
-    case .replica(let replica): drains.set(replica)
-    case .replicaGone(let uid): drains.removeReplica(uid)
+    case .replica(let replica): changedNodes.formUnion(replicas.set(replica))
+    case .replicaGone(let uid): changedNodes.formUnion(replicas.remove(uid))
     case .synced(let resource):
       resources.synced(resource, at: instant.now)
       begin(at: instant, &messages)
     case .fresh(let resource): resources.fresh(resource, at: instant.now)
-    case .failed(let resource, let isDenied):
-      resources.failed(resource, isDenied: isDenied, at: instant.now)
+    case .failed(let resource, let failure):
+      resources.failed(resource, failure)
       begin(at: instant, &messages)
     case .targetPod(let uid, let pod):
       migrations[uid]?.take(pod)
@@ -167,6 +187,7 @@ struct ClusterWatch: Sendable {
       }
     case .handler(let node, let silentSince): silentHandlers[node] = silentSince
     }
+    tellChangedNodes(at: instant, &messages)
     return messages
   }
 
@@ -224,8 +245,10 @@ struct ClusterWatch: Sendable {
     let name = VMName(namespace: vmi.metadata.namespace, name: vmi.metadata.name)
     if vmi.hasAbsurdMemory { problems.note(.quantity, vmi.metadata.uid) }
     let record = VMRecord(vmi)
-    if let before = vms[name], before.uid != record.uid { tellVMGone(before.uid, &messages) }
+    let before = vms[name]
+    if let before, before.uid != record.uid { tellVMGone(before.uid, &messages) }
     vms[name] = record
+    place(name, from: before, to: record)
     for uid in openByVM[name] ?? [] {
       migrations[uid]?.take(record, at: instant)
       tell(uid, at: instant, &messages)
@@ -237,7 +260,10 @@ struct ClusterWatch: Sendable {
     _ name: VMName, uid: String, at instant: Instant, _ messages: inout [BackendMessage]
   ) {
     // Another VMI of the same name may be there already.
-    if vms[name]?.uid == uid { vms[name] = nil }
+    if let last = vms[name], last.uid == uid {
+      vms[name] = nil
+      place(name, from: last, to: nil)
+    }
     if vms[name] == nil { backoffs[name] = nil }
     tellVMGone(uid, &messages)
     for migration in openByVM[name] ?? [] {
@@ -255,8 +281,7 @@ struct ClusterWatch: Sendable {
     let observation = VMObservation(
       key: VMKey(backend: backend, text: record.uid),
       vm: VMRef(backend: backend, scope: .namespace(name.namespace), name: name.name), node: record.node,
-      blockers: record.blockers, drainOutcome: record.drainOutcome(clusterStrategy: settings.evictionStrategy)
-    )
+      blockers: record.blockers, drainOutcome: drainOutcome(of: name, record))
     if told.changes(record.uid, observation) { messages.append(.vm(observation)) }
   }
 
@@ -335,7 +360,8 @@ struct ClusterWatch: Sendable {
     guard !told.hasBegun, resources.areRead else { return }
     told.hasBegun = true
     lookAtQueue(at: instant)
-    for (name, record) in vms { tellVM(name, record, &messages) }
+    // In the order that the inventory keeps, which then need not move what comes after.
+    for (name, record) in vms.sorted(by: { $0.key < $1.key }) { tellVM(name, record, &messages) }
     for node in nodes.keys { tellNode(node, at: instant, &messages) }
     // In the order of their ends: what failed in a row is counted by it.
     let order = migrations.values.map { record in

@@ -2,9 +2,11 @@ internal import DroverCore
 internal import Kubernetes
 
 /// Names a VM within its cluster.
-struct VMName: Hashable, Sendable {
+struct VMName: Hashable, Comparable, Sendable {
   let namespace: String
   let name: String
+
+  static func < (a: VMName, b: VMName) -> Bool { (a.namespace, a.name) < (b.namespace, b.name) }
 }
 
 /// What is kept of a VMI: there are ten thousand of them.
@@ -22,11 +24,20 @@ struct VMRecord: Sendable {
   let node: String
   let evacuationNode: String
   let isDescheduled: Bool
+  /// Whether somebody deleted it: it is being shut down.
+  let isShuttingDown: Bool
+  /// Its pods that are on other nodes than it: of a migration that goes on or is over, or of a VM that has no node yet.
+  let otherPods: [PodPlace]
   /// Why it cannot be migrated; empty where it can, nil where nobody has said.
   let blockers: [NotMigratableReason]?
   let state: MigrationState?
   /// Harvester's word for the migration that it names.
   let harvesterStatus: (word: String, migration: String)?
+
+  struct PodPlace: Hashable, Sendable {
+    let pod: String
+    let node: String
+  }
 
   /// A disk of which nobody tells how large it is may hold as much.
   private static let unknownDisk = Bytes(10_000_000_000)
@@ -45,6 +56,8 @@ struct VMRecord: Sendable {
     node = vmi.node
     evacuationNode = vmi.evacuationNode
     isDescheduled = vmi.metadata.annotations["kubevirt.io/eviction-source"] == "descheduler"
+    isShuttingDown = vmi.metadata.deletionTimestamp != nil
+    otherPods = vmi.activePods.filter { $0.value != vmi.node }.map { PodPlace(pod: $0.key, node: $0.value) }
     blockers = Self.blockers(vmi)
     state = vmi.state
     let word = vmi.metadata.annotations["harvesterhci.io/migrationState"]
@@ -68,21 +81,5 @@ struct VMRecord: Sendable {
     case "DisksNotLiveMigratable": return [.accessMode]
     default: return [.other]
     }
-  }
-
-  /// What an eviction does to it, by its own strategy or else the cluster's.
-  func drainOutcome(clusterStrategy: String?) -> DrainOutcome {
-    let isMigratable = blockers?.isEmpty == true
-    switch evictionStrategy ?? clusterStrategy ?? "None" {
-    case "LiveMigrate": return isMigratable ? .migrates : .blocks
-    case "LiveMigrateIfPossible": return isMigratable ? .migrates : .willBeShutDown
-    case "External": return .blocks
-    default: return .willBeShutDown
-    }
-  }
-
-  /// Whether KubeVirt itself moves it away in a drain.
-  func isEvacuated(clusterStrategy: String?) -> Bool {
-    drainOutcome(clusterStrategy: clusterStrategy) == .migrates
   }
 }

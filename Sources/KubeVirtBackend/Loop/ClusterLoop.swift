@@ -35,6 +35,7 @@ actor ClusterLoop {
     self.counters = counters
     startedAt = clock.now()
     watch = ClusterWatch(backend: configuration.name, keepalive: configuration.keepalive)
+    watch.isRestricted = !configuration.namespaces.isEmpty
     health = WatchHealth(keys)
   }
 
@@ -66,7 +67,9 @@ actor ClusterLoop {
           "problem": "\(problem)",
         ])
       tellHealth(error: ProblemBook.Kind.malformed.rawValue)
-    case .fresh: alive(key, at: instant)
+    case .fresh:
+      alive(key, at: instant)
+      tell(.fresh(key.resource), at: instant)
     case .failed(let error, let pause): failed(key, error, pause, at: instant)
     }
   }
@@ -86,8 +89,13 @@ actor ClusterLoop {
         level: isAbsent ? .info : .warning, isAbsent ? "not in this cluster" : "cannot be watched",
         metadata: ["resource": "\(key.resource.rawValue)", "error": "\(error)", "retry": "\(pause)"])
     }
-    let isDenied = error.kind == .forbidden || error.kind == .notFound
-    tell(.failed(key.resource, isDenied: isDenied), at: instant)
+    let failure: ReadFailure =
+      switch error.kind {
+      case .forbidden: .denied
+      case .notFound: .absent
+      default: .passing
+      }
+    tell(.failed(key.resource, failure), at: instant)
     // A kind that this cluster does not have is no error.
     tellHealth(error: error.kind == .notFound ? nil : error.shortDescription)
   }
@@ -119,6 +127,14 @@ actor ClusterLoop {
     let instant = instant
     for resource in health.answered(at: instant.now) { tell(.fresh(resource), at: instant) }
     tellHealth()
+  }
+
+  /// The API server left a question unanswered: its watches are believed no longer than broken ones.
+  func serverIsSilent() {
+    let instant = instant
+    health.serverIsSilent = true
+    for resource in ClusterResource.allCases { tell(.failed(resource, .passing), at: instant) }
+    tellHealth(error: KubernetesError.Kind.timeout.rawValue)
   }
 
   /// Tells how the back end does.

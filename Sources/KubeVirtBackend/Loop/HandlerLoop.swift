@@ -77,8 +77,8 @@ actor HandlerLoop {
     let sent: Moment
     let reading: HandlerReading
     do {
-      let source = try await source(plan)
       let targets = try await targets(for: turn, plan)
+      let source = try await source(targets.first?.namespace ?? "")
       sent = clock.now()
       reading = try await source.read(targets)
     } catch {
@@ -126,11 +126,11 @@ actor HandlerLoop {
 
   // MARK: Whom to ask
 
-  private func source(_ plan: ClusterLoop.CopyPlan) async throws(HandlerError) -> any HandlerSource {
+  private func source(_ namespace: String) async throws(HandlerError) -> any HandlerSource {
     switch configuration.counters {
     case .direct, .none:
       return DirectHandlerSource(
-        client: http, authorities: await readAuthorities(plan), port: configuration.handlerPort)
+        client: http, authorities: await readAuthorities(in: namespace), port: configuration.handlerPort)
     case .apiServerProxy: return ProxyHandlerSource(getter: APIServerGetter(client: client))
     case .prometheus(let server):
       do {
@@ -154,17 +154,24 @@ actor HandlerLoop {
     guard let node = turn.nodes.first else { return [] }
     if let target = targets[node] { return [target] }
     let call = "looking for the virt-handler of node \(node)"
-    let pods: ObjectList<Pod>
-    do {
-      let selection = ListSelection(labels: "kubevirt.io=virt-handler", fields: "spec.nodeName=\(node)")
-      let namespace = plan.namespace.isEmpty ? nil : plan.namespace
-      pods = try await client.list(Resource.pods.within(namespace), selection, of: Pod.self)
-    } catch {
+    let selection = ListSelection(labels: "kubevirt.io=virt-handler", fields: "spec.nodeName=\(node)")
+    // Where the KubeVirt object cannot be read: upstream's namespace, then Harvester's.
+    let namespaces = plan.namespace.isEmpty ? ["kubevirt", "harvester-system"] : [plan.namespace]
+    var pods: [Pod] = []
+    var refusal: KubernetesError?
+    for namespace in namespaces where pods.isEmpty {
+      do {
+        pods = try await client.list(Resource.pods.within(namespace), selection, of: Pod.self).objects
+      } catch {
+        refusal = error
+      }
+    }
+    if pods.isEmpty, let refusal {
       throw HandlerError(
-        error.kind == .forbidden ? .denied : .apiServer, call: call, message: "\(error)",
+        refusal.kind == .forbidden ? .denied : .apiServer, call: call, message: "\(refusal)",
         remedy: "grant the right, or set virtHandler: none")
     }
-    guard let pod = pods.objects.first(where: { !$0.address.isEmpty }) else {
+    guard let pod = pods.first(where: { !$0.address.isEmpty }) else {
       throw HandlerError(
         .missing, call: call, message: "there is no such pod, or it has no address",
         remedy: "check virt-handler's DaemonSet")
@@ -176,12 +183,12 @@ actor HandlerLoop {
   }
 
   /// Who signs virt-handler's certificates; nil where that cannot be read, and so nothing is checked.
-  private func readAuthorities(_ plan: ClusterLoop.CopyPlan) async -> [UInt8]? {
+  private func readAuthorities(in namespace: String) async -> [UInt8]? {
     let now = clock.now()
     if let authorities, now - authorities.readAt < Self.authorityAge { return authorities.pem }
     var pem: [UInt8]?
     do {
-      let path = Resource(plural: "configmaps").named("kubevirt-ca", in: plan.namespace)
+      let path = Resource(plural: "configmaps").named("kubevirt-ca", in: namespace)
       let map = try await client.get(path, as: ConfigMap.self)
       pem = map.data?["ca-bundle"].map { Array($0.utf8) }
     } catch {

@@ -20,6 +20,9 @@ extension VMIM {
     }
   }
 
+  /// The node that KubeVirt empties by it; nil where it says none.
+  var evacuatedNode: String? { metadata.annotations["kubevirt.io/evacuationMigration"] }
+
   /// The node that was asked for.
   var requestedTarget: String { addedNodeSelector["kubernetes.io/hostname"] ?? "" }
 

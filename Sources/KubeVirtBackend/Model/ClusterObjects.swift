@@ -9,14 +9,16 @@ struct Node: KubernetesObject {
 
   struct Taint: Decodable, Hashable, Sendable {
     let key: String
+    let value: String
     let effect: String
     let timeAdded: String?
 
-    private enum CodingKeys: String, CodingKey { case key, effect, timeAdded }
+    private enum CodingKeys: String, CodingKey { case key, value, effect, timeAdded }
 
     init(from decoder: any Decoder) throws {
       let values = try decoder.container(keyedBy: CodingKeys.self)
       key = try values.decode(String.self, forKey: .key)
+      value = values.lenient(.value) ?? ""
       effect = values.lenient(.effect) ?? ""
       timeAdded = values.lenient(.timeAdded)
     }
@@ -183,10 +185,12 @@ struct LonghornReplica: KubernetesObject {
   let metadata: ObjectMeta
   let volume: String
   let node: String
-  /// Whether it holds a whole copy: Longhorn's own rule.
+  /// Whether it holds a whole copy, and is to keep it: Longhorn's own rule.
   let isHealthy: Bool
+  /// Whether it runs: Harvester's rule.
+  let isStarted: Bool
 
-  private enum CodingKeys: String, CodingKey { case metadata, spec }
+  private enum CodingKeys: String, CodingKey { case metadata, spec, status }
 
   private struct Spec: Decodable {
     var volumeName: String?
@@ -195,13 +199,17 @@ struct LonghornReplica: KubernetesObject {
     var failedAt: String?
   }
 
+  private struct Status: Decodable { var started: Bool? }
+
   init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     metadata = try values.decode(ObjectMeta.self, forKey: .metadata)
     let spec = values.lenient(.spec, as: Spec.self)
     volume = spec?.volumeName ?? ""
     node = spec?.nodeID ?? ""
-    isHealthy = !(spec?.healthyAt ?? "").isEmpty && (spec?.failedAt ?? "").isEmpty
+    isHealthy =
+      !(spec?.healthyAt ?? "").isEmpty && (spec?.failedAt ?? "").isEmpty && metadata.deletionTimestamp == nil
+    isStarted = values.lenient(.status, as: Status.self)?.started ?? false
   }
 }
 

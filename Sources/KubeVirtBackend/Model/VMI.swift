@@ -25,7 +25,19 @@ struct VMI: KubernetesObject {
   let conditions: [Condition]
   /// The node that it is to be moved away from; empty where nobody asked for that.
   let evacuationNode: String
+  /// The nodes of its pods that were given one, by the pod's uid; pods of migrations that are over included.
+  let activePods: [String: String]
   let state: MigrationState?
+
+  /// Two thirds of it, and there are thousands.
+  static let unread: JSONOmissions = [
+    "metadata.finalizers", "metadata.managedFields", "metadata.ownerReferences", "spec.accessCredentials",
+    "spec.affinity", "spec.domain.clock", "spec.domain.cpu", "spec.domain.devices.disks",
+    "spec.domain.devices.inputs", "spec.domain.devices.interfaces", "spec.domain.features",
+    "spec.domain.machine", "spec.networks", "spec.tolerations", "spec.topologySpreadConstraints",
+    "status.currentCPUTopology", "status.guestOSInfo", "status.interfaces", "status.machine", "status.memory",
+    "status.phaseTransitionTimestamps",
+  ]
 
   private enum CodingKeys: String, CodingKey { case metadata, spec, status }
 
@@ -104,11 +116,12 @@ struct VMI: KubernetesObject {
     var volumeStatus: [VolumeStatus]
     var conditions: [Condition]
     var evacuationNodeName: String
+    var activePods: [String: String]
     var migrationState: MigrationState?
 
     private enum CodingKeys: String, CodingKey {
       case phase, nodeName, migrationMethod, migratedVolumes, volumeStatus, conditions, evacuationNodeName
-      case migrationState
+      case activePods, migrationState
     }
 
     init(from decoder: any Decoder) throws {
@@ -120,6 +133,7 @@ struct VMI: KubernetesObject {
       volumeStatus = values.lenientList(.volumeStatus)
       conditions = values.lenientList(.conditions)
       evacuationNodeName = values.lenient(.evacuationNodeName) ?? ""
+      activePods = values.lenient(.activePods) ?? [:]
       migrationState = values.lenient(.migrationState)
     }
   }
@@ -148,6 +162,7 @@ struct VMI: KubernetesObject {
     }
     conditions = status?.conditions ?? []
     evacuationNode = status?.evacuationNodeName ?? ""
+    activePods = status?.activePods.filter { !$0.value.isEmpty } ?? [:]
     state = status?.migrationState
     generatedDisks = Self.generatedDisks(spec?.volumes ?? [], status?.volumeStatus ?? [])
   }

@@ -16,7 +16,8 @@ struct ExecCredential: Hashable, Sendable {
     guard wire.kind == "ExecCredential", wire.apiVersion == version else {
       throw Problem(
         text:
-          "it printed kind '\(wire.kind ?? "")', apiVersion '\(wire.apiVersion ?? "")' where ExecCredential, '\(version)' was asked for; make the kubeconfig and the program agree"
+          "it printed kind '\(wire.kind ?? "")', apiVersion '\(wire.apiVersion ?? "")' where ExecCredential, "
+          + "'\(version)' was asked for; make the kubeconfig and the program agree"
       )
     }
     token = wire.status?.token.flatMap { $0.isEmpty ? nil : $0 }

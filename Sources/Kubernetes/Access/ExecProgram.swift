@@ -76,7 +76,9 @@ struct ExecProgram: Sendable {
     var options = PlatformOptions()
     // A group of its own, so that what the program started ends with it.
     options.processGroupID = 0
-    options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(1))]
+    options.teardownSequence = [
+      .gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: .seconds(1))
+    ]
     let result = try await Subprocess.run(
       command.contains("/") ? .path(FilePath(command)) : .name(command), arguments: Arguments(arguments),
       environment: .inherit.updating(environment), platformOptions: options, input: .none,

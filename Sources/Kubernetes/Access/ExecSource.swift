@@ -4,8 +4,8 @@ internal import FoundationEssentials
 ///
 /// Callers at the same time wait for one run.
 actor ExecSource {
-  /// After a run the program is left alone for this time, however often the server refuses what it made.
-  static let pauseAfterRefusal = 10.0
+  /// After a run the program is left alone for this time, in seconds, whatever becomes of what it made.
+  static let pause = 10.0
 
   private let program: ExecProgram
   private let timing: Timing
@@ -22,8 +22,8 @@ actor ExecSource {
     if let kept {
       let now = timing.now()
       let isExpired = kept.credential.expires.map { $0 <= now } ?? false
-      let isRecent = (0..<Self.pauseAfterRefusal).contains(now.timeIntervalSince(kept.madeAt))
-      if !isExpired, kept.credential != rejected || isRecent { return kept.credential }
+      let isRecent = (0..<Self.pause).contains(now.timeIntervalSince(kept.madeAt))
+      if isRecent || (!isExpired && kept.credential != rejected) { return kept.credential }
     }
     let task =
       running

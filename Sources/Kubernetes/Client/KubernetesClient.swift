@@ -4,7 +4,7 @@ internal import Synchronization
 
 /// A client of one cluster's API.
 ///
-/// Reads are repeated where the server asks for it (429 and 503 with a time), within a bound; nothing else ever is, but
+/// Reads are repeated where the server asks for it (429 and 5xx with a time), within a bound; nothing else ever is, but
 /// for a 401, after which new credentials are shown once. Cancelling the task ends a request at once.
 public final class KubernetesClient: Sendable {
   /// The cluster, and who asks.

@@ -87,6 +87,9 @@ public enum KubernetesError: Error, Hashable, Sendable, CustomStringConvertible 
     switch kind {
     case .forbidden: status.missingRight.map { "grant \($0)" }
     case .unauthorized: "check the token or certificate that is shown, and that it has not expired"
+    // The server's own refusals of single objects have a reason.
+    case .notFound where status.reason.isEmpty:
+      "it does not know this kind of object: check that what defines it is installed, and the server's address"
     case .throttled, .unavailable: "the server is overloaded or starting: look into its log if it lasts"
     default: nil
     }

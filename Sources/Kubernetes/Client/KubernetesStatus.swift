@@ -32,7 +32,8 @@ public struct KubernetesStatus: Hashable, Sendable {
   /// For 403 the right that is missing, in words.
   public var missingRight: String?
 
-  init(code: Int, reason: String = "", message: String = "", call: String = "") {
+  /// A refusal without details.
+  public init(code: Int, reason: String = "", message: String = "", call: String = "") {
     self.code = code
     self.reason = reason
     self.message = message
@@ -77,7 +78,8 @@ public struct KubernetesStatus: Hashable, Sendable {
       target.namespace.map { "in namespace '\($0)'" }
       ?? (target.resource.isNamespaced ? "in all namespaces (a ClusterRole)" : "(a ClusterRole)")
     missingRight =
-      "the verb '\(request.verb)' on '\(target.right)' in the \(group.isEmpty ? "core API group" : "API group '\(group)'") \(place)"
+      "the verb '\(request.verb)' on '\(target.right)' in the "
+      + "\(group.isEmpty ? "core API group" : "API group '\(group)'") \(place)"
   }
 
   /// The text as one line of bounded length.

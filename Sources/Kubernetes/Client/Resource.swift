@@ -65,6 +65,7 @@ public struct ResourcePath: Hashable, Sendable, CustomStringConvertible {
   /// A path of a pod's own HTTP server, through the API server; needs the right `get` on `pods/proxy`.
   ///
   /// - Parameter scheme: `http` or `https`; the server takes any certificate.
+  /// - Parameter path: Without a query.
   public static func podProxy(
     _ pod: String, in namespace: String, scheme: String, port: Int, path: String
   ) -> ResourcePath {

@@ -15,29 +15,7 @@ public struct ServerClock: Hashable, Sendable {
 
 extension HTTPHeaders {
   /// The time of the `Date` field.
-  var date: Date? { self["Date"].flatMap { Date(httpDate: $0) } }
-}
-
-extension Date {
-  private static let months = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-  ]
-
-  /// Reads the form that every server writes: `Sun, 06 Nov 1994 08:49:37 GMT`.
-  init?(httpDate text: String) {
-    let words = text.split(separator: " ")
-    guard words.count == 6, words[5] == "GMT", let day = Int(words[1]), let year = Int(words[3]),
-      let month = Self.months.firstIndex(of: String(words[2])), (1...31).contains(day),
-      (1970...9999).contains(year)
-    else { return nil }
-    let clock = words[4].split(separator: ":").compactMap { Int($0) }
-    guard clock.count == 3, (0..<24).contains(clock[0]), (0..<60).contains(clock[1]),
-      (0...60).contains(clock[2])
-    else { return nil }
-    // Years that begin in March have their leap day at the end.
-    let shifted = month < 2 ? year - 1 : year
-    let dayOfYear = (153 * ((month + 10) % 12) + 2) / 5 + day - 1
-    let days = 365 * shifted + shifted / 4 - shifted / 100 + shifted / 400 + dayOfYear - 719_468
-    self.init(timeIntervalSince1970: Double(days * 86_400 + clock[0] * 3600 + clock[1] * 60 + clock[2]))
+  var date: Date? {
+    self["Date"].flatMap(HTTPDate.unixMilliseconds).map { Date(timeIntervalSince1970: Double($0) / 1000) }
   }
 }

@@ -11,39 +11,40 @@ struct JSONNesting {
   ///
   /// - Returns: The index after the bracket that closes the value; nil where it goes on after these bytes.
   mutating func end(in bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int? {
-    var index = start
-    let count = bytes.count
-    if isEscaped, index < count {
+    guard let base = bytes.baseAddress, start < bytes.count else { return nil }
+    var next = base + start
+    let end = base + bytes.count
+    // Local, so that they stay in registers.
+    var depth = depth
+    var isInString = isInString
+    if isEscaped {
       isEscaped = false
-      index += 1
+      next += 1
     }
-    while index < count {
+    while next < end {
+      let byte = next.pointee
+      next += 1
       if isInString {
-        while index < count, bytes[index] != 0x22, bytes[index] != 0x5C { index += 1 }
-        guard index < count else { return nil }
-        if bytes[index] == 0x22 {
+        if byte == 0x22 {
           isInString = false
-          index += 1
-        } else {
-          index += 2
-          isEscaped = index > count
+        } else if byte == 0x5C {
+          next += 1
         }
-      } else {
-        let byte = bytes[index]
-        index += 1
-        switch byte {
-        case 0x22: isInString = true
-        case 0x7B, 0x5B: depth += 1
-        case 0x7D, 0x5D:
-          depth -= 1
-          if depth <= 0 {
-            self = JSONNesting()
-            return index
-          }
-        default: break
+      } else if byte == 0x22 {
+        isInString = true
+      } else if byte & 0xDF == 0x5B {
+        depth += 1
+      } else if byte & 0xDF == 0x5D {
+        depth -= 1
+        if depth <= 0 {
+          self = JSONNesting()
+          return next - base
         }
       }
     }
+    self.depth = depth
+    self.isInString = isInString
+    isEscaped = next > end
     return nil
   }
 }

@@ -25,6 +25,8 @@ struct ReflectorPlan: Hashable, Sendable {
   /// Whether no list was complete yet.
   private(set) var isFirst = true
   private var backoff = Backoff()
+  /// Whether nothing but a version that was too old came of the last watch.
+  private var wasTooOld = false
 
   /// A list is complete.
   mutating func listed(version: String) {
@@ -37,7 +39,7 @@ struct ReflectorPlan: Hashable, Sendable {
   /// The watch told something; an empty version is none.
   mutating func saw(version: String) {
     if !version.isEmpty { self.version = version }
-    backoff.reset()
+    succeeded()
   }
 
   /// The watch came to its end in good order, after `seconds`.
@@ -45,7 +47,7 @@ struct ReflectorPlan: Hashable, Sendable {
   /// - Returns: How long to wait before the next, where that is advisable.
   mutating func watchEnded(after seconds: Double, random: Double) -> Duration? {
     guard (0..<Self.shortWatch).contains(seconds) else {
-      backoff.reset()
+      succeeded()
       return nil
     }
     return backoff.next(random: random)
@@ -55,22 +57,26 @@ struct ReflectorPlan: Hashable, Sendable {
   mutating func failed(
     _ error: KubernetesError, in stage: Stage, after seconds: Double = 0, random: Double
   ) -> Pause {
-    if seconds >= Self.longWatch { backoff.reset() }
-    let isFirstFailure = backoff.failures == 0
+    if seconds >= Self.longWatch { succeeded() }
     let length = backoff.next(random: random)
     switch error.kind {
     case .gone:
-      startOver(stage)
-      return isFirstFailure ? Pause(length: .zero, isTold: false) : Pause(length: length, isTold: true)
+      startOver()
+      if stage == .list { isPaged = false }
+      defer { wasTooOld = true }
+      return wasTooOld ? Pause(length: length, isTold: true) : Pause(length: .zero, isTold: false)
     case .notFound:
-      startOver(stage)
+      startOver()
       return Pause(length: Self.absence, isTold: true)
     case .forbidden: return Pause(length: Self.absence, isTold: true)
-    case .malformed: startOver(stage)
+    case .malformed: startOver()
     default:
-      // Not what a proxy says in the server's place.
-      if case .status(let status) = error, !status.reason.isEmpty, status.mayMeanTheVersion {
-        startOver(stage)
+      // The server may have refused because of the version, as after it was restored from a backup; but not a proxy
+      // in its place.
+      if stage == .watch, case .status(let status) = error, !status.reason.isEmpty,
+        ![401, 429, 503].contains(status.code)
+      {
+        startOver()
       }
     }
     guard case .status(let status) = error, let seconds = status.retryAfterSeconds else {
@@ -79,16 +85,14 @@ struct ReflectorPlan: Hashable, Sendable {
     return Pause(length: max(length, .seconds(min(seconds, 60))), isTold: true)
   }
 
+  private mutating func succeeded() {
+    backoff.reset()
+    wasTooOld = false
+  }
+
   /// Begins anew, with a list of what is newest.
-  private mutating func startOver(_ stage: Stage) {
+  private mutating func startOver() {
     version = nil
     listVersion = nil
-    if stage == .list { isPaged = false }
   }
-}
-
-extension KubernetesStatus {
-  /// Whether the server may have refused because of the version that was asked for, as after it was restored from a
-  /// backup.
-  fileprivate var mayMeanTheVersion: Bool { ![401, 429, 503].contains(code) }
 }

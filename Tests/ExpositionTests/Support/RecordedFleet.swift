@@ -8,25 +8,30 @@ func recordedFleet() -> FleetSnapshot {
     group(1, [running("web-1"), stalled, postcopy, succeeded]),
     group(2, [failed, aborted, quoted]),
     group(3, [kept, cut, timedOut]),
+    group(4, RecordedCluster.migrations),
   ]
-  snapshot.trackedCount = 10
+  snapshot.trackedCount = snapshot.groups.reduce(0) { $0 + $1.views.count }
   snapshot.droppedCount = 0
-  snapshot.vms = [
-    vm("idle", of: hypervisor, blockers: nil),
-    vm("writer", of: hypervisor, blockers: nil),
-    vm("db \"primary\"", blockers: [.hostDevice, .gpu], failures: 0),
-    vm("flaky", blockers: [], failures: 3),
-    vm("mystery", blockers: nil),
-    vm("twin", blockers: [.other]),
-    vm("web-1", blockers: []),
-  ]
+  snapshot.vms =
+    [
+      vm("idle", of: hypervisor, blockers: nil),
+      vm("writer", of: hypervisor, blockers: nil),
+    ] + RecordedCluster.vms + [
+      vm("db \"primary\"", blockers: [.hostDevice, .gpu], failures: 0),
+      vm("flaky", blockers: [], failures: 3),
+      vm("mystery", blockers: nil),
+      vm("twin", blockers: [.other]),
+      vm("web-1", blockers: []),
+    ]
   snapshot.dirtyRates = [snapshot.vms[0].vm: 0, snapshot.vms[1].vm: 23_068_672]
-  snapshot.nodes = [
-    NodeView(backend: hypervisor, node: "hv-1", vms: 5, outbound: 2, inbound: 0, failedOutbound: 1),
-    NodeView(backend: rack, node: "node-1", vms: 9, outbound: 4, inbound: 0, failedOutbound: 1),
-    NodeView(backend: rack, node: "node-2", vms: 3, outbound: 0, inbound: 4, failedOutbound: 0),
-  ]
-  snapshot.backends = [hypervisorView, rackView, silentView]
+  snapshot.nodes =
+    [
+      NodeView(backend: hypervisor, node: "hv-1", vms: 5, outbound: 2, inbound: 0, failedOutbound: 1)
+    ] + RecordedCluster.nodes + [
+      NodeView(backend: rack, node: "node-1", vms: 9, outbound: 4, inbound: 0, failedOutbound: 1),
+      NodeView(backend: rack, node: "node-2", vms: 3, outbound: 0, inbound: 4, failedOutbound: 0),
+    ]
+  snapshot.backends = [hypervisorView, RecordedCluster.backend, rackView, silentView]
   snapshot.totals = totals
   return snapshot
 }

@@ -216,7 +216,7 @@ struct CopyTests {
     var script = ClusterScript(empty: 0)
     script.put(MadeKubeVirt())
     for resource in ClusterResource.allCases where resource != .nodes { script.take(.synced(resource)) }
-    script.take(.failed(.nodes, isDenied: true))
+    script.take(.failed(.nodes, .denied))
     script.advance(to: 11)
     script.put(MadeVMI().with(MadeState(start: 10)))
     script.put(.running(at: 10))

@@ -24,6 +24,9 @@ struct MadeVMI: Made {
   /// Capacities of the claims that are copied.
   var migratedVolumes: [JSON] = []
   var evacuationNode = ""
+  /// The nodes of its pods, by the pod's uid.
+  var activePods: [String: String] = [:]
+  var deleted: Double?
   /// The condition `LiveMigratable`: status and reason.
   var migratable = (status: "True", reason: "")
   var state: MadeState?
@@ -41,7 +44,7 @@ struct MadeVMI: Made {
       "metadata": .present([
         "name": .string(name), "namespace": .string(namespace),
         "uid": .string(uid.isEmpty ? "\(name)-vmi" : uid), "labels": .strings(labels),
-        "annotations": .strings(annotations),
+        "annotations": .strings(annotations), "deletionTimestamp": TestTime.json(deleted),
       ]),
       "spec": .present([
         "evictionStrategy": .string(evictionStrategy), "volumes": .array(volumes),
@@ -57,6 +60,7 @@ struct MadeVMI: Made {
       "status": .present([
         "phase": .string(phase), "nodeName": .string(node), "migrationMethod": .string(method),
         "volumeStatus": .array(volumeStatus), "evacuationNodeName": .string(evacuationNode),
+        "activePods": .strings(activePods),
         "migratedVolumes": .array(
           migratedVolumes.map { ["sourcePVCInfo": ["capacity": ["storage": $0]]] }),
         "conditions": migratable.status.isEmpty
@@ -86,6 +90,8 @@ struct MadeNode: Made {
   var lastTransition: Double?
   var isUnschedulable = false
   var taints: [(key: String, effect: String)] = []
+  /// When all of them were added, where that is told, and with which value.
+  var tainted: (at: Double?, value: String) = (nil, "")
   /// `kubevirt.io/heartbeat`.
   var heartbeat: Double?
 
@@ -100,7 +106,13 @@ struct MadeNode: Made {
       ]),
       "spec": .present([
         "unschedulable": isUnschedulable ? true : nil,
-        "taints": .array(taints.map { ["key": .string($0.key), "effect": .string($0.effect)] }),
+        "taints": .array(
+          taints.map {
+            .present([
+              "key": .string($0.key), "effect": .string($0.effect), "value": .string(tainted.value),
+              "timeAdded": TestTime.json(tainted.at),
+            ])
+          }),
       ]),
       "status": .present([
         "conditions": ready.isEmpty
@@ -230,17 +242,20 @@ struct MadeReplica: Made {
   var node = "node-a"
   var healthy: Double? = 0
   var failed: Double?
+  var isStarted = true
+  var deleted: Double?
 
   var json: JSON {
     .present([
-      "metadata": [
+      "metadata": .present([
         "name": .string(name), "namespace": "longhorn-system", "uid": .string("\(name)-uid"),
-      ],
+        "deletionTimestamp": TestTime.json(deleted),
+      ]),
       "spec": .present([
         "volumeName": .string(volume), "nodeID": .string(node), "healthyAt": TestTime.json(healthy),
         "failedAt": TestTime.json(failed),
       ]),
-      "status": ["started": true, "currentState": "running"],
+      "status": .present(["started": isStarted ? true : nil, "currentState": "running"]),
     ])
   }
 }

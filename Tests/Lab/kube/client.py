@@ -7,6 +7,7 @@ A request: method path [body | text] [type] [accept] [token] [timeout]; answer: 
 import concurrent.futures
 import http.client
 import json
+import os
 import ssl
 import sys
 import threading
@@ -82,9 +83,11 @@ class Client:
 def main():
     lines = Lines()
     client = Client(int(sys.argv[1]), sys.argv[2], sys.argv[3])
-    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-        for request in lines.requests():
-            pool.submit(client.perform, lines, request)
+    pool = concurrent.futures.ThreadPoolExecutor(WORKERS)
+    for request in lines.requests():
+        pool.submit(client.perform, lines, request)
+    # Whatever still waits for an answer, nobody waits for it any more.
+    os._exit(0)
 
 
 main()

@@ -3,7 +3,7 @@
 
 Everything lies in one new directory, which goes with this process; DROVER_LAB_KEEP=1 leaves it.
 
-start [from] | kill | launch | signal process number | compact | save to | tokens users | certificate name groups
+start [from] | kill | launch | signal process number | compact | audit user | save to | tokens users | certificate name groups
 | load templates count | stop
 """
 
@@ -26,6 +26,16 @@ from certificates import Authority
 from lines import Lines, Refused
 
 SECONDS_TO_START = 60
+
+# Who has asked for what, apart from the lab and the server itself.
+AUDIT_POLICY = """
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: None, users: [admin, "system:apiserver", "system:anonymous"]}
+- level: Metadata
+"""
 
 
 def die_with_parent():
@@ -64,6 +74,8 @@ class Server:
         self.authority.sign("apiserver", "/CN=kube-apiserver", names)
         self.authority.sign("service-accounts", "/CN=service-accounts")
         self.write_tokens(request["users"])
+        with open(self.path("audit.yaml"), "w") as file:
+            file.write(AUDIT_POLICY)
         self.context = ssl.create_default_context(cafile=self.authority.certificate)
         if request.get("from"):
             shutil.copytree(request["from"], self.path("etcd"))
@@ -118,6 +130,7 @@ class Server:
             "--service-account-issuer", "https://kubernetes.default.svc",
             "--service-account-key-file", "service-accounts.crt",
             "--service-account-signing-key-file", "service-accounts.key",
+            "--audit-policy-file", "audit.yaml", "--audit-log-path", self.path("audit.log"),
             "--token-auth-file", "tokens.csv", "--authorization-mode", "RBAC",
             "--service-cluster-ip-range", "10.96.0.0/24", "--allow-privileged=true",
             # Neither has a controller here that would do the other half of its work.
@@ -176,7 +189,9 @@ class Server:
             case "launch":
                 if not self.is_running("etcd"):
                     self.launch_etcd()
-                if not self.is_running("apiserver"):
+                if self.is_running("apiserver"):
+                    self.processes["apiserver"].send_signal(signal.SIGCONT)
+                else:
                     self.launch_apiserver()
             case "signal":
                 if not self.is_running(request["process"]):
@@ -184,6 +199,8 @@ class Server:
                 self.processes[request["process"]].send_signal(request["number"])
             case "compact":
                 return self.compact()
+            case "audit":
+                return self.audit(request["user"])
             case "save":
                 self.save(request["to"])
             case "tokens":
@@ -204,6 +221,30 @@ class Server:
         revision = self.etcd("maintenance/status", {})["header"]["revision"]
         self.etcd("kv/compaction", {"revision": revision, "physical": True})
         return int(revision)
+
+    def audit(self, user):
+        """What somebody has asked for; a watch counts when it begins."""
+        asked = []
+        with open(self.path("audit.log")) as file:
+            for line in file:
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    continue  # Half of a line, from a server that was killed.
+                is_watch = event["verb"] == "watch"
+                if event["user"].get("username") != user or is_watch != (event["stage"] == "ResponseStarted"):
+                    continue
+                about = event.get("objectRef", {})
+                asked.append({
+                    "verb": event["verb"],
+                    "resource": "/".join(filter(None, (about.get("resource"), about.get("subresource")))),
+                    "namespace": about.get("namespace", ""),
+                    "name": about.get("name", ""),
+                    "uri": event["requestURI"],
+                    "agent": event.get("userAgent", ""),
+                    "status": event["responseStatus"]["code"],
+                })
+        return asked
 
     def save(self, target):
         """A copy of etcd's directory, taken while nothing writes to it."""
@@ -231,14 +272,15 @@ class Server:
     def load(self, request):
         """Puts `count` copies of objects into etcd, past the API server, which learns of them by its watch.
 
-        A template is an etcd key and the object's JSON. In both, `{i}` stands for the number of the copy, and
-        `{uid:WORD}` for a uid of that word in that copy.
+        A template is an etcd key and the object's JSON. In both, `{i}` stands for the number of the copy,
+        `{uid:WORD}` for a uid of that word in that copy, and `{WORD}` for one of the words in request["words"].
         """
         first, count = request.get("first", 0), request["count"]
+        words = request.get("words", {})
         pending, size = [], 0
         for i in range(first, first + count):
             for template in request["templates"]:
-                key, text = (self.fill(template[part], i) for part in ("key", "json"))
+                key, text = (self.fill(template[part], i, words) for part in ("key", "json"))
                 pending.append((key, text))
                 size += len(text)
                 if len(pending) == 100 or size > 900_000:
@@ -248,7 +290,9 @@ class Server:
             self.put(pending)
 
     @staticmethod
-    def fill(text, i):
+    def fill(text, i, words):
+        for word, choices in words.items():
+            text = text.replace("{" + word + "}", choices[i % len(choices)])
         parts = text.replace("{i}", f"{i:05d}").split("{uid:")
         filled = [parts[0]]
         for part in parts[1:]:

@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import ssl
+import subprocess
 import sys
 import tempfile
 import threading
@@ -80,6 +81,7 @@ class Node(http.server.ThreadingHTTPServer):
         self.guests = []
         self.extra = ""
         self.only = None
+        self.namespace = request["namespace"]
         self.certificate = "server"
         self.changed = threading.Condition()
         self.open = set()
@@ -87,7 +89,20 @@ class Node(http.server.ThreadingHTTPServer):
         self.counts = {"requests": 0, "ok": 0, "busy": 0, "connections": 0, "atOnce": 0}
         self.last = 0.0
         super().__init__(self.address, Handler, bind_and_activate=False)
+        self.added = self.add_address()
         self.listen()
+
+    def add_address(self):
+        """Gives the loopback device an address that is none of its own, and says whether it had to."""
+        if self.address[0].startswith("127."):
+            return False
+        command = ["ip", "address", "add", f"{self.address[0]}/32", "dev", "lo"]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    def end(self):
+        self.set_mode("refuse")
+        if self.added:
+            subprocess.run(["ip", "address", "del", f"{self.address[0]}/32", "dev", "lo"], capture_output=True)
 
     # Listening
 
@@ -132,7 +147,7 @@ class Node(http.server.ThreadingHTTPServer):
                 self.wait_for_change(None)
                 return
             request.settimeout(60)
-            context = self.standin.contexts[self.certificate]
+            context = self.standin.context(self.certificate, self.namespace)
             with context.wrap_socket(request, server_side=True) as secured:
                 with self.changed:
                     self.open.discard(request)
@@ -195,27 +210,33 @@ class StandIn:
         self.directory = tempfile.mkdtemp(prefix="drover-kube-handler-")
         self.nodes = {}
         self.interval = 5.0
+        self.authorities = {}
+        self.contexts = {}
+        self.signing = threading.Lock()
         # Of all copies, and of the interval.
         self.lock = threading.Lock()
         self.sooner = threading.Event()
 
-    def start(self, request):
+    def start(self):
         """The certificate of the authority; a second one, which nobody trusts, is there too."""
-        namespace = request["namespace"]
-        names = [f"DNS:virt-handler{rest}" for rest in (
-            "", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local")]  # fmt: skip
-        subject = "/CN=kubevirt.io:system:node:virt-handler"
-        self.contexts = {}
         for kind in ("server", "foreign"):
-            authority = Authority(self.directory, f"kubevirt.io-{kind}")
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*authority.sign(kind, subject, names))
-            context.set_alpn_protocols(["http/1.1"])
-            self.contexts[kind] = context
-            if kind == "server":
-                pem = authority.pem()
+            self.authorities[kind] = Authority(self.directory, f"kubevirt.io-{kind}")
         threading.Thread(target=self.poll_for_ever, daemon=True).start()
-        return pem
+        return self.authorities["server"].pem()
+
+    def context(self, kind, namespace):
+        """What TLS needs of an authority for KubeVirt in a namespace."""
+        with self.signing:
+            if (kind, namespace) not in self.contexts:
+                names = [f"DNS:virt-handler{rest}" for rest in (
+                    "", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local")]  # fmt: skip
+                signed = self.authorities[kind].sign(
+                    f"{kind}-{namespace}", "/CN=kubevirt.io:system:node:virt-handler", names)
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(*signed)
+                context.set_alpn_protocols(["http/1.1"])
+                self.contexts[kind, namespace] = context
+            return self.contexts[kind, namespace]
 
     def poll_for_ever(self):
         while True:
@@ -228,17 +249,41 @@ class StandIn:
             self.sooner.wait(max(due - time.time(), 0.005))
             self.sooner.clear()
 
+    def scrape(self, node):
+        """Asks an endpoint as anybody would who trusts the authority."""
+        context = ssl.create_default_context(cafile=self.authorities["server"].certificate)
+        try:
+            with socket.create_connection(node.address, timeout=5) as plain:
+                name = f"virt-handler.{node.namespace}.svc"
+                with context.wrap_socket(plain, server_hostname=name) as secured:
+                    secured.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                    with secured.makefile("rb") as answer:
+                        head, _, body = answer.read().partition(b"\r\n\r\n")
+        except OSError as error:
+            raise Refused(f"{node.address[0]}:{PORT}: {error}") from error
+        return {"status": int(head.split()[1]), "text": body.decode()}
+
     def perform(self, request):
         match request["do"]:
             case "start":
-                return self.start(request)
+                return self.start()
             case "node":
-                self.nodes[request["node"]] = Node(self, request)
+                self.context("server", request["namespace"])
+                node = Node(self, request)
+                with self.lock:
+                    self.nodes[request["node"]] = node
                 return None
             case "interval":
                 with self.lock:
                     self.interval = request["seconds"]
                 self.sooner.set()
+                return None
+            case "clear":
+                for node in self.nodes.values():
+                    node.end()
+                with self.lock:
+                    self.nodes = {}
+                    self.interval = 5.0
                 return None
         node = self.nodes.get(request["node"])
         if not node:
@@ -250,6 +295,8 @@ class StandIn:
                 for key in ("delay", "clock_skew", "names", "extra", "only", "certificate", "guests"):
                     if key in request:
                         setattr(node, key, request[key])
+            case "scrape":
+                return self.scrape(node)
             case "counts":
                 return node.counts | {"last": node.last, "running": node.running}
             case other:
@@ -288,6 +335,8 @@ def main():
     try:
         lines.serve(standin.perform)
     finally:
+        for node in standin.nodes.values():
+            node.end()
         shutil.rmtree(standin.directory, ignore_errors=True)
         sys.stdout.flush()
         os._exit(0)

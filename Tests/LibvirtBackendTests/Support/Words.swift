@@ -22,6 +22,10 @@ func words(_ message: BackendMessage) -> String {
   case .network(let told): return "network \(told.report.keepalive)"
   case .dirtyRate(_, let rate): return "dirty \(rate.map { "\($0.value)" } ?? "-")"
   case .node(_, let node): return "node \(node)"
+  case .nodeState(let state): return "node \(state.node)"
+  case .nodeGone(_, let node): return "node gone \(node)"
+  case .slots: return "slots"
+  case .requests: return "requests"
   case .health(let health): return "\(health.isUp ? "up" : "down")\(health.errorKind.map { " \($0)" } ?? "")"
   }
 }

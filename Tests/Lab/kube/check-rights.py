@@ -1,0 +1,258 @@
+#!/usr/bin/env python3
+"""check-rights.py [KUBE_APISERVER] - what deploy/kubernetes grants, asked of a real API server.
+
+Each file of rights is granted alone, and then several together. What Drover asks with it must be let through, what it
+asks with the others must not, and the rights that the server lists must be those and no more. The other files are sent
+as a dry run.
+"""
+
+import glob
+import http.client
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DEPLOY = os.path.join(HERE, "../../../deploy/kubernetes")
+CACHE = os.environ.get("DROVER_KUBE_CACHE") or "/var/cache/drover-lab"
+ACCOUNT = "system:serviceaccount:drover:drover"
+GROUPS = ["system:serviceaccounts", "system:serviceaccounts:drover", "system:authenticated"]
+NAMESPACES = ["drover", "kubevirt", "longhorn-system", "guests", "other"]
+READ = ["list", "watch"]
+
+# What Drover asks.
+VMIMS = "/apis/kubevirt.io/v1{}/virtualmachineinstancemigrations"
+VMIS = "/apis/kubevirt.io/v1{}/virtualmachineinstances"
+EVENTS = "/api/v1{}/events?fieldSelector=involvedObject.kind=VirtualMachineInstanceMigration"
+OF_CLUSTER = [
+    "/apis/kubevirt.io/v1/kubevirts",
+    "/apis/migrations.kubevirt.io/v1alpha1/migrationpolicies",
+    "/api/v1/nodes",
+    "/api/v1/namespaces",
+]
+TARGET_POD = "/api/v1/namespaces/guests/pods?labelSelector=kubevirt.io/migrationJobUID=0"
+HANDLER_POD = "/api/v1/namespaces/kubevirt/pods?labelSelector=kubevirt.io=virt-handler&fieldSelector=spec.nodeName=a"
+AUTHORITIES = "/api/v1/namespaces/kubevirt/configmaps/kubevirt-ca"
+PROXY = "/api/v1/namespaces/kubevirt/pods/https:virt-handler-a:8443/proxy/metrics"
+REPLICAS = "/apis/longhorn.io/v1beta2/namespaces/longhorn-system/replicas"
+
+CLUSTER_KINDS = ["kubevirts.kubevirt.io", "migrationpolicies.migrations.kubevirt.io", "nodes", "namespaces"]
+VM_KINDS = ["virtualmachineinstancemigrations.kubevirt.io", "virtualmachineinstances.kubevirt.io", "events"]
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+PLACES = {
+    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
+    "CustomResourceDefinition": DEFINITIONS,
+    "Namespace": "/api/v1/namespaces",
+    "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
+    "ConfigMap": "/api/v1/namespaces/{}/configmaps",
+    "Service": "/api/v1/namespaces/{}/services",
+    "StatefulSet": "/apis/apps/v1/namespaces/{}/statefulsets",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
+}
+
+
+def watched(*paths):
+    """Each path as a list, and as a watch that ends soon."""
+    watches = [path + ("&" if "?" in path else "?") + "watch=1&timeoutSeconds=1" for path in paths]
+    return [*paths, *watches]
+
+
+def rights(verbs, kinds, *namespaces):
+    """Rights in namespaces; in all, and on what is in none, where none is given."""
+    return {(verb, kind, namespace) for verb in verbs for kind in kinds for namespace in namespaces or NAMESPACES}
+
+
+# By file: the namespace that it is applied in, what Drover asks with it, and the rights that it may hold.
+PARTS = {
+    "rbac-view.yaml": (
+        None,
+        watched(*OF_CLUSTER, *(path.format("") for path in (VMIMS, VMIS, EVENTS))),
+        rights(READ, CLUSTER_KINDS + VM_KINDS),
+    ),
+    "rbac-launchers.yaml": (None, [TARGET_POD], rights(["list"], ["pods"])),
+    "rbac-virt-handler.yaml": (
+        None,
+        [HANDLER_POD, AUTHORITIES],
+        rights(["list"], ["pods"], "kubevirt") | rights(["get"], ["configmaps 'kubevirt-ca'"], "kubevirt"),
+    ),
+    "rbac-virt-handler-proxy.yaml": (None, [PROXY], rights(["get"], ["pods/proxy"], "kubevirt")),
+    "rbac-longhorn.yaml": (None, watched(REPLICAS), rights(READ, ["replicas.longhorn.io"], "longhorn-system")),
+    "namespaced/rbac.yaml": (
+        "guests",
+        [TARGET_POD] + watched(*(path.format("/namespaces/guests") for path in (VMIMS, VMIS, EVENTS))),
+        rights(READ, VM_KINDS, "guests") | rights(["list"], ["pods"], "guests"),
+    ),
+    "namespaced/rbac-cluster.yaml": (None, watched(*OF_CLUSTER), rights(READ, CLUSTER_KINDS)),
+}
+TOGETHER = [
+    [name for name in PARTS if not name.startswith("namespaced/")],
+    ["namespaced/rbac.yaml", "namespaced/rbac-cluster.yaml", "rbac-virt-handler.yaml", "rbac-longhorn.yaml"],
+]
+REQUESTS = sorted({path for _, paths, _ in PARTS.values() for path in paths})
+
+# What nobody grants.
+NEVER = [
+    ("GET", "/api/v1/secrets"),
+    ("GET", "/api/v1/namespaces/kubevirt/secrets/kubevirt-ca"),
+    ("GET", "/api/v1/namespaces/kubevirt/configmaps"),
+    ("DELETE", VMIMS.format("/namespaces/guests") + "/any"),
+    ("DELETE", "/api/v1/namespaces/kubevirt/pods/any"),
+    ("POST", VMIMS.format("/namespaces/guests")),
+    ("POST", "/api/v1/namespaces/guests/pods/any/exec?command=id"),
+    ("PATCH", "/api/v1/nodes/any"),
+]
+
+# A right on everything answers for a part of it, too.
+WIDER = {
+    "rbac-view.yaml": [*OF_CLUSTER, "/namespaces/guests/virtualmachine", "/namespaces/guests/events"],
+    "rbac-launchers.yaml": [HANDLER_POD],
+}
+
+
+class Server:
+    """The lab's API server, and an administrator's way to it."""
+
+    def __init__(self, binary):
+        ours, theirs = socket.socketpair()
+        helper = [sys.executable, os.path.join(HERE, "server.py"), binary]
+        self.process = subprocess.Popen(helper, stdin=subprocess.DEVNULL, stdout=theirs)
+        theirs.close()
+        self.lines = ours.makefile("rwb")
+        ours.close()
+        admin = {"name": "admin", "token": "lab-admin", "groups": ["system:masters"]}
+        self.lines.write(json.dumps({"id": 1, "do": "start", "users": [admin]}).encode() + b"\n")
+        self.lines.flush()
+        answer = json.loads(self.lines.readline() or '{"error": "its helper has ended"}')
+        if "error" in answer:
+            self.stop()
+            sys.exit(f"no API server: {answer['error']}")
+        context = ssl.create_default_context(cafile=answer["value"]["ca"])
+        self.connection = http.client.HTTPSConnection(
+            "127.0.0.1", answer["value"]["port"], context=context, timeout=30)  # fmt: skip
+
+    def stop(self):
+        self.lines.close()
+        self.process.wait(timeout=30)
+
+    def ask(self, method, path, body="", kind="application/json", account=None):
+        headers = [("Authorization", "Bearer lab-admin"), ("Content-Type", kind), ("Content-Length", str(len(body)))]
+        if account:
+            headers += [("Impersonate-User", account)] + [("Impersonate-Group", group) for group in GROUPS]
+        self.connection.putrequest(method, path)
+        for header in headers:
+            self.connection.putheader(*header)
+        self.connection.endheaders(body.encode())
+        response = self.connection.getresponse()
+        return response.status, response.read().decode()
+
+    def rights(self):
+        """All rights of the account, as the server lists them by namespace; one for all is in each of these."""
+        found = set()
+        for namespace in NAMESPACES:
+            review = json.dumps({"spec": {"namespace": namespace}})
+            path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+            status, text = self.ask("POST", path, review, account=ACCOUNT)
+            assert status == 201, text
+            answer = json.loads(text)["status"]
+            assert not answer["incomplete"], text
+            for rule in answer["resourceRules"]:
+                for group in rule["apiGroups"]:
+                    kinds = [f"{kind}.{group}" if group else kind for kind in rule["resources"]]
+                    if "resourceNames" in rule:
+                        kinds = [f"{kind} '{name}'" for kind in kinds for name in rule["resourceNames"]]
+                    found |= rights(rule["verbs"], kinds, namespace)
+        return found
+
+    def create(self, text, namespace=None, dry_run=False):
+        """Creates what the documents describe; returns where each is."""
+        made = []
+        for document in re.split(r"^---$", text, flags=re.M):
+            kind = re.search(r"^kind: (\S+)", document, re.M)[1]
+            metadata = re.search(r"^metadata:\n((?:  .*\n)+)", document, re.M)[1]
+            name = re.search(r"^  name: (\S+)", metadata, re.M)[1]
+            given = re.search(r"^  namespace: (\S+)", metadata, re.M)
+            place = PLACES[kind].format(given[1] if given else namespace)
+            query = "?dryRun=All" if dry_run else ""
+            status, answer = self.ask("POST", place + query, document, "application/yaml")
+            assert status == 201, f"{kind} {name}: {answer}"
+            made.append(f"{place}/{name}")
+        return made
+
+
+def read(name):
+    with open(os.path.join(DEPLOY, name)) as file:
+        return file.read()
+
+
+def check(server, names, everybody):
+    """Grants the files, compares what that comes to with what it should, and takes it back."""
+    made = [path for name in names for path in server.create(read(name), PARTS[name][0])]
+    needed = {path for name in names for path in PARTS[name][1]}
+    wanted = set().union(*(PARTS[name][2] for name in names))
+    wider = [part for name in names for part in WIDER.get(name, [])]
+    faults = []
+    for path in REQUESTS:
+        status, _ = server.ask("GET", path, account=ACCOUNT)
+        # Neither the pod nor the ConfigMap is there: that they were looked for is enough.
+        is_let_through = status == 200 or path in (PROXY, AUTHORITIES) and status in (404, 500, 503)
+        if path in needed and not is_let_through:
+            faults.append(f"needed, and answered with {status}: GET {path}")
+        if path not in needed and status != 403 and not any(part in path for part in wider):
+            faults.append(f"not needed, and answered with {status}: GET {path}")
+    for method, path in NEVER:
+        status, _ = server.ask(method, path, "{}", account=ACCOUNT)
+        if status != 403:
+            faults.append(f"never granted, and answered with {status}: {method} {path}")
+    found = server.rights() - everybody
+    faults += [f"granted beyond need: {right}" for right in sorted(found - wanted)]
+    faults += [f"not granted: {right}" for right in sorted(wanted - found)]
+    for path in made:
+        server.ask("DELETE", path)
+    what = f"{len(needed)} requests let through, {len(found)} rights"
+    print(f"{'FAIL' if faults else 'ok':4} {' + '.join(names)}: {what}")
+    for fault in faults:
+        print(f"     {fault}")
+    return not faults
+
+
+def prepare(server):
+    """Namespaces, and KubeVirt's kinds."""
+    for path in sorted(glob.glob(f"{HERE}/crds/*.yaml")):
+        with open(path) as file:
+            server.create(file.read())
+    for name in NAMESPACES:
+        server.create(f"kind: Namespace\napiVersion: v1\nmetadata:\n  name: {name}\n")
+    deadline = time.monotonic() + 60
+    while any(server.ask("GET", path)[0] == 404 for path in REQUESTS if path.startswith("/apis/")):
+        assert time.monotonic() < deadline, "KubeVirt's kinds are not served after 60 s"
+        time.sleep(0.1)
+
+
+def main():
+    binary = sys.argv[1] if len(sys.argv) > 1 else f"{CACHE}/kube-apiserver-1.20.2/kube-apiserver"
+    server = Server(binary)
+    try:
+        prepare(server)
+        everybody = server.rights()
+        results = [check(server, names, everybody) for names in [[name] for name in PARTS] + TOGETHER]
+        others = [os.path.basename(path) for path in sorted(glob.glob(f"{DEPLOY}/*.yaml"))]
+        # The Prometheus Operator's kind is not here; and the namespace is there already.
+        without = ("rbac-", "kustomization", "servicemonitor", "namespace.yaml")
+        others = [name for name in others if not name.startswith(without)]
+        for name in others:
+            server.create(read(name), dry_run=True)
+        print(f"ok   {' + '.join(others)}: accepted")
+    finally:
+        server.stop()
+    sys.exit(0 if all(results) else 1)
+
+
+main()
