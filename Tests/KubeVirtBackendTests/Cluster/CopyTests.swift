@@ -81,6 +81,7 @@ struct CopyTests {
   @Test("Points of the migration before are not taken")
   func previous() throws {
     var script = copying()
+    script.advance(to: 16)
     script.copy(
       point(at: 2, sent: 7, remaining: 1), point(at: 7, sent: 8, remaining: 0.5),
       point(at: 15, sent: 0.25, remaining: 8))
@@ -103,13 +104,15 @@ struct CopyTests {
   @Test("Memory and disks are told apart only where no disk goes along")
   func streams() {
     var script = copying()
+    script.advance(to: 16)
     script.copy(point(at: 15, sent: 1, remaining: 7, total: 8.6))
     #expect(script.view()?.sample.memory?.transferred == 1_000_000_000 && script.view()?.sample.data == nil)
     var block = ClusterScript()
     block.advance(to: 11)
     block.put(MadeVMI(method: "BlockMigration").with(MadeState(start: 10)))
     block.put(.running(at: 10))
-    block.copy(point(at: 11, sent: 1, remaining: 7, total: 8.6))
+    block.advance(to: 16)
+    block.copy(point(at: 16, sent: 1, remaining: 7, total: 8.6))
     #expect(block.view()?.sample.data?.transferred == 1_000_000_000 && block.view()?.sample.memory == nil)
   }
 
@@ -130,12 +133,15 @@ struct CopyTests {
   @Test("Fields that are left out are not known, and absurd ones do not trap")
   func gaps() {
     var script = copying()
+    script.advance(to: 21)
     script.copy(point(at: 15, sent: nil, remaining: 7), point(at: 20, sent: 1, remaining: nil))
     #expect(script.view()?.sample.transferred == 1_000_000_000 && script.view()?.sample.remaining == nil)
     let vast = CopyPoint(
       at: TestTime.moment(25), processed: Bytes(.max), remaining: Bytes(.max), total: Bytes(.max),
       dirtyRate: BytesPerSecond(.max))
+    script.advance(to: 26)
     script.copy(vast)
+    script.advance(to: 31)
     script.copy(CopyPoint(at: TestTime.moment(30), processed: 0, remaining: 0, total: 0, dirtyRate: 0))
     script.advance(to: 40)
     #expect(script.view()?.isOver == false)
