@@ -1,6 +1,6 @@
 internal import CurlClient
 public import DroverCore
-internal import Glibc
+internal import FoundationEssentials
 internal import Kubernetes
 public import Logging
 
@@ -66,7 +66,7 @@ public final class KubeVirtBackend: MigrationBackend {
     var isFirst = true
     while !Task.isCancelled {
       do {
-        return try configuration.access.resolved(environment: Environment.current)
+        return try configuration.access.resolved(environment: ProcessInfo.processInfo.environment)
       } catch {
         if isFirst { log.error("no API server to ask", metadata: ["error": "\(error)"]) }
         isFirst = false
@@ -108,20 +108,6 @@ public final class KubeVirtBackend: MigrationBackend {
       }
       try? await Task.sleep(for: Self.probeInterval)
     }
-  }
-}
-
-/// The process's environment.
-private enum Environment {
-  static var current: [String: String] {
-    var variables: [String: String] = [:]
-    var entry = environ
-    while let text = entry.pointee {
-      let parts = String(cString: text).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
-      entry += 1
-    }
-    return variables
   }
 }
 

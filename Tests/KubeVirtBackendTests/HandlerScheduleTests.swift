@@ -198,15 +198,13 @@ struct HandlerScheduleTests {
   @Test(
     "below 1.9 each scrape measures in every guest, so it is asked more rarely; a Prometheus has scraped already",
     arguments: [
-      ("v1.9.0", .direct, 5), ("1.9.0", .direct, 5), ("v1.9.0-rc.1+4-abc", .direct, 5),
-      ("v1.10.2", .direct, 5),
-      ("v2.0", .apiServerProxy, 5), ("v1.8.3", .direct, 30), ("v1.8.3", .apiServerProxy, 30),
-      ("v0.59.2", .direct, 30),
-      ("", .direct, 30), ("devel", .direct, 30), ("v1", .direct, 30), ("v1.6.0", .prometheus, 5),
-      ("", .prometheus, 5),
-    ] as [(String, HandlerWay, Int64)])
-  func interval(version: String, way: HandlerWay, seconds: Int64) {
-    #expect(HandlerSchedule.usualInterval(version: version, way: way) == .seconds(seconds))
+      ("v1.9.0", false, 5), ("1.9.0", false, 5), ("v1.9.0-rc.1+4-abc", false, 5), ("v1.10.2", false, 5),
+      ("v2.0", false, 5), ("v1.8.3", false, 30), ("v0.59.2", false, 30), ("", false, 30), ("devel", false, 30),
+      ("v1", false, 30), ("v1.6.0", true, 5), ("", true, 5),
+    ] as [(String, Bool, Int64)])
+  func interval(version: String, isScraped: Bool, seconds: Int64) {
+    let usual = HandlerSchedule.usualInterval(version: KubeVirtVersion(version), isScraped: isScraped)
+    #expect(usual == .seconds(seconds))
   }
 
   /// The only question of ``asked()``.

@@ -23,8 +23,8 @@ struct KubeVirtVersion: Hashable, Comparable, Sendable {
 
   /// From here on the default of `completionTimeoutPerGiB` is 150 s, not 800 s.
   static let shortTimeout = KubeVirtVersion(1, 4)
-  /// From here on the text of a failure no longer tells a time-out from an abort.
-  static let oneText = KubeVirtVersion(1, 9)
+  /// From here on a scrape of virt-handler does not measure how fast guests that migrate dirty their memory.
+  static let cheapScrapes = KubeVirtVersion(1, 9)
   /// The first inside a Harvester whose upgrade stops a VM that could not be moved away.
   static let stopsFailed = KubeVirtVersion(1, 6)
 }
@@ -34,7 +34,10 @@ struct ClusterSettings: Hashable, Sendable {
   /// Of the KubeVirt object; everything unset where that cannot be read.
   var limits = MigrationLimits()
   var version: KubeVirtVersion?
+  /// The version as it is told; empty while it is not known.
   var versionText = ""
+  /// Where KubeVirt's own pods are; empty while that is not known.
+  var namespace = ""
   var evictionStrategy: String?
   /// Whether KubeVirt's own stall detector takes the place of the time-out without progress (1.9 and later).
   var detectsStalls = false
@@ -46,6 +49,7 @@ struct ClusterSettings: Hashable, Sendable {
   init(_ object: KubeVirtCR) {
     limits = object.migrations
     versionText = object.version
+    namespace = object.metadata.namespace
     version = KubeVirtVersion(object.version)
     evictionStrategy = object.evictionStrategy
     detectsStalls = object.featureGates.contains("MigrationStallDetection")

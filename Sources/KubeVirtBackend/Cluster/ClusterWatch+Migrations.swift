@@ -26,19 +26,20 @@ extension ClusterWatch {
     guard let phase = record.phase ?? (record.isGone ? told.migrations[uid]?.phase ?? .preparing : nil) else {
       return
     }
-    var observation = observation(of: record, phase: phase, at: instant)
+    let limits = limits(of: record)
+    var observation = observation(of: record, phase: phase, limits: limits, at: instant)
     for point in points {
       var sample = observation
       if phase.isFinal { sample.phase = told.migrations[uid]?.phase ?? .precopy }
       sample.sampledAt = point.at
-      sample.sample = self.sample(of: point, record)
+      sample.sample = self.sample(of: point, record, limits: limits)
       messages.append(.migration(sample))
     }
     if let last = points.last ?? record.copy.last {
       observation.sampledAt = last.at
-      observation.sample = sample(of: last, record)
+      observation.sample = sample(of: last, record, limits: limits)
     }
-    var ending = ending(of: &record, uid: uid, at: instant)
+    var ending = ending(of: &record, uid: uid, limits: limits, at: instant)
     // Both times are told, so that what began and ended within the same second is known to have taken less than one.
     if let over = ending?.endedAt {
       ending?.duration = record.times.startedAt.map { max(.zero, over - $0) }
@@ -72,13 +73,12 @@ extension ClusterWatch {
 
   // MARK: How it is now
 
-  private func observation(of record: MigrationRecord, phase: Phase, at instant: Instant)
-    -> MigrationObservation
-  {
+  private func observation(
+    of record: MigrationRecord, phase: Phase, limits: EffectiveLimits, at instant: Instant
+  ) -> MigrationObservation {
     let createdAt = record.times.createdAt
     let startedAt = record.times.startedAt
     let vm = record.vm
-    let limits = limits(of: record)
     let guest = record.guest(isSourceReachable: isReachable(record.sourceNode))
     var observation = MigrationObservation(
       id: record.id,
@@ -142,7 +142,7 @@ extension ClusterWatch {
     return facts
   }
 
-  private func sample(of point: CopyPoint, _ record: MigrationRecord) -> Sample {
+  private func sample(of point: CopyPoint, _ record: MigrationRecord, limits: EffectiveLimits) -> Sample {
     var sample = Sample()
     let stream = point.processed.map {
       StreamCounters(transferred: $0, remaining: point.remaining, total: point.total)
@@ -154,7 +154,6 @@ extension ClusterWatch {
     if let rate = point.dirtyRate, rate > 0 || (point.processed ?? 0) > (record.vm?.memory ?? 0) {
       sample.dirtyRate = rate
     }
-    let limits = limits(of: record)
     sample.bandwidthLimit = limits.bandwidth
     sample.downtimeLimit = limits.downtime
     return sample
@@ -165,8 +164,9 @@ extension ClusterWatch {
 
   // MARK: How it ended
 
-  private mutating func ending(of record: inout MigrationRecord, uid: String, at instant: Instant) -> Ending?
-  {
+  private mutating func ending(
+    of record: inout MigrationRecord, uid: String, limits: EffectiveLimits, at instant: Instant
+  ) -> Ending? {
     guard record.isFinal || record.vanishedAt != nil else { return nil }
     let isToldByVMI = record.state?.isCompleted == true
     if let since = record.vanishedAt, !isToldByVMI, !isOver(since, at: instant) { return nil }
@@ -177,7 +177,7 @@ extension ClusterWatch {
     if record.vanishedAt != nil, isToldByVMI, record.state?.hasFailed != true {
       return Ending(outcome: .succeeded, certainty: .inferred, endedAt: endedAt)
     }
-    let analysis = analysis(of: record, endedAt: endedAt)
+    let analysis = analysis(of: record, limits: limits, endedAt: endedAt)
     var answer = analysis.answer
     if record.vanishedAt != nil {
       if !isToldByVMI { answer.certainty = .inferred }
@@ -200,8 +200,7 @@ extension ClusterWatch {
     return isRead || instant.now - since >= Self.vanishPatience.longest
   }
 
-  private func analysis(of record: MigrationRecord, endedAt: Moment) -> FailureAnalysis {
-    let limits = limits(of: record)
+  private func analysis(of record: MigrationRecord, limits: EffectiveLimits, endedAt: Moment) -> FailureAnalysis {
     var analysis = FailureAnalysis()
     analysis.state = record.state
     analysis.isAbortRequested = record.isAbortRequested
@@ -232,8 +231,7 @@ extension ClusterWatch {
   ) {
     noteDrain(of: record, ending, &messages)
     // virt-controller waits longer with each failure of one that it made itself.
-    let origin = record.vmim.origin
-    guard origin == .evacuation || origin == .workloadUpdate || origin == .descheduler else { return }
+    guard record.vmim.isRepeated else { return }
     switch ending.outcome {
     case .succeeded: backoffs[record.name] = nil
     case .failed:

@@ -63,10 +63,7 @@ extension ClusterWatch {
   }
 
   private func backoff(of record: MigrationRecord, at instant: Instant) -> PendingWait? {
-    let origin = record.vmim.origin
-    guard origin == .evacuation || origin == .workloadUpdate || origin == .descheduler,
-      let backoff = backoffs[record.name]
-    else { return nil }
+    guard record.vmim.isRepeated, let backoff = backoffs[record.name] else { return nil }
     let wait = Self.firstBackoff * (1 << min(max(backoff.failures, 1) - 1, 4))
     guard instant.now - backoff.lastFailure < wait else { return nil }
     return PendingWait(reason: .backoff, text: "\(backoff.failures) failed in a row")

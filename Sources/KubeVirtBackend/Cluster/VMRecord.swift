@@ -64,7 +64,7 @@ struct VMRecord: Sendable {
     harvesterStatus = word.map { ($0, vmi.metadata.annotations["harvesterhci.io/migrationUID"] ?? "") }
   }
 
-  /// Whether the guest runs or is held somewhere.
+  /// Whether it has ended: no guest runs or is held anywhere.
   var isFinal: Bool { phase == "Succeeded" || phase == "Failed" }
 
   /// virt-handler stops at the first reason that it finds.

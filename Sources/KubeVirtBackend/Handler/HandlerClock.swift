@@ -49,9 +49,6 @@ struct HandlerClock: Hashable, Sendable {
     offset?.moment(unixMilliseconds: unixMilliseconds)
   }
 
-  /// A moment as the time by their clock; nil before the first answer.
-  func unixMilliseconds(_ moment: Moment) -> Int64? { offset?.unixMilliseconds(moment) }
-
   private var offset: EpochOffset? {
     bounds.map { EpochOffset(milliseconds: $0.low + ($0.high - $0.low) / 2) }
   }

@@ -169,14 +169,10 @@ extension HandlerSchedule {
   /// those that migrate. A Prometheus has scraped already.
   ///
   /// - Parameters:
-  ///   - version: KubeVirt's, as it tells it: `v1.8.2`. An unknown one is taken for an old one.
-  ///   - way: How the numbers are read.
-  static func usualInterval(version: String, way: HandlerWay) -> Duration {
-    guard way != .prometheus else { return .seconds(5) }
-    let parts = (version.hasPrefix("v") ? version.dropFirst() : version[...]).split(separator: ".")
-    guard parts.count >= 2, let major = UInt(parts[0]), let minor = UInt(parts[1]) else {
-      return .seconds(30)
-    }
-    return (major, minor) >= (1, 9) ? .seconds(5) : .seconds(30)
+  ///   - version: KubeVirt's; nil, where it is not known, is taken for an old one.
+  ///   - isScraped: Whether somebody else has scraped the numbers, who is asked for them.
+  static func usualInterval(version: KubeVirtVersion?, isScraped: Bool) -> Duration {
+    guard !isScraped, version.map({ $0 < .cheapScrapes }) ?? true else { return .seconds(5) }
+    return .seconds(30)
   }
 }

@@ -1,15 +1,3 @@
-/// How virt-handler's numbers are read.
-public enum HandlerWay: String, Hashable, Sendable, CaseIterable {
-  /// From the pod itself.
-  case direct
-  /// From a Prometheus that has scraped them.
-  case prometheus
-  /// Through the API server; it needs the right `pods/proxy`, and burdens the API server with the whole body.
-  case apiServerProxy = "apiserver-proxy"
-  /// Not at all.
-  case none
-}
-
 /// One virt-handler.
 struct HandlerTarget: Hashable, Sendable {
   /// The node that it serves.

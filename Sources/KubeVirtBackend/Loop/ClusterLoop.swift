@@ -18,11 +18,9 @@ actor ClusterLoop {
   private let startedAt: Moment
   private var watch: ClusterWatch
   private var health: WatchHealth
-  private var version = ""
   private var said: [RequestCounters.Key: UInt64] = [:]
   private var requestsToldAt: Moment?
   private var firstCollection: Duration?
-  private var kubeVirtNamespace = ""
 
   init(
     _ configuration: KubeVirtConfiguration, keys: [WatchKey], counters: RequestCounters, clock: any Timepiece,
@@ -101,10 +99,6 @@ actor ClusterLoop {
   }
 
   private func tell(_ input: ClusterInput, at instant: Instant) {
-    if case .kubeVirt(let object) = input {
-      version = object.version
-      kubeVirtNamespace = object.metadata.namespace
-    }
     for message in watch.take(input, at: instant) { sink(message) }
   }
 
@@ -142,7 +136,7 @@ actor ClusterLoop {
     sink(
       .health(
         BackendHealth(
-          backend: name, isUp: health.isUp, lastSuccess: health.lastSuccess, version: version,
+          backend: name, isUp: health.isUp, lastSuccess: health.lastSuccess, version: watch.settings.versionText,
           collectDuration: firstCollection, errorKind: error)))
   }
 
@@ -174,15 +168,16 @@ actor ClusterLoop {
   struct CopyPlan: Sendable {
     /// VMs whose counters are wanted, by node.
     var copies: [String: [VMName]]
-    /// KubeVirt's version; empty while it is not known.
-    var version: String
+    /// KubeVirt's version; nil while it is not known.
+    var version: KubeVirtVersion?
     /// Where KubeVirt's own pods are; empty while that is not known.
     var namespace: String
   }
 
   /// What is wanted of virt-handler now.
   func copyPlan() -> CopyPlan {
-    CopyPlan(copies: watch.activeCopies, version: version, namespace: kubeVirtNamespace)
+    CopyPlan(
+      copies: watch.activeCopies, version: watch.settings.version, namespace: watch.settings.namespace)
   }
 
   /// Says how often virt-handler is asked.

@@ -66,7 +66,8 @@ actor HandlerLoop {
     let now = clock.now()
     let interval =
       configuration.handlerInterval
-      ?? HandlerSchedule.usualInterval(version: plan.version, way: configuration.counters.way)
+      ?? HandlerSchedule.usualInterval(
+        version: plan.version, isScraped: schedule.grouping == .together)
     schedule.interval = interval
     if toldInterval != interval {
       toldInterval = interval
@@ -258,16 +259,5 @@ extension CopyPoint {
     self.init(
       at: moment, processed: sample.processed, remaining: sample.remaining, total: sample.total,
       dirtyRate: sample.dirtyRate)
-  }
-}
-
-extension KubeVirtConfiguration.Counters {
-  fileprivate var way: HandlerWay {
-    switch self {
-    case .direct: .direct
-    case .apiServerProxy: .apiServerProxy
-    case .prometheus: .prometheus
-    case .none: .none
-    }
   }
 }

@@ -11,16 +11,8 @@ struct Instant: Sendable {
   /// A moment that the cluster tells, as it would be on this machine's clock.
   func local(_ time: ClusterTime) -> Moment { epoch.moment(unixMilliseconds: time.unixMilliseconds) }
 
-  /// A moment that the cluster tells; not later than now, and not earlier than `earliest`.
-  ///
-  /// - Returns: The moment, and by how much the cluster's clock must be wrong for that.
-  func moment(_ time: ClusterTime, notBefore earliest: Moment? = nil) -> (moment: Moment, error: Duration) {
-    let told = local(time)
-    // Times have a resolution of 1 s, so that what happened just now may lie a second back.
-    let moment = min(now, max(told, earliest.map { $0 - .seconds(1) } ?? told))
-    let error = told - moment
-    return (moment, error < .zero ? .zero - error : error)
-  }
+  /// The same of something that has happened: not later than now, whatever the cluster's clock shows.
+  func past(_ time: ClusterTime) -> Moment { min(now, local(time)) }
 }
 
 /// One VMIM from its creation to its end: everything that is latched, since the object vanishes when it is final.
@@ -168,7 +160,7 @@ struct MigrationRecord: Sendable {
     if vmim.phase == "Failed" { return isAbortRequested ? .aborted : .failed }
     let early: Phase
     switch vmim.phase {
-    case "", "Pending", "WaitingForSync", "Synchronizing": early = .pending
+    case _ where vmim.isWaiting: early = .pending
     case "Scheduling": early = .scheduling
     case "Scheduled", "PreparingTarget", "TargetReady": early = .preparing
     case "Running": early = .precopy

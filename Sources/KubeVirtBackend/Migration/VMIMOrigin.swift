@@ -20,6 +20,14 @@ extension VMIM {
     }
   }
 
+  /// Whether virt-controller made it, and makes another when it fails.
+  var isRepeated: Bool {
+    switch origin {
+    case .evacuation, .workloadUpdate, .descheduler: true
+    case .manual, .decentralized, .drover, .unknown: false
+    }
+  }
+
   /// The node that KubeVirt empties by it; nil where it says none.
   var evacuatedNode: String? { metadata.annotations["kubevirt.io/evacuationMigration"] }
 

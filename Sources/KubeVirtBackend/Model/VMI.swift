@@ -182,7 +182,4 @@ struct VMI: KubernetesObject {
     }
     return disks
   }
-
-  /// `nil` for a VMI that has ended.
-  var isFinal: Bool { phase == "Succeeded" || phase == "Failed" }
 }

@@ -89,15 +89,14 @@ struct VMIM: KubernetesObject {
 
   var isFinal: Bool { phase == "Succeeded" || phase == "Failed" }
 
+  /// Whether it waits for something before its target is started.
+  var isWaiting: Bool { phase.isEmpty || phase == "Pending" || waitsForPeer }
+
   /// Whether it waits for the namespace or cluster at the other end.
   var waitsForPeer: Bool { phase == "WaitingForSync" || phase == "Synchronizing" }
 
   /// Whether it holds one of the slots that are counted, as virt-controller counts them.
   var holdsSlot: Bool {
-    switch phase {
-    case "", "Succeeded", "Failed", "Pending", "WaitingForSync", "Synchronizing": false
-    case "Scheduling": role != .sender
-    default: true
-    }
+    !isFinal && !isWaiting && (phase != "Scheduling" || role != .sender)
   }
 }

@@ -37,7 +37,7 @@ extension ClusterWatch {
     let name = node.metadata.name
     let rules = drainRules(on: name)
     nodes[name] = node
-    heartbeats[name] = node.heartbeat.map { instant.moment($0).moment }
+    heartbeats[name] = node.heartbeat.map(instant.past)
     changedNodes.formUnion(replicas.setReady(name, node.isReady != false))
     if drainRules(on: name) != rules {
       for vm in places.vms(on: name) { if let record = vms[vm] { tellVM(vm, record, &messages) } }
@@ -130,7 +130,7 @@ extension ClusterWatch {
   private func earliestSign(
     of taint: Node.Taint?, moves: [(uid: String, move: PlaceBook.Move)], node: String, at instant: Instant
   ) -> Moment {
-    let tainted = ClusterTime(taint?.timeAdded).map { instant.moment($0).moment }
+    let tainted = ClusterTime(taint?.timeAdded).map(instant.past)
     let asked = moves.filter { $0.move.evacuates == node }.compactMap {
       migrations[$0.uid]?.times.createdAt
     }

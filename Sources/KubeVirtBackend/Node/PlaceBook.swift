@@ -121,12 +121,11 @@ extension VMRecord {
 extension MigrationRecord {
   /// What it means to nodes.
   var move: PlaceBook.Move {
-    let isWaiting = ["", "Pending", "WaitingForSync", "Synchronizing"].contains(vmim.phase)
     let hasLeft = state?.isCompleted == true && state?.hasFailed != true
     let evacuates = vmim.origin == .evacuation ? vmim.evacuatedNode ?? sourceNode : ""
     return PlaceBook.Move(
       vm: name, source: vmim.role == .receiver ? "" : sourceNode, targets: isFinal ? [] : targets,
-      isWaiting: isWaiting, needsSource: hasStarted && !hasLeft && !isFinal && vmim.role != .receiver,
+      isWaiting: vmim.isWaiting, needsSource: hasStarted && !hasLeft && !isFinal && vmim.role != .receiver,
       evacuates: isFinal ? "" : evacuates)
   }
 

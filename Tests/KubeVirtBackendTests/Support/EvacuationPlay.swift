@@ -33,7 +33,7 @@ struct EvacuationPlay {
   /// `attempts` by VM; one that is not named succeeds at once.
   init(vms: Int, version: String, slots: Int = 2, attempts: [Int: [Attempt]] = [:]) {
     self.slots = slots
-    makesAllAtOnce = KubeVirtVersion(version).map { $0 >= .oneText } ?? false
+    makesAllAtOnce = KubeVirtVersion(version).map { $0 >= .cheapScrapes } ?? false
     let made = (0..<vms).map { MadeVMI(name: "vm\($0)") }
     script = ClusterScript(
       kubeVirt: MadeKubeVirt(
