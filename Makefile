@@ -12,7 +12,7 @@ SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 SOURCE := Package.swift Sources Tests
 
-.PHONY: help run build install test lab bench bench-libvirt format format-check packages-run packages-test packages-lab packages-bench clean
+.PHONY: help run build install test lab bench bench-libvirt bench-kube format format-check packages-run packages-test packages-lab packages-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,12 @@ bench-libvirt: packages-bench ## a libvirt host with 100 guests, beside promethe
 	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover
 	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover-bench
 	$(SUDO) .build/release/drover-bench libvirt
+
+bench-kube: packages-lab ## a real API server with 10,000 guests, 1,000 of which migrate (builds that once, in 4 minutes)
+	$(SUDO) env DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" Tests/Lab/kube/build-apiserver.sh
+	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover
+	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover-bench
+	.build/release/drover-bench kube
 
 format: ## format everything
 	$(SWIFT) format --in-place --parallel --recursive --configuration .swift-format $(SOURCE)

@@ -192,7 +192,7 @@ let package = Package(
       name: "drover-bench",
       dependencies: [
         "CBench", "CLinux", "CMicroHTTP", "CurlClient", "DroverCore", "DroverService", "Exposition",
-        "KeptBytes",
+        "KeptBytes", "KubeLab", "Kubernetes",
         "LibvirtLab", "MicroHTTP", "QEMURig", "QEMUBackend", .product(name: "Logging", package: "swift-log"),
       ],
       path: "Tests/Bench", exclude: ["CBench"], swiftSettings: settings),

@@ -2,7 +2,7 @@
 ///
 /// Threads of its own run the transfers: one those that may share an HTTP/2 connection, one all others. Connections
 /// are kept for the next request to the same server with the same ``TLSOptions`` and proxy, and given up when the
-/// other end acknowledges nothing for half a minute. Redirects are not followed, no protocol but HTTP and HTTPS is
+/// other end acknowledges nothing for ten seconds. Redirects are not followed, no protocol but HTTP and HTTPS is
 /// spoken, and a proxy from the environment is never used for a Unix socket or a loopback address.
 public final class CurlClient: Sendable {
   /// What is common to all requests of a client.

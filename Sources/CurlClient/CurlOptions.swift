@@ -68,7 +68,7 @@ struct CurlOptions {
   /// Ends a connection whose other end is gone without a word: an HTTP/2 connection outlives the deadlines of its
   /// requests, and would take the next ones for as long as TCP repeats what it sent, a quarter of an hour.
   private static func noticeDeath(_ fd: Int32) {
-    var milliseconds: UInt32 = 30_000
+    var milliseconds: UInt32 = 10_000
     setsockopt(
       fd, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, socklen_t(MemoryLayout<UInt32>.size))
   }

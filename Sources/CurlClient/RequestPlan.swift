@@ -126,39 +126,6 @@ struct RequestPlan: Sendable {
   }
 }
 
-extension TLSOptions {
-  /// The same, if libcurl can take it.
-  fileprivate func checked(_ call: String) throws(CurlError) -> TLSOptions {
-    if clientCertificate == nil, clientKey != nil {
-      throw .invalidRequest(call, "a client key without its certificate: give both, or neither")
-    }
-    var texts = [clientCertificate, clientKey].compactMap { $0 }
-    switch authorities {
-    case .system: break
-    case .file(let path): texts.append(.file(path))
-    case .pem(let bytes): texts.append(.pem(bytes))
-    }
-    for text in texts {
-      switch text {
-      case .file(let path) where path.isEmpty || path.utf8.contains(0):
-        throw .invalidRequest(call, "the path of a PEM file is empty or holds a NUL: write the file's path")
-      case .pem(let bytes) where bytes.isEmpty:
-        throw .invalidRequest(call, "a PEM text is empty: give the certificate or key, or leave it out")
-      default: break
-      }
-    }
-    guard let serverName else { return self }
-    var options = self
-    let text = ServerAddress.isIPv6(serverName) ? "[\(serverName)]" : serverName
-    guard let (host, port) = ServerAddress.hostAndPort(Substring(text)), port == nil else {
-      throw .invalidRequest(
-        call, "'\(serverName.printable)' is no server name: write a host name or IP address, without a port")
-    }
-    options.serverName = host
-    return options
-  }
-}
-
 extension Duration {
   /// Whole milliseconds, rounded up; at least 1, because 0 means "no limit" to libcurl.
   var curlMilliseconds: Int {

@@ -104,7 +104,7 @@ public final class KubeVirtBackend: MigrationBackend {
         await loop.serverAnswered()
       } catch {
         // A refusal is an answer.
-        if case .status = error { await loop.serverAnswered() }
+        if case .status = error { await loop.serverAnswered() } else { await loop.serverIsSilent() }
       }
       try? await Task.sleep(for: Self.probeInterval)
     }

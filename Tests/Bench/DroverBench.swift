@@ -8,7 +8,7 @@ struct DroverBench {
     usage: drover-bench [--json] [NAME...]
            drover-bench --list
 
-    Measures Drover on this machine. Without names all but `libvirt` is measured; each benchmark has a process of its own.
+    Measures Drover on this machine. Without names all but `libvirt` and `kube` are measured; each has a process of its own.
     Exits with 1 when a goal is missed. It needs a release build of `drover` beside it, which `make bench` makes.
     """
 

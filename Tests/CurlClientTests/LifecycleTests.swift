@@ -126,7 +126,7 @@ import Testing
         "\(option(TCP_USER_TIMEOUT)) \(option(SO_KEEPALIVE, SOL_SOCKET)) \(option(TCP_KEEPIDLE))")
     } test: { server, client in
       let response = await outcome(client, Request(.get, server.endpoint())).response
-      #expect(response.map { String(decoding: $0.body, as: UTF8.self) } == "30000 1 20")
+      #expect(response.map { String(decoding: $0.body, as: UTF8.self) } == "10000 1 20")
     }
   }
 

@@ -28,8 +28,16 @@ final class TLSFront: Sendable {
     let clientSubject: Substring
   }
 
+  /// Runs what it is given until its standard input ends, which is at the latest when the tests do.
+  private static let untilInputEnds = """
+    exec 3<&0
+    (cat <&3 >/dev/null; kill -KILL $$) &
+    exec "$@" 3<&-
+    """
+
   let address: ServerAddress
   private let process: Process
+  private let life: Pipe
   private let directory: TemporaryDirectory
 
   init(_ server: TestServer, _ options: Options = Options()) async throws {
@@ -54,9 +62,11 @@ final class TLSFront: Sendable {
     while true {
       let port = try Self.freePort()
       let process = Process()
-      process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-      process.arguments = arguments + ["--frontend=127.0.0.1,\(port)", key, certificate]
-      process.standardInput = FileHandle.nullDevice
+      let life = Pipe()
+      process.executableURL = URL(fileURLWithPath: "/bin/sh")
+      process.arguments =
+        ["-c", Self.untilInputEnds, "sh"] + arguments + ["--frontend=127.0.0.1,\(port)", key, certificate]
+      process.standardInput = life
       process.standardOutput = FileHandle.nullDevice
       process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
       try process.run()
@@ -66,6 +76,7 @@ final class TLSFront: Sendable {
       }
       if isListening {
         self.process = process
+        self.life = life
         address = try ServerAddress(parsing: "https://127.0.0.1:\(port)")
         return
       }
@@ -76,8 +87,7 @@ final class TLSFront: Sendable {
   }
 
   func stop() {
-    // SIGTERM would wait for its connections.
-    kill(process.processIdentifier, SIGKILL)
+    try? life.fileHandleForWriting.close()
     process.waitUntilExit()
   }
 
@@ -115,7 +125,14 @@ func withTLS(
 
 /// A request that trusts the tests' own authority.
 func trusting(_ method: Request.Method = .get, _ endpoint: Endpoint) throws -> Request {
-  var request = Request(method, endpoint)
+  var request = patient(method, endpoint)
   request.tls.authorities = .pem(try Certificates.all.authority)
+  return request
+}
+
+/// A request that gives a busy machine time for the handshake.
+func patient(_ method: Request.Method = .get, _ endpoint: Endpoint) -> Request {
+  var request = Request(method, endpoint)
+  request.connectDeadline = .seconds(20)
   return request
 }

@@ -43,7 +43,7 @@ extension BehindTLS {
     @Test("the authority that is given is trusted, and no other", arguments: Given.allCases)
     func authority(given: Given) async throws {
       try await withTLS { front, client in
-        var request = Request(.get, front.endpoint())
+        var request = patient(.get, front.endpoint())
         request.tls.authorities = try given.authorities(certificates.authority, "right.pem", in: directory)
         #expect(await outcome(client, request).response?.body == Array("ok".utf8))
         request.tls.authorities = try given.authorities(
@@ -61,7 +61,7 @@ extension BehindTLS {
     @Test("the system does not trust the tests' authority")
     func system() async throws {
       try await withTLS { front, client in
-        let error = await failure(client, Request(.get, front.endpoint()))
+        let error = await failure(client, patient(.get, front.endpoint()))
         #expect(error?.description.contains("an authority that is not trusted") == true)
       }
     }
@@ -176,7 +176,7 @@ extension BehindTLS {
       try await withTLS { front, client in
         let absent = directory.file("absent")
         let junk = try directory.write("junk", Array("junk".utf8))
-        var request = Request(.get, front.endpoint())
+        var request = patient(.get, front.endpoint())
         for authorities in [TLSOptions.Authorities.file(absent), .file(junk), .pem(Array("junk".utf8))] {
           request.tls.authorities = authorities
           let error = try #require(await failure(client, request))
@@ -205,10 +205,11 @@ extension BehindTLS {
         func ports(_ options: [TLSOptions]) async throws -> [Substring] {
           let before = try front.records.count
           for (index, tls) in options.enumerated() {
-            var request = Request(.get, front.endpoint())
+            var request = patient(.get, front.endpoint())
             request.allowsHTTP2 = allowsHTTP2
             request.tls = tls
-            #expect(await outcome(client, request).response?.status == 200)
+            let result = await outcome(client, request)
+            #expect(result.response?.status == 200, "\(result)")
             _ = try await eventually { try front.records.count > before + index ? true : nil }
           }
           return try front.records.dropFirst(before).map(\.port)
@@ -237,7 +238,7 @@ extension BehindTLS {
     @Test("a file of authorities is read anew for each connection")
     func rereadsAuthorities() async throws {
       try await withTLS { front, client in
-        var request = Request(.post, front.endpoint())
+        var request = patient(.post, front.endpoint())
         request.tls.authorities = .file(try directory.write("authorities.pem", certificates.authority))
         #expect(await outcome(client, request).response?.status == 200)
         _ = try directory.write("authorities.pem", certificates.otherAuthority)

@@ -218,6 +218,7 @@ private struct LineKeeper: LogHandler {
   }
 
   func log(event: LogEvent) {
-    keep("\(event.level) \(metadata): \(event.message)")
+    let all = metadata.merging(event.metadata ?? [:]) { $1 }
+    keep("\(event.level) \(all): \(event.message)")
   }
 }

@@ -129,7 +129,7 @@ struct MigrationWatch: Sendable {
     }
     let silence = view.sampledAt - progress.clocks.lastSent
     // One sample without growth may be a copy that is about to end.
-    guard silence >= max(settings.dataSilence, samplingInterval) else { return nil }
+    guard silence >= max(settings.dataSilence, samplingInterval * 3 / 2) else { return nil }
     return NetworkLoss(network: network, silence: silence, limit: settings.dataSilence)
   }
 
@@ -272,7 +272,7 @@ struct MigrationWatch: Sendable {
     let iteration: UInt64
     if let memory = sample.memory, let told = sample.iterations {
       (stream, iteration) = (memory, told)
-    } else if let data = sample.data {
+    } else if let data = sample.data ?? (sample.disk == nil ? sample.memory : nil) {
       passCount.observe(data)
       (stream, iteration) = (data, passCount.iteration)
     } else {

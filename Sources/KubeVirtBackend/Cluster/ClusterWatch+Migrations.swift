@@ -38,7 +38,11 @@ extension ClusterWatch {
       observation.sampledAt = last.at
       observation.sample = sample(of: last, record)
     }
-    let ending = ending(of: &record, uid: uid, at: instant)
+    var ending = ending(of: &record, uid: uid, at: instant)
+    // Both times are told, so that what began and ended within the same second is known to have taken less than one.
+    if let over = ending?.endedAt {
+      ending?.duration = record.times.startedAt.map { max(.zero, over - $0) }
+    }
     if record.times.clockError > Self.tolerableSkew { problems.note(.clockSkew, uid) }
     if let ending {
       observation.end(ending)
@@ -204,6 +208,7 @@ extension ClusterWatch {
     analysis.hasQuotaCondition = record.vmim.conditions.isTrue("migrationRejectedByResourceQuota")
     analysis.isUnschedulable = record.isUnschedulable
     analysis.podTimeouts = record.vmim.podTimeouts
+    analysis.podTimeoutText = record.podTimeoutText
     analysis.events = record.events
     analysis.vmiPhase = record.vm?.phase ?? ""
     analysis.hasVMIGone = record.isVMIGone
@@ -232,6 +237,8 @@ extension ClusterWatch {
     switch ending.outcome {
     case .succeeded: backoffs[record.name] = nil
     case .failed:
+      // Only objects that are there are counted.
+      guard !record.isGone, record.vmim.metadata.deletionTimestamp == nil else { return }
       let failures = (backoffs[record.name]?.failures ?? 0) + 1
       backoffs[record.name] = Backoff(failures: failures, lastFailure: ending.endedAt)
     case .aborted: break

@@ -130,9 +130,10 @@ struct ClusterWatch: Sendable {
   /// Takes one thing that happened; returns what it changes.
   mutating func take(_ input: ClusterInput, at instant: Instant) -> [BackendMessage] {
     var messages: [BackendMessage] = []
-    if let resource = input.resource { resources.fresh(resource, at: instant.now) }
+    // Before what comes in is counted as news: until then nothing was known beyond that.
     var instant = instant
     instant.knownAt = resources.oldest(of: [.vmims, .vmis])
+    if let resource = input.resource { resources.heard(resource, at: instant.now) }
     switch input {
     case .vmim(let vmim, let isInitial): take(vmim, isInitial: isInitial, at: instant, &messages)
     case .vmimGone(let uid, let last): lose(uid, last: last, at: instant, &messages)
@@ -231,8 +232,7 @@ struct ClusterWatch: Sendable {
   var activeCopies: [String: [VMName]] {
     var active: [String: [VMName]] = [:]
     for record in migrations.values where record.vmim.role != .receiver && !record.sourceNode.isEmpty {
-      let isCopying = record.hasStarted || record.vmim.phase == "TargetReady"
-      if isCopying, record.state?.isCompleted != true {
+      if record.hasStarted, record.state?.isCompleted != true {
         active[record.sourceNode, default: []].append(record.name)
       }
     }
@@ -360,7 +360,8 @@ struct ClusterWatch: Sendable {
     guard !told.hasBegun, resources.areRead else { return }
     told.hasBegun = true
     lookAtQueue(at: instant)
-    for (name, record) in vms { tellVM(name, record, &messages) }
+    // In the order that the inventory keeps, which then need not move what comes after.
+    for (name, record) in vms.sorted(by: { $0.key < $1.key }) { tellVM(name, record, &messages) }
     for node in nodes.keys { tellNode(node, at: instant, &messages) }
     // In the order of their ends: what failed in a row is counted by it.
     let order = migrations.values.map { record in

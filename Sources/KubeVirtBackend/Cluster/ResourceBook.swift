@@ -17,6 +17,8 @@ struct ResourceBook: Sendable {
     var isDenied = false
     var isAbsent = false
     var lastSeen: Moment?
+    /// When it last said that there is nothing more to tell.
+    var quietAt: Moment?
     /// Whether it has failed since it was last heard of.
     var isBroken = false
     /// After an outage it is believed from here on: what was missed comes in first.
@@ -33,10 +35,17 @@ struct ResourceBook: Sendable {
   private var states: [ClusterResource: State] = [:]
 
   mutating func synced(_ resource: ClusterResource, at now: Moment) {
-    states[resource] = State(isRead: true, lastSeen: now)
+    states[resource] = State(isRead: true, lastSeen: now, quietAt: now)
   }
 
+  /// A sign of life that holds nothing: everything up to now has been told.
   mutating func fresh(_ resource: ClusterResource, at now: Moment) {
+    heard(resource, at: now)
+    states[resource]?.quietAt = now
+  }
+
+  /// An object came; others that changed before may follow it.
+  mutating func heard(_ resource: ClusterResource, at now: Moment) {
     var state = states[resource] ?? State()
     let isCatchingUp = state.believedFrom.map { now < $0 } ?? false
     if !isCatchingUp, !isCurrent(resource, at: now) { state.believedFrom = now + Self.catchUp }
@@ -85,11 +94,11 @@ struct ResourceBook: Sendable {
     }
   }
 
-  /// The oldest sign of life of the given resources; nil where one has never been read.
+  /// Up to when everything of the given resources has been told; nil where one has never been read.
   func oldest(of resources: [ClusterResource]) -> Moment? {
     var oldest: Moment?
     for resource in resources {
-      guard let seen = states[resource]?.lastSeen, states[resource]?.isRead == true else { return nil }
+      guard let seen = states[resource]?.quietAt, states[resource]?.isRead == true else { return nil }
       oldest = min(oldest ?? seen, seen)
     }
     return oldest

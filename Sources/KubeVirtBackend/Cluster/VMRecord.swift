@@ -2,9 +2,11 @@ internal import DroverCore
 internal import Kubernetes
 
 /// Names a VM within its cluster.
-struct VMName: Hashable, Sendable {
+struct VMName: Hashable, Comparable, Sendable {
   let namespace: String
   let name: String
+
+  static func < (a: VMName, b: VMName) -> Bool { (a.namespace, a.name) < (b.namespace, b.name) }
 }
 
 /// What is kept of a VMI: there are ten thousand of them.

@@ -129,6 +129,14 @@ actor ClusterLoop {
     tellHealth()
   }
 
+  /// The API server left a question unanswered: its watches are believed no longer than broken ones.
+  func serverIsSilent() {
+    let instant = instant
+    health.serverIsSilent = true
+    for resource in ClusterResource.allCases { tell(.failed(resource, .passing), at: instant) }
+    tellHealth(error: KubernetesError.Kind.timeout.rawValue)
+  }
+
   /// Tells how the back end does.
   func tellHealth(error: String? = nil) {
     sink(

@@ -20,6 +20,8 @@ struct WatchHealth: Sendable {
   }
 
   private var states: [WatchKey: State]
+  /// Whether the server has left the last question unanswered, whatever its open watches say.
+  var serverIsSilent = false
 
   /// Nothing has been read yet.
   init(_ keys: [WatchKey]) { states = Dictionary(uniqueKeysWithValues: keys.map { ($0, State()) }) }
@@ -54,6 +56,7 @@ struct WatchHealth: Sendable {
   ///
   /// Returns the resources of which every watch is.
   mutating func answered(at now: Moment) -> [ClusterResource] {
+    serverIsSilent = false
     for (key, state) in states where state.isOpen && state.error == nil { states[key]?.lastSeen = now }
     return ClusterResource.allCases.filter { resource in
       let watches = states.filter { $0.key.resource == resource }
@@ -65,9 +68,10 @@ struct WatchHealth: Sendable {
 
   /// Whether migrations and VMs are watched.
   var isUp: Bool {
-    states.allSatisfy {
-      !Self.vital.contains($0.key.resource) || ($0.value.isSynced && $0.value.error == nil)
-    }
+    !serverIsSilent
+      && states.allSatisfy {
+        !Self.vital.contains($0.key.resource) || ($0.value.isSynced && $0.value.error == nil)
+      }
   }
 
   /// The oldest sign of life of what is vital; nil where there is one without any.

@@ -90,16 +90,16 @@ struct EffectiveLimits: Sendable {
   func budgets(of size: Size?, isPaused: Bool, hasVFIO: Bool) -> OwnBudgets {
     var completion: CompletionBudget?
     if let size, let perGiB = completionPerGiB, perGiB.seconds > 0 {
-      let factor: Int64 = isPaused ? 2 : 1
       let units = size.units
       // Beyond a century the product would only be in danger of overflowing.
       func time(_ units: UInt64) -> Duration? {
         let (seconds, overflow) = Int64(min(units, 1 << 40)).multipliedReportingOverflow(
-          by: perGiB.seconds * factor)
-        return overflow || seconds > 3_200_000_000 ? nil : .seconds(seconds)
+          by: perGiB.seconds)
+        return overflow || seconds > 3_200_000_000 ? nil : .seconds(isPaused ? seconds * 2 : seconds)
       }
       if let fewest = time(units.fewest), let most = time(units.most) {
-        let stretched = stallTimeoutFactor.map { most * max(1, min($0, 1000)) } ?? most
+        let factor = max(1, min(stallTimeoutFactor ?? 1, 1000))
+        let stretched = Duration.milliseconds(Int64((Double(most.milliseconds) * factor).rounded()))
         completion = CompletionBudget(
           timeout: fewest, setBy: perGiB.setBy, enforcedBy: .kubevirt,
           action: action(isPaused: isPaused, hasVFIO: hasVFIO),

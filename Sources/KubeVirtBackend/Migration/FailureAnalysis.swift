@@ -9,6 +9,8 @@ struct FailureAnalysis: Sendable {
   var hasQuotaCondition = false
   /// Whether an event or the target's pod said that no node takes it.
   var isUnschedulable = false
+  /// What virt-controller said when it removed the target's pod, which had waited for too long; empty otherwise.
+  var podTimeoutText = ""
   /// Messages of the events of the VMIM, oldest first.
   var events: [String] = []
   /// Phase of the VMI now; empty where it is gone.
@@ -39,6 +41,8 @@ struct FailureAnalysis: Sendable {
   var answer: Answer {
     let text = state?.failureReason ?? ""
     if let answer = told(by: text) { return answer }
+    // The last event then says of the pod only that it is gone.
+    if let answer = podTimeout { return answer }
     for message in events.reversed() { if let answer = told(byEvent: message) { return answer } }
     // Nobody can abort a migration in post-copy: it was broken, whatever the words.
     if state?.mode == "PostCopy" { return (.postcopyBroken, .inferred) }
@@ -75,7 +79,16 @@ struct FailureAnalysis: Sendable {
     return nil
   }
 
+  private var podTimeout: Answer? {
+    guard state?.start == nil, podTimeoutText.contains("timeout"), !isAbortRequested else { return nil }
+    return (podTimeoutText.contains("unschedulable") ? .unschedulable : .podPendingTimeout, .reported)
+  }
+
   private func told(byEvent message: String) -> Answer? {
+    // virt-controller says so of every guest that has ended.
+    if message.contains("vmi shutdown during migration"), vmiPhase == "Failed" {
+      return (.guestCrashed, .reported)
+    }
     let known: [(String, FailureCause)] = [
       ("vmi does not exist", .vmLost), ("vmi shutdown during migration", .guestShutdown),
       ("due to being canceled", .userAbort), ("target pod shutdown during migration", .targetLost),
@@ -147,12 +160,14 @@ struct FailureAnalysis: Sendable {
       ("unable to allocate", .targetRefused), ("already exists", .targetRefused),
       ("no space left", .storage), ("cannot access storage", .storage),
       ("failed to get \"write\" lock", .storage),
-      ("unable to access disk", .storage), ("input/output error", .storage),
+      ("unable to access disk", .storage),
       ("client socket is closed", .connectionLost), ("end of file while reading data", .connectionLost),
       ("connection reset by peer", .connectionLost), ("lost connection to destination", .connectionLost),
       ("broken pipe", .connectionLost), ("connection timed out", .connectionLost),
-      ("unexpectedly closed the monitor", .targetLost), ("domain is not running", .guestShutdown),
+      ("unexpectedly closed the monitor", .targetLost), ("is not running", .guestShutdown),
       ("guest unexpectedly quit", .guestCrashed), ("domain's main event loop", .guestCrashed),
+      // A connection's end is told with the same words behind it.
+      ("input/output error", .storage),
     ]
     return known.first { lower.contains($0.0) }.map { ($0.1, .reported) }
   }

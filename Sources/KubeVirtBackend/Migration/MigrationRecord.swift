@@ -25,21 +25,23 @@ struct Instant: Sendable {
 
 /// One VMIM from its creation to its end: everything that is latched, since the object vanishes when it is final.
 struct MigrationRecord: Sendable {
-  private(set) var vmim: VMIM
+  @Shared private(set) var vmim: VMIM
   let id: MigrationID
   let firstSeen: Moment
   /// Whether it was over when anybody looked for the first time.
   let isHistory: Bool
   /// What the VMI said of this migration last.
-  private(set) var state: MigrationState?
+  @Shared private(set) var state: MigrationState? = nil
   /// The VMI as it was last seen.
-  private(set) var vm: VMRecord?
+  @Shared private(set) var vm: VMRecord? = nil
   private(set) var isVMIGone = false
   /// The guest's node when the migration was asked for: afterwards the VMI names the target.
   private(set) var sourceNode = ""
   /// Messages of failures, oldest first.
   private(set) var events: [String] = []
   private(set) var isUnschedulable = false
+  /// What virt-controller said when it removed the target's pod, which had waited for too long.
+  private(set) var podTimeoutText = ""
   /// Whether its target's pod was made, as its events tell.
   private(set) var hasTargetPod = false
   private(set) var isAbortRequested = false
@@ -50,7 +52,7 @@ struct MigrationRecord: Sendable {
   private(set) var vanishedAt: Moment?
   private(set) var copy = CopyWatch()
   /// The target's pod, as it was when it was read last.
-  private(set) var targetPod: Pod?
+  @Shared private(set) var targetPod: Pod? = nil
   var targetPodAskedAt: Moment?
   /// Pods of earlier migrations that were left lying, by uid, as far as they were seen before this one had any.
   private(set) var earlierPods: Set<String> = []
@@ -112,9 +114,12 @@ struct MigrationRecord: Sendable {
 
   mutating func take(_ event: ClusterEvent) {
     switch event.reason {
-    case "FailedMigration": if events.last != event.message { events.append(event.message) }
+    case "FailedMigration":
+      // Counted up and listed anew it is the same event; a few are all that one migration can have.
+      if !events.contains(event.message), events.count < 16 { events.append(event.message) }
     case "migrationTargetPodUnschedulable": isUnschedulable = true
     case "SuccessfulCreate": hasTargetPod = true
+    case "SuccessfulDelete": podTimeoutText = event.message
     default: break
     }
   }

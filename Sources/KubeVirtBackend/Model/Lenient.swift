@@ -25,12 +25,13 @@ struct IntOrText: Decodable, Hashable, Sendable {
 
   init(from decoder: any Decoder) throws {
     let value = try decoder.singleValueContainer()
-    if let number = try? value.decode(Int64.self) {
-      text = String(number)
-    } else if let number = try? value.decode(Double.self) {
+    // Quantities are texts nearly always, and each attempt that fails costs more than all the rest.
+    if let text = try? value.decode(String.self) {
+      self.text = text
+    } else if let number = try? value.decode(Int64.self) {
       text = String(number)
     } else {
-      text = try value.decode(String.self)
+      text = String(try value.decode(Double.self))
     }
   }
 }

@@ -39,8 +39,12 @@ extension KubernetesClient {
   }
 
   /// Which version of Kubernetes answers; everybody may ask.
+  ///
+  /// A server that takes 10 s for that is away.
   public func version() async throws(KubernetesError) -> ServerVersion {
-    try await read(APIRequest(path: "/version")).decoded()
+    var request = APIRequest(path: "/version")
+    request.totalDeadline = .seconds(10)
+    return try await read(request).decoded()
   }
 
   /// Sends a request that changes nothing, and repeats it where the server asks for that.

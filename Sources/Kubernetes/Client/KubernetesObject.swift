@@ -43,7 +43,16 @@ public struct ObjectMeta: Hashable, Sendable, Decodable {
 public protocol KubernetesObject: Decodable, Sendable {
   /// What every object has.
   var metadata: ObjectMeta { get }
+  /// What is not even looked at when one is decoded.
+  static var unread: JSONOmissions { get }
 }
+
+extension KubernetesObject {
+  /// Who wrote which field, a third of many an object.
+  public static var unread: JSONOmissions { unreadAnywhere }
+}
+
+private let unreadAnywhere: JSONOmissions = ["metadata.managedFields"]
 
 /// Which object: its uid tells it from a later one of the same name.
 public struct ObjectKey: Hashable, Sendable, CustomStringConvertible {

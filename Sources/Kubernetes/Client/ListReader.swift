@@ -55,9 +55,12 @@ extension KubernetesClient {
     let request = list.request
     let stream = try await open(request)
     var scanner = JSONItemScanner()
+    let unread = Object.unread
     while let piece = try await stream.piece() {
       var objects: [ReadObject<Object>] = []
-      do { try scanner.scan(piece) { objects.append(ReadObject($0)) } } catch { throw error.of(request) }
+      do { try scanner.scan(piece) { objects.append(ReadObject($0, omitting: unread)) } } catch {
+        throw error.of(request)
+      }
       await telling(objects)
     }
     let rest: [UInt8]

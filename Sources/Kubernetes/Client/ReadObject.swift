@@ -18,9 +18,9 @@ struct BareObject: KubernetesObject {
 }
 
 extension Result where Success: KubernetesObject, Failure == UnreadableObject {
-  /// Decodes an object.
-  init(_ bytes: UnsafeBufferPointer<UInt8>) {
-    let data = Data(buffer: bytes)
+  /// Decodes an object, without what nobody reads of it.
+  init(_ bytes: UnsafeBufferPointer<UInt8>, omitting unread: JSONOmissions = Success.unread) {
+    let data = Data(bytes, omitting: unread)
     do {
       self = .success(try JSONDecoder().decode(Success.self, from: data))
     } catch {
@@ -36,5 +36,12 @@ extension Result where Success: KubernetesObject, Failure == UnreadableObject {
     case .success(let object): object.metadata
     case .failure(let error): error.metadata
     }
+  }
+}
+
+extension Data {
+  /// What there is to decode of an object.
+  init(_ bytes: UnsafeBufferPointer<UInt8>, omitting unread: JSONOmissions) {
+    if let left = unread.cut(bytes) { self.init(left) } else { self.init(buffer: bytes) }
   }
 }

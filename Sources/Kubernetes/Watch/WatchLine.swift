@@ -8,9 +8,10 @@ enum WatchLine<Object: KubernetesObject> {
   case error(KubernetesStatus.Wire)
   case unreadable(String)
 
-  init(_ line: UnsafeBufferPointer<UInt8>) {
+  /// - Parameter unread: What is not looked at, from the line's own members on.
+  init(_ line: UnsafeBufferPointer<UInt8>, omitting unread: JSONOmissions = []) {
     do {
-      self = try JSONDecoder().decode(Wire.self, from: Data(buffer: line)).line
+      self = try JSONDecoder().decode(Wire.self, from: Data(line, omitting: unread)).line
     } catch {
       let name = JSONName.find(in: line).map { " of '\($0)'" } ?? ""
       self = .unreadable("an event\(name): \(decodingProblem(error))")

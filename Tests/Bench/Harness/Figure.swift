@@ -38,8 +38,8 @@ struct Benchmark: Sendable {
 
   /// What is measured where nothing is named.
   static let usual = [render, scrape, memory, start, idle, resident, costs]
-  /// What can be named: `libvirt` needs root, and minutes to start its guests.
-  static let all = usual + [libvirt]
+  /// What can be named: `libvirt` needs root and minutes to start its guests, `kube` an API server.
+  static let all = usual + [libvirt, kube]
 }
 
 /// Why a benchmark could not measure what it says it measures.

@@ -28,6 +28,13 @@ enum Meters {
     return fields.count > 1 ? (Double(fields[1]) ?? .nan) * Double(sysconf(Int32(_SC_PAGESIZE))) : .nan
   }
 
+  /// The most bytes that a process ever had resident.
+  static func peakResident(_ process: pid_t) -> Double {
+    let line = contents("/proc/\(process)/status").split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+    let kibibytes = line?.split(separator: " ").compactMap { Double($0.trimmingCharacters(in: .whitespaces)) }
+    return (kibibytes?.first ?? .nan) * 1024
+  }
+
   /// Seconds of processor time of a process, all its threads together, those that have ended too.
   ///
   /// The scheduler's count: `utime` and `stime` may come from a tick, which hardly ever meets a process that only wakes

@@ -43,7 +43,23 @@ final class RawClient: Sendable {
     return try withUnsafeTemporaryAllocation(byteCount: 256 << 10, alignment: 4096) { try receive(into: $0) }
   }
 
-  private func receive(into buffer: UnsafeMutableRawBufferPointer) throws -> Answer {
+  /// Sends the request and returns the whole body.
+  func text() throws -> String {
+    var body: [UInt8] = []
+    guard send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count else {
+      throw BenchError("send: \(String(cString: strerror(errno)))")
+    }
+    let answer = try withUnsafeTemporaryAllocation(byteCount: 256 << 10, alignment: 4096) {
+      try receive(into: $0) { body += $0 }
+    }
+    guard answer.status == 200 else { throw BenchError("an answer with status \(answer.status)") }
+    return String(decoding: answer.body + body, as: UTF8.self)
+  }
+
+  /// - Parameter taking: Lent the body, from its first byte on, where it did not come with the headers whole.
+  private func receive(
+    into buffer: UnsafeMutableRawBufferPointer, taking: (UnsafeRawBufferPointer) -> Void = { _ in }
+  ) throws -> Answer {
     func more(at offset: Int = 0) throws -> Int {
       let count = recv(descriptor, buffer.baseAddress.map { $0 + offset }, buffer.count - offset, 0)
       guard count > 0 else { throw BenchError("recv: the connection has ended") }
@@ -63,7 +79,12 @@ final class RawClient: Sendable {
       else { throw BenchError("an answer without status or length") }
       var left = length - (filled - end - 4)
       guard left > 0 else { return Answer(status: status, length: length, body: Array(bytes[(end + 4)...])) }
-      while left > 0 { left -= try more() }
+      taking(UnsafeRawBufferPointer(rebasing: bytes[(end + 4)...]))
+      while left > 0 {
+        let count = try more()
+        taking(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count]))
+        left -= count
+      }
       return Answer(status: status, length: length, body: [])
     }
   }

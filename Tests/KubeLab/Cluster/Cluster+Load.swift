@@ -34,14 +34,18 @@ extension Cluster {
     let vmi = try await vm.object()
     var words = [
       ("zz-guest", "\(prefix)-{i}"), ("zz-source", "{source}"), ("zz-target", "{target}"),
-      (vmi.uid, "{uid:vmi}"),
+      // With the prefix: another load makes other objects.
+      (vmi.uid, "{uid:\(prefix)-vmi}"),
     ]
+    if let domain = vmi[path: "spec", "domain", "firmware", "uuid"]?.string {
+      words.append((domain, "{uid:\(prefix)-domain}"))
+    }
     for pod in vmi[path: "status", "activePods"]?.members.keys.sorted() ?? [] {
-      words.append((pod, "{uid:pod\(words.count)}"))
+      words.append((pod, "{uid:\(prefix)-pod\(words.count)}"))
     }
     var objects = [(Resource.vmis, vmi)]
     if let played, let vmim = try await played.object() {
-      words += [(vmim.uid, "{uid:vmim}"), (vmim.name, "\(prefix)-vmim-{i}")]
+      words += [(vmim.uid, "{uid:\(prefix)-vmim}"), (vmim.name, "\(prefix)-vmim-{i}")]
       objects.append((.vmims, vmim))
     }
     let templates = objects.map { resource, object in

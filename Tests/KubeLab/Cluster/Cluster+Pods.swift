@@ -82,7 +82,11 @@ extension Cluster {
   /// Ends a pod.
   public func endPod(_ name: String, in namespace: String, _ end: PodEnd) async throws {
     switch end {
-    case .gone: try await api.delete(.pods, name, in: namespace, graceSeconds: 0)
+    case .gone:
+      // One that was never bound to a node goes at once by itself.
+      do { try await api.delete(.pods, name, in: namespace, graceSeconds: 0) } catch let error as APIRefusal
+        where error.status == 404
+      {}
     // Nobody ends it, so that it stays in Terminating.
     case .lingering: try await api.delete(.pods, name, in: namespace)
     case .succeeded, .failed:

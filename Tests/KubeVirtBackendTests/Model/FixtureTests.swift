@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import DroverCore
@@ -15,6 +16,22 @@ struct FixtureTests {
     #expect(vmi.memory == .gibibytes(8) && !vmi.hasAbsurdMemory)
     #expect(vmi.conditions["LiveMigratable"] != nil)
     #expect(vmi.domainUUID == "b0c1d2e3-f4a5-4b6c-8d7e-9f0a1b2c3d4e")
+  }
+
+  @Test("What is left unread of a VMI is not missed, and is most of it", arguments: names("vmi-"))
+  func unread(name: String) throws {
+    let whole = Array(try Fixture.data(name))
+    let left = try #require(whole.withUnsafeBufferPointer { VMI.unread.cut($0) })
+    #expect(left.count < whole.count * 3 / 4)
+    let vmi = try JSONDecoder().decode(VMI.self, from: Data(left))
+    #expect(try dumped(vmi) == dumped(Fixture.object(name, as: VMI.self)))
+  }
+
+  private func dumped(_ vmi: VMI) -> Set<Substring> {
+    var text = ""
+    dump(vmi, to: &text)
+    // Members of a dictionary come in any order.
+    return Set(text.split(separator: "\n"))
   }
 
   @Test("VMIMs can be read, and their phases are known", arguments: names("vmim-"))

@@ -40,8 +40,11 @@ struct KubeScene {
   }
 
   /// Lends `body` a Drover that watches a cluster which is there already.
+  ///
+  /// - Parameter isWhole: Whether it can read all that it must; then it has when `body` begins.
   static func watch<R: Sendable>(
-    _ cluster: Cluster, kubeconfig: String, configure: (inout KubeVirtConfiguration) -> Void = { _ in },
+    _ cluster: Cluster, kubeconfig: String, isWhole: Bool = true,
+    configure: (inout KubeVirtConfiguration) -> Void = { _ in },
     _ body: (KubeScene) async throws -> R
   ) async throws -> R {
     var configuration = KubeVirtConfiguration(
@@ -53,7 +56,9 @@ struct KubeScene {
       [KubeVirtBackend(configuration: final, clock: clock, log: log)]
     }) { watcher in
       let scene = KubeScene(cluster: cluster, watcher: watcher)
-      try await watcher.until("the first complete look at the cluster") { $0.isClusterUp ? true : nil }
+      if isWhole {
+        try await watcher.until("the first complete look at the cluster") { $0.isClusterUp ? true : nil }
+      }
       return try await body(scene)
     }
   }
@@ -83,12 +88,24 @@ struct KubeScene {
     }
   }
 
+  /// Waits until a node is shown in a way.
+  @discardableResult
+  func until(
+    _ what: String, node: String, within limit: Duration = .seconds(60),
+    _ holds: @escaping @Sendable (NodeView) -> Bool
+  ) async throws -> NodeView {
+    try await watcher.until("\(what) of \(node)", within: limit) { record in
+      record.snapshot.nodes.first { $0.node == node && holds($0) }
+    }
+  }
+
   /// What is shown of a migration now.
   func view(_ migration: Migration) -> MigrationView? {
     watcher.record.snapshot.migrations.first { $0.identity.id.description == migration.uid }
   }
 
   /// Waits until a migration is over.
+  @discardableResult
   func untilOver(_ migration: Migration) async throws -> MigrationView {
     try await until("the end", migration) { $0.isOver }
   }
