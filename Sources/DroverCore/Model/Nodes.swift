@@ -63,7 +63,9 @@ public struct NodeDrain: Hashable, Sendable {
   public init(blockers: [RebootBlocker] = [.notCordoned]) { self.blockers = blockers }
 }
 
-/// What became of a VM of a node that is drained; the label `state` of `drover_node_drain_vms`. Each VM is in one.
+/// What became of a VM of a node that is drained; the label `state` of `drover_node_drain_vms`.
+///
+/// Each VM is in one.
 public enum DrainVMState: String, CaseIterable, Sendable {
   /// It waits to be migrated; whatever moves it may not have asked for that yet.
   case pending
