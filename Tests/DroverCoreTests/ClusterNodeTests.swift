@@ -60,6 +60,14 @@ struct ClusterNodeTests {
     #expect(node(tracker)?.isStale == false && node(tracker)?.rebootBlockers == [.vm, .notCordoned])
   }
 
+  @Test("that something empties grows old, though VMs may be put on it")
+  func emptied() {
+    var tracker = tracker()
+    tracker.take(state(at: 10, blockers: [.vm, .notCordoned]), at: 10)
+    _ = tracker.look(at: 1000)
+    #expect(node(tracker)?.rebootBlockers == [.vm, .notCordoned, .dataStale])
+  }
+
   @Test("shows all that is told of it, and a host that watches itself shows nothing of the kind")
   func told() {
     var tracker = tracker()

@@ -64,23 +64,34 @@ public struct NodeDrain: Hashable, Sendable {
 }
 
 /// What became of a VM of a node that is drained; the label `state` of `drover_node_drain_vms`.
+///
+/// Each VM is in one.
 public enum DrainVMState: String, CaseIterable, Sendable {
-  case pending, migrating, done, failed
+  /// It waits to be migrated; whatever moves it may not have asked for that yet.
+  case pending
+  /// Its migration has got a slot.
+  case migrating
+  /// It has left by a migration since the drain began.
+  case done
+  /// Its last evacuation failed, and the next has no slot yet.
+  case failed
+  /// The same, and a time-out ended it.
   case timedOut = "timed_out"
+  /// No migration will take it away: it is in the way until it is shut down, by the drain or by a person.
   case blocked
 }
 
 /// What speaks against rebooting a node; the label `reason` of `drover_node_reboot_blockers`.
 public enum RebootBlocker: String, CaseIterable, Sendable {
-  /// A VM is on it.
+  /// A VM is on it, or is being started there.
   case vm
-  /// A VM arrives at it.
+  /// A VM arrives at it: its target is there.
   case inbound
   /// VMs may be put on it.
   case notCordoned = "not_cordoned"
   /// It has the last healthy replica of a volume, or nobody can tell.
   case lastReplica = "last_replica"
-  /// What is known of it is too old.
+  /// What is known of it is too old, or not all that may be on it can be seen.
   case dataStale = "data_stale"
 }
 

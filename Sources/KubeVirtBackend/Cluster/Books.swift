@@ -5,6 +5,8 @@ internal import Kubernetes
 struct ToldBook: Sendable {
   var hasBegun = false
   var nodes: [String: NodeObservation] = [:]
+  /// How far what was told of nodes could be trusted.
+  var trust: NodeTrust?
   var slots: SlotUse?
   /// What a migration showed last, but for the time of the look.
   var migrations: [String: MigrationFingerprint] = [:]

@@ -202,7 +202,7 @@ struct ClusterWatch: Sendable {
       if isTimeDependent(uid) { tell(uid, at: instant, &messages) }
       tellNetwork(of: uid, at: instant, &messages)
     }
-    for node in nodes.keys { tellNode(node, at: instant, &messages) }
+    tellNodes(at: instant, &messages)
     tellSlots(&messages)
     return messages
   }

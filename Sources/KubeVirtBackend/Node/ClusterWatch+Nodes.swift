@@ -23,6 +23,18 @@ extension ClusterWatch {
     messages.append(.nodeState(observation))
   }
 
+  /// Tells what time alone changes: what is known may have grown old, slots are as of the last look, and what perishes
+  /// is renewed.
+  mutating func tellNodes(at instant: Instant, _ messages: inout [BackendMessage]) {
+    let trust = NodeTrust(self, at: instant.now)
+    if told.trust != trust { changedNodes.formUnion(nodes.keys) }
+    told.trust = trust
+    for (name, node) in told.nodes where node.drain.isPerishable || node.slots != nodeSlots(name) {
+      changedNodes.insert(name)
+    }
+    tellChangedNodes(at: instant, &messages)
+  }
+
   /// Tells the nodes that something has happened to.
   mutating func tellChangedNodes(at instant: Instant, _ messages: inout [BackendMessage]) {
     guard !changedNodes.isEmpty else { return }
@@ -157,26 +169,35 @@ extension ClusterWatch {
 
   private func blockers(_ node: Node, moves: [PlaceBook.Move], at instant: Instant) -> [RebootBlocker] {
     let name = node.metadata.name
+    let trust = NodeTrust(self, at: instant.now)
     return RebootBlocker.allCases.filter { blocker in
       switch blocker {
       case .vm: !places.vms(on: name).isEmpty || moves.contains { $0.source == name && $0.needsSource }
       case .inbound: moves.contains { $0.targets.contains(name) }
       case .notCordoned: !node.isUnschedulable
-      case .lastReplica: mayHaveLastReplica(name, at: instant)
-      case .dataStale: !isCurrent(at: instant)
+      // Where there is no Longhorn, nothing is lost; where its replicas cannot be read, nobody can tell.
+      case .lastReplica: trust.hasReplicas && (!trust.ofReplicas || replicas.hasLast(on: name))
+      case .dataStale: !trust.ofPlaces
       }
     }
   }
+}
 
-  /// Where there is no Longhorn, nothing is lost; where its replicas cannot be read, nobody can tell.
-  private func mayHaveLastReplica(_ node: String, at instant: Instant) -> Bool {
-    if resources.isAbsent(.replicas) { return false }
-    return !resources.isCurrent(.replicas, at: instant.now) || replicas.hasLast(on: node)
-  }
+/// How far what is known holds, for all nodes alike.
+struct NodeTrust: Hashable, Sendable {
+  /// Whether what is known of nodes, VMs and migrations is new enough, and everything: in some namespaces only, others
+  /// may be on any node.
+  let ofPlaces: Bool
+  /// Whether what is known of Longhorn's replicas is.
+  let ofReplicas: Bool
+  /// Whether there is Longhorn, or may be.
+  let hasReplicas: Bool
 
-  /// Whether what is known is new enough, and everything: in some namespaces only, other VMs may be on any node.
-  private func isCurrent(at instant: Instant) -> Bool {
-    !isRestricted
-      && [.nodes, .vmis, .vmims].allSatisfy { resources.isCurrent($0, at: instant.now) }
+  init(_ watch: ClusterWatch, at now: Moment) {
+    let resources = watch.resources
+    ofPlaces =
+      !watch.isRestricted && [.nodes, .vmis, .vmims].allSatisfy { resources.isCurrent($0, at: now) }
+    ofReplicas = resources.isCurrent(.replicas, at: now)
+    hasReplicas = !resources.isAbsent(.replicas)
   }
 }
