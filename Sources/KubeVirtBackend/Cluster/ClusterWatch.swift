@@ -130,9 +130,9 @@ struct ClusterWatch: Sendable {
   /// Takes one thing that happened; returns what it changes.
   mutating func take(_ input: ClusterInput, at instant: Instant) -> [BackendMessage] {
     var messages: [BackendMessage] = []
-    if let resource = input.resource { resources.fresh(resource, at: instant.now) }
     var instant = instant
-    instant.knownAt = resources.oldest(of: [.vmims, .vmis])
+    instant.knownAt = resources.settled([.vmims, .vmis])
+    if let resource = input.resource { resources.fresh(resource, isObject: true, at: instant.now) }
     switch input {
     case .vmim(let vmim, let isInitial): take(vmim, isInitial: isInitial, at: instant, &messages)
     case .vmimGone(let uid, let last): lose(uid, last: last, at: instant, &messages)

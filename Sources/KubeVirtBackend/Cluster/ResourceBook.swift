@@ -21,6 +21,9 @@ struct ResourceBook: Sendable {
     var isBroken = false
     /// After an outage it is believed from here on: what was missed comes in first.
     var believedFrom: Moment?
+    /// When everything that had happened was last known to have been told, and until when that is put off.
+    var settledAt: Moment?
+    var unsettledUntil: Moment?
   }
 
   /// A watch may be silent for so long: a server tells a bookmark once a minute, and two of them may get lost.
@@ -33,11 +36,17 @@ struct ResourceBook: Sendable {
   private var states: [ClusterResource: State] = [:]
 
   mutating func synced(_ resource: ClusterResource, at now: Moment) {
-    states[resource] = State(isRead: true, lastSeen: now)
+    states[resource] = State(isRead: true, lastSeen: now, settledAt: now)
   }
 
-  mutating func fresh(_ resource: ClusterResource, at now: Moment) {
+  /// Takes a sign of life; `isObject` where that is something that has happened, nobody knows when.
+  mutating func fresh(_ resource: ClusterResource, isObject: Bool = false, at now: Moment) {
     var state = states[resource] ?? State()
+    if state.isBroken { state.unsettledUntil = now + Self.catchUp }
+    if !isObject, state.isRead, state.unsettledUntil.map({ now >= $0 }) ?? true {
+      state.settledAt = now
+      state.unsettledUntil = nil
+    }
     let isCatchingUp = state.believedFrom.map { now < $0 } ?? false
     if !isCatchingUp, !isCurrent(resource, at: now) { state.believedFrom = now + Self.catchUp }
     // A kind that was absent is listed anew before it is known again; a right may come back in the middle of a watch.
@@ -85,13 +94,9 @@ struct ResourceBook: Sendable {
     }
   }
 
-  /// The oldest sign of life of the given resources; nil where one has never been read.
-  func oldest(of resources: [ClusterResource]) -> Moment? {
-    var oldest: Moment?
-    for resource in resources {
-      guard let seen = states[resource]?.lastSeen, states[resource]?.isRead == true else { return nil }
-      oldest = min(oldest ?? seen, seen)
-    }
-    return oldest
+  /// Up to when everything that happened to the given resources is known to have been told; nil where that is not known.
+  func settled(_ resources: [ClusterResource]) -> Moment? {
+    let moments = resources.map { states[$0]?.settledAt }
+    return moments.contains(nil) ? nil : moments.compactMap(\.self).min()
   }
 }

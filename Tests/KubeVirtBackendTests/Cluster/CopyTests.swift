@@ -168,8 +168,11 @@ struct CopyTests {
   func migrationNetwork() throws {
     var script = copying()
     let copy = MadeCopy(gaps: [42..<500])
-    follow(copy, in: &script, to: 50)
+    follow(copy, in: &script, to: 51)
+    script.advance(to: 53)
+    #expect(script.view()?.sampledAt == TestTime.moment(50))
     #expect(script.view()?.networkLosses.isEmpty == true, "one still sample may be chance")
+    script.advance(to: 56)
     follow(copy, in: &script, to: 61)
     let view = try #require(script.view())
     #expect(view.networkLosses.map(\.network) == [.migration])
