@@ -41,8 +41,9 @@ public struct Request: Sendable {
   public var connectDeadline: Duration = .seconds(5)
   /// The longest time for the whole exchange; nil: any.
   public var totalDeadline: Duration? = .seconds(30)
-  /// The longest time, once the connection stands, in which neither a header line nor a byte of the body comes;
-  /// nil: any. A ``ResponseStream`` that waits for its reader does not count as silent.
+  /// The longest time, once the connection stands, in which neither a header line nor a byte of the body comes; nil: any.
+  ///
+  /// A ``ResponseStream`` that waits for its reader does not count as silent.
   public var idleDeadline: Duration?
   /// The longest body that ``CurlClient/send(_:)`` accepts, in decoded bytes.
   public var maximumBody = 16 << 20

@@ -1,4 +1,6 @@
-/// Where PEM text comes from. What `pem` holds may be a secret: it never shows in a description or a dump.
+/// Where PEM text comes from.
+///
+/// What `pem` holds may be a secret: it never shows in a description or a dump.
 public enum PEMSource: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible,
   CustomReflectable
 {

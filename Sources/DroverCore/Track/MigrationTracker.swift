@@ -218,7 +218,7 @@ public struct MigrationTracker: Sendable {
       let interruption = watch.apply(
         observation, to: &view, budget: budget, verdict: settings.verdict, arrival: arrival, at: now)
       if let interruption { events.append(.interrupted(view, length: interruption)) }
-      if view.phase.provesStart, !watch.isCountedAsStarted {
+      if observation.provesStart, !watch.isCountedAsStarted {
         watch.isCountedAsStarted = true
         hasStarted = true
       }
@@ -270,7 +270,7 @@ public struct MigrationTracker: Sendable {
   private mutating func drop(_ observation: MigrationObservation, startedEarlier: Bool) -> [LifecycleEvent] {
     let backend = observation.vm.backend
     let news = dropped.note(
-      observation.id, of: backend, hasStarted: observation.phase.provesStart,
+      observation.id, of: backend, hasStarted: observation.provesStart,
       isOver: observation.ending != nil)
     if news.hasStarted, !startedEarlier {
       ledger.countStart(of: backend, origin: observation.facts.origin)
@@ -321,6 +321,13 @@ extension BackendMessage {
 }
 
 extension MigrationObservation {
+  /// Whether the copy could begin: by the phase, or for one that is over by the source's word that it had begun.
+  ///
+  /// A source that does not tell when a migration was asked for takes its first sight for its start.
+  fileprivate var provesStart: Bool {
+    phase.provesStart || ending != nil && hasStarted && createdAt != nil
+  }
+
   /// The same with phase and ending agreeing.
   fileprivate var consistent: MigrationObservation {
     var observation = self

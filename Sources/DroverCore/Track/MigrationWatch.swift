@@ -128,7 +128,7 @@ struct MigrationWatch: Sendable {
       return nil
     }
     let silence = view.sampledAt - progress.clocks.lastSent
-    // One sample without growth may be a copy that is about to end; samples are not exactly an interval apart.
+    // One sample without growth may be a copy that is about to end.
     guard silence >= max(settings.dataSilence, samplingInterval * 3 / 2) else { return nil }
     return NetworkLoss(network: network, silence: silence, limit: settings.dataSilence)
   }

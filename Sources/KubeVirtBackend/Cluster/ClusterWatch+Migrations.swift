@@ -196,7 +196,7 @@ extension ClusterWatch {
   /// Whether a VMIM that vanished has waited for long enough.
   private func isOver(_ since: Moment, at instant: Instant) -> Bool {
     guard instant.now - since >= Self.vanishPatience.usual else { return false }
-    let isRead = resources.settled([.vmis]).map { $0 >= since } ?? false
+    let isRead = resources.oldest(of: [.vmis]).map { $0 >= since } ?? false
     return isRead || instant.now - since >= Self.vanishPatience.longest
   }
 

@@ -130,9 +130,10 @@ struct ClusterWatch: Sendable {
   /// Takes one thing that happened; returns what it changes.
   mutating func take(_ input: ClusterInput, at instant: Instant) -> [BackendMessage] {
     var messages: [BackendMessage] = []
+    // Before what comes in is counted as news: until then nothing was known beyond that.
     var instant = instant
-    instant.knownAt = resources.settled([.vmims, .vmis])
-    if let resource = input.resource { resources.fresh(resource, isObject: true, at: instant.now) }
+    instant.knownAt = resources.oldest(of: [.vmims, .vmis])
+    if let resource = input.resource { resources.heard(resource, at: instant.now) }
     switch input {
     case .vmim(let vmim, let isInitial): take(vmim, isInitial: isInitial, at: instant, &messages)
     case .vmimGone(let uid, let last): lose(uid, last: last, at: instant, &messages)
@@ -231,8 +232,7 @@ struct ClusterWatch: Sendable {
   var activeCopies: [String: [VMName]] {
     var active: [String: [VMName]] = [:]
     for record in migrations.values where record.vmim.role != .receiver && !record.sourceNode.isEmpty {
-      let isCopying = record.hasStarted || record.vmim.phase == "TargetReady"
-      if isCopying, record.state?.isCompleted != true {
+      if record.hasStarted, record.state?.isCompleted != true {
         active[record.sourceNode, default: []].append(record.name)
       }
     }

@@ -17,13 +17,14 @@ struct ResourceBook: Sendable {
     var isDenied = false
     var isAbsent = false
     var lastSeen: Moment?
+    /// When it last said that there is nothing more to tell.
+    var quietAt: Moment?
+    /// After an outage that says so from here on: a watch that goes on is open before it tells what was missed.
+    var quietFrom: Moment?
     /// Whether it has failed since it was last heard of.
     var isBroken = false
     /// After an outage it is believed from here on: what was missed comes in first.
     var believedFrom: Moment?
-    /// When everything that had happened was last known to have been told, and until when that is put off.
-    var settledAt: Moment?
-    var unsettledUntil: Moment?
   }
 
   /// A watch may be silent for so long: a server tells a bookmark once a minute, and two of them may get lost.
@@ -36,17 +37,21 @@ struct ResourceBook: Sendable {
   private var states: [ClusterResource: State] = [:]
 
   mutating func synced(_ resource: ClusterResource, at now: Moment) {
-    states[resource] = State(isRead: true, lastSeen: now, settledAt: now)
+    states[resource] = State(isRead: true, lastSeen: now, quietAt: now)
   }
 
-  /// Takes a sign of life; `isObject` where that is something that has happened, nobody knows when.
-  mutating func fresh(_ resource: ClusterResource, isObject: Bool = false, at now: Moment) {
+  /// A sign of life that holds nothing: everything up to now has been told.
+  mutating func fresh(_ resource: ClusterResource, at now: Moment) {
+    heard(resource, at: now)
+    guard states[resource]?.quietFrom.map({ now >= $0 }) ?? true else { return }
+    states[resource]?.quietFrom = nil
+    states[resource]?.quietAt = now
+  }
+
+  /// An object came; others that changed before may follow it.
+  mutating func heard(_ resource: ClusterResource, at now: Moment) {
     var state = states[resource] ?? State()
-    if state.isBroken { state.unsettledUntil = now + Self.catchUp }
-    if !isObject, state.isRead, state.unsettledUntil.map({ now >= $0 }) ?? true {
-      state.settledAt = now
-      state.unsettledUntil = nil
-    }
+    if state.isBroken { state.quietFrom = now + Self.catchUp }
     let isCatchingUp = state.believedFrom.map { now < $0 } ?? false
     if !isCatchingUp, !isCurrent(resource, at: now) { state.believedFrom = now + Self.catchUp }
     // A kind that was absent is listed anew before it is known again; a right may come back in the middle of a watch.
@@ -94,9 +99,13 @@ struct ResourceBook: Sendable {
     }
   }
 
-  /// Up to when everything that happened to the given resources is known to have been told; nil where that is not known.
-  func settled(_ resources: [ClusterResource]) -> Moment? {
-    let moments = resources.map { states[$0]?.settledAt }
-    return moments.contains(nil) ? nil : moments.compactMap(\.self).min()
+  /// Up to when everything of the given resources has been told; nil where one has never been read.
+  func oldest(of resources: [ClusterResource]) -> Moment? {
+    var oldest: Moment?
+    for resource in resources {
+      guard let seen = states[resource]?.quietAt, states[resource]?.isRead == true else { return nil }
+      oldest = min(oldest ?? seen, seen)
+    }
+    return oldest
   }
 }

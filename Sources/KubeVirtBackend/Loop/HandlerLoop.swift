@@ -18,11 +18,18 @@ actor HandlerLoop {
   private var clocks: [String: HandlerClock] = [:]
   private var targets: [String: HandlerTarget] = [:]
   private var authorities: (pem: [UInt8]?, readAt: Moment)?
-  private var complained: Set<String> = []
+  private var hasComplained = false
+  /// What is wrong now, by lane.
+  private var failures: [String: HandlerError.Kind] = [:]
+  /// Nodes whose virt-handler was told to be out of reach.
+  private var silent: Set<String> = []
+  private var toldInterval: Duration?
 
   /// For so long what was read of KubeVirt's authorities holds; they are renewed within days.
   private static let authorityAge = Duration.seconds(600)
   private static let round = Duration.milliseconds(250)
+  /// For so many milliseconds it is remembered which samples of a guest were taken.
+  private static let memory: Int64 = 3_600_000
 
   init?(
     _ configuration: KubeVirtConfiguration, client: KubernetesClient, http: CurlClient, loop: ClusterLoop,
@@ -60,20 +67,31 @@ actor HandlerLoop {
     let interval =
       configuration.handlerInterval
       ?? HandlerSchedule.usualInterval(version: plan.version, way: configuration.counters.way)
-    if schedule.interval != interval {
-      schedule.interval = interval
+    schedule.interval = interval
+    if toldInterval != interval {
+      toldInterval = interval
       await loop.sampled(every: interval)
     }
     schedule.setActive(Set(plan.copies.keys), at: now)
-    for node in targets.keys where plan.copies[node] == nil {
-      targets[node] = nil
-      clocks[node] = nil
-      await loop.handler(of: node, silentSince: nil)
-    }
+    targets = targets.filter { plan.copies[$0.key] != nil }
+    clocks = clocks.filter { $0.key.isEmpty || plan.copies[$0.key] != nil }
+    failures = failures.filter { $0.key.isEmpty || plan.copies[$0.key] != nil }
+    // Nobody asks it any more: what it was says nothing about the next migration.
+    for node in silent where plan.copies[node] == nil { await tell(node, silentSince: nil) }
+  }
+
+  private func tell(_ node: String, silentSince: Moment?) async {
+    if silentSince == nil { silent.remove(node) } else { silent.insert(node) }
+    await loop.handler(of: node, silentSince: silentSince)
+  }
+
+  /// The node that a question is about; empty where one server is asked about all.
+  private func lane(of turn: HandlerSchedule.Turn) -> String {
+    schedule.grouping == .perNode ? turn.nodes.first ?? "" : ""
   }
 
   private func ask(_ turn: HandlerSchedule.Turn, _ plan: ClusterLoop.CopyPlan) async {
-    let lane = turn.nodes.count == 1 ? turn.nodes.first ?? "" : ""
+    let lane = lane(of: turn)
     let sent: Moment
     let reading: HandlerReading
     do {
@@ -89,38 +107,39 @@ actor HandlerLoop {
     }
     let received = clock.now()
     schedule.answered(turn, at: received)
-    complained.remove(lane)
+    failures[lane] = nil
     clocks[lane, default: HandlerClock()].observe(
       serverTime: reading.serverTime, sent: sent, received: received)
     await deliver(reading, lane: lane, plan)
-    for node in turn.nodes { await loop.handler(of: node, silentSince: nil) }
+    for node in turn.nodes { await tell(node, silentSince: nil) }
     if reading.flaws.count > 0 { await loop.tellHealth(error: "handler_garbled") }
   }
 
   private func noteFailure(of turn: HandlerSchedule.Turn, _ error: HandlerError) async {
     guard error.kind != .cancelled else { return }
-    let lane = turn.nodes.joined(separator: ",")
-    if complained.insert("\(lane) \(error.kind)").inserted {
+    let lane = lane(of: turn)
+    if failures.updateValue(error.kind, forKey: lane) != error.kind {
       log.warning(
-        "virt-handler's counters cannot be read", metadata: ["node": "\(lane)", "error": "\(error)"])
+        "virt-handler's counters cannot be read",
+        metadata: ["nodes": "\(turn.nodes.joined(separator: ","))", "error": "\(error)"])
     }
-    for node in turn.nodes {
-      await loop.handler(of: node, silentSince: schedule.unreachableSince(node))
-    }
+    for node in turn.nodes { await tell(node, silentSince: schedule.unreachableSince(node)) }
     await loop.tellHealth(error: "handler_\(error.shortDescription)")
   }
 
   private func deliver(_ reading: HandlerReading, lane: String, _ plan: ClusterLoop.CopyPlan) async {
     guard let clock = clocks[lane] else { return }
     var points: [VMName: [CopyPoint]] = [:]
-    for (key, samples) in freshness.take(reading) {
+    freshness.forget(before: reading.serverTime - Self.memory)
+    for (key, samples) in reading.samples {
       let name = VMName(namespace: key.namespace, name: key.name)
       // After the guest has moved, its new node tells of it, too.
       guard plan.copies[key.node]?.contains(name) ?? false else { continue }
-      points[name, default: []] += samples.compactMap { sample in
+      points[name, default: []] += freshness.take(key, samples).compactMap { sample in
         clock.moment(unixMilliseconds: sample.at).map { CopyPoint(sample, at: $0) }
       }
     }
+    points = points.filter { !$0.value.isEmpty }
     if !points.isEmpty { await loop.take(points) }
   }
 
@@ -130,7 +149,7 @@ actor HandlerLoop {
     switch configuration.counters {
     case .direct, .none:
       return DirectHandlerSource(
-        client: http, authorities: await readAuthorities(in: namespace), port: configuration.handlerPort)
+        client: http, authorities: try await readAuthorities(in: namespace), port: configuration.handlerPort)
     case .apiServerProxy: return ProxyHandlerSource(getter: APIServerGetter(client: client))
     case .prometheus(let server):
       do {
@@ -182,22 +201,31 @@ actor HandlerLoop {
     return [target]
   }
 
-  /// Who signs virt-handler's certificates; nil where that cannot be read, and so nothing is checked.
-  private func readAuthorities(in namespace: String) async -> [UInt8]? {
+  /// Who signs virt-handler's certificates; nil where nobody lets that be read, and so nothing is checked.
+  ///
+  /// A server that is only away for a moment is no reason to check nothing.
+  private func readAuthorities(in namespace: String) async throws(HandlerError) -> [UInt8]? {
     let now = clock.now()
     if let authorities, now - authorities.readAt < Self.authorityAge { return authorities.pem }
+    var problem = "the ConfigMap kubevirt-ca has no ca-bundle"
     var pem: [UInt8]?
     do {
       let path = Resource(plural: "configmaps").named("kubevirt-ca", in: namespace)
       let map = try await client.get(path, as: ConfigMap.self)
-      pem = map.data?["ca-bundle"].map { Array($0.utf8) }
+      pem = map.data?["ca-bundle"].flatMap { $0.isEmpty ? nil : Array($0.utf8) }
     } catch {
-      if complained.insert("kubevirt-ca").inserted {
-        log.warning(
-          "virt-handler's certificates are not checked: its authorities cannot be read",
-          metadata: ["error": "\(error)"])
+      guard error.kind == .forbidden || error.kind == .notFound else {
+        if let authorities { return authorities.pem }
+        throw HandlerError(
+          .apiServer, call: "reading KubeVirt's authorities", message: "\(error)", remedy: "it is tried again"
+        )
       }
+      problem = "\(error)"
     }
+    if pem == nil, !hasComplained {
+      log.warning("virt-handler's certificates are not checked", metadata: ["error": "\(problem)"])
+    }
+    hasComplained = pem == nil
     authorities = (pem, now)
     return pem
   }

@@ -114,7 +114,9 @@ struct MigrationRecord: Sendable {
 
   mutating func take(_ event: ClusterEvent) {
     switch event.reason {
-    case "FailedMigration": if events.last != event.message { events.append(event.message) }
+    case "FailedMigration":
+      // Counted up and listed anew it is the same event; a few are all that one migration can have.
+      if !events.contains(event.message), events.count < 16 { events.append(event.message) }
     case "migrationTargetPodUnschedulable": isUnschedulable = true
     case "SuccessfulCreate": hasTargetPod = true
     case "SuccessfulDelete": podTimeoutText = event.message

@@ -38,7 +38,9 @@ extension KubernetesClient {
     return try await read(request)
   }
 
-  /// Which version of Kubernetes answers; everybody may ask. A server that takes 10 s for that is away.
+  /// Which version of Kubernetes answers; everybody may ask.
+  ///
+  /// A server that takes 10 s for that is away.
   public func version() async throws(KubernetesError) -> ServerVersion {
     var request = APIRequest(path: "/version")
     request.totalDeadline = .seconds(10)

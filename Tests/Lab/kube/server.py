@@ -18,10 +18,10 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 
+import scratch
 from certificates import Authority
 from lines import Lines, Refused
 
@@ -53,7 +53,7 @@ def free_ports(count):
 class Server:
     def __init__(self, binary):
         self.binary = binary
-        self.directory = tempfile.mkdtemp(prefix="drover-kube-")
+        self.directory = scratch.make("server")
         self.processes = {}
         self.users = []
 
@@ -174,9 +174,9 @@ class Server:
         self.kill("etcd")
 
     def end(self):
+        scratch.end_undisturbed()
         self.kill_all()
-        if os.environ.get("DROVER_LAB_KEEP") != "1":
-            shutil.rmtree(self.directory, ignore_errors=True)
+        scratch.remove(self.directory)
 
     # What a request asks for
 
@@ -311,7 +311,7 @@ class Server:
 def main():
     lines = Lines()
     server = Server(sys.argv[1])
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    scratch.end_by_signal()
     try:
         lines.serve(server.perform)
     finally:

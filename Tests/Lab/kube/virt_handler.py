@@ -8,15 +8,14 @@ the address, and is signed by an authority whose certificate KubeVirt would put 
 import gzip
 import http.server
 import os
-import shutil
 import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
+import scratch
 from certificates import Authority
 from copies import Copy
 from exposition import Exposition
@@ -207,7 +206,7 @@ class Node(http.server.ThreadingHTTPServer):
 
 class StandIn:
     def __init__(self):
-        self.directory = tempfile.mkdtemp(prefix="drover-kube-handler-")
+        self.directory = scratch.make("handler")
         self.nodes = {}
         self.interval = 5.0
         self.authorities = {}
@@ -332,12 +331,14 @@ class StandIn:
 def main():
     lines = Lines()
     standin = StandIn()
+    scratch.end_by_signal()
     try:
         lines.serve(standin.perform)
     finally:
+        scratch.end_undisturbed()
         for node in standin.nodes.values():
             node.end()
-        shutil.rmtree(standin.directory, ignore_errors=True)
+        scratch.remove(standin.directory)
         sys.stdout.flush()
         os._exit(0)
 

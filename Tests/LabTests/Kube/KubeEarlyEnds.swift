@@ -39,7 +39,7 @@ extension LabTests {
     /// What ends a migration although nobody asked for it, and its copy has not failed.
     enum Loss: String, CaseIterable, Sendable {
       case gone, shutdown, crashed, notAlone, takenOver, targetPod
-      case goneCopying, shutdownCopying, crashedCopying
+      case shutdownCopying, crashedCopying
     }
 
     @Test("a guest that is gone, shut down or crashed, a target's pod that dies, and one that comes second")

@@ -256,8 +256,8 @@ extension LabTests {
           $0.sampledAt > now + .seconds(1)
         }
         let lines = scene.watcher.record.lines.filter { $0.contains("tells something that cannot be") }
-        #expect(lines.filter { $0.contains("kind: unknown_phase") }.count == 1)
-        #expect(lines.filter { $0.contains("kind: quantity") }.count == 1)
+        #expect(lines.filter { $0.contains("unknown_phase") }.count == 1)
+        #expect(lines.filter { $0.contains("quantity") }.count == 1)
         #expect(lines.count == Set(lines).count)
         try await good.succeed()
         #expect(try await scene.untilOver(good).phase == .succeeded)
