@@ -56,8 +56,8 @@ struct MigrationTimes: Sendable {
   /// Takes what the VMI says of it now.
   mutating func take(_ state: MigrationState, at instant: Instant) {
     if state.isCompleted { close(at: instant) }
-    // Where the target's pod died first, start and end are written together.
-    if state.hasFailed, state.start == state.end { return }
+    // Where the target's pod died before anything ran, start and end are written together.
+    if state.hasFailed, state.start == state.end, running == nil { return }
     if let start = ClusterTime(state.start) { begin(instant.local(start), at: instant) }
   }
 

@@ -20,9 +20,8 @@ work=$out/.build
 log=$out/build.log
 clean() { chmod -R u+w "$work" 2>/dev/null || true; rm -rf "$work"; }
 finish() {
-  local status=$?
   clean
-  [ $status -eq 0 ] || { tail -20 "$log" >&2; echo "kube-apiserver was not built; all of the story is in $log" >&2; }
+  [ -x "$binary" ] || { tail -20 "$log" >&2; echo "kube-apiserver was not built; all of the story is in $log" >&2; }
 }
 clean
 mkdir -p "$work"/{apt/lists/partial,apt/cache/archives/partial,apt/sources,tmp,tree/src/k8s.io/kubernetes}

@@ -143,14 +143,5 @@ extension LabTests {
         }
       }
     }
-
-    @Test("a guest that dirties faster than is sent is told not to converge, long before its time is over")
-    func notConverging() async throws {
-      try await KubeScene.with { scene in
-        let migration = try await scene.migrating(rate: 400 << 20, dirtyRate: 500 << 20)
-        let view = try await scene.until("the verdict", migration) { $0.verdict.kind == .notConverging }
-        #expect(view.phase == .precopy && !view.isOver)
-      }
-    }
   }
 }
