@@ -27,6 +27,18 @@ struct PassCountTests {
     #expect(count([(.max, .max), (0, .max), (.max, .max)]) == [1, 1, 1])
   }
 
+  @Test("The first is over where a dirty rate has been measured, however little that shows")
+  func measured() {
+    var passes = PassCount()
+    var seen: [UInt64] = []
+    for (remaining, isMeasured) in [(900, false), (400, false), (200, true), (100, true)] as [(Bytes, Bool)] {
+      passes.observe(
+        StreamCounters(transferred: 1000 - remaining, remaining: remaining), isMeasured: isMeasured)
+      seen.append(passes.iteration)
+    }
+    #expect(seen == [1, 1, 2, 2])
+  }
+
   @Test("A sample that does not tell what remains tells nothing")
   func untold() {
     var passes = PassCount()

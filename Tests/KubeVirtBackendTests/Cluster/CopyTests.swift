@@ -172,8 +172,12 @@ struct CopyTests {
     script.advance(to: 53)
     #expect(script.view()?.sampledAt == TestTime.moment(50))
     #expect(script.view()?.networkLosses.isEmpty == true, "one still sample may be chance")
-    script.advance(to: 56)
-    follow(copy, in: &script, to: 61)
+    follow(copy, in: &script, to: 58)
+    #expect(
+      script.events.allSatisfy {
+        if case .verdictChanged(let view, _) = $0 { view.verdict.kind != .stalled } else { true }
+      })
+    follow(copy, in: &script, to: 63)
     let view = try #require(script.view())
     #expect(view.networkLosses.map(\.network) == [.migration])
     #expect(view.verdict.kind == .networkLost)
