@@ -27,6 +27,18 @@ struct PassCountTests {
     #expect(count([(.max, .max), (0, .max), (.max, .max)]) == [1, 1, 1])
   }
 
+  @Test("The first is over where a dirty rate has been measured, however little that shows")
+  func measured() {
+    var passes = PassCount()
+    var seen: [UInt64] = []
+    for (remaining, isMeasured) in [(900, false), (400, false), (200, true), (100, true)] as [(Bytes, Bool)] {
+      passes.observe(
+        StreamCounters(transferred: 1000 - remaining, remaining: remaining), isMeasured: isMeasured)
+      seen.append(passes.iteration)
+    }
+    #expect(seen == [1, 1, 2, 2])
+  }
+
   @Test("A sample that does not tell what remains tells nothing")
   func untold() {
     var passes = PassCount()
@@ -35,13 +47,18 @@ struct PassCountTests {
   }
 
   /// What the tracker says of a run that is sampled as a cluster does, passes and throttling untold.
-  private func verdicts(_ run: PrecopySimulator.Run, interval: Double) -> [(at: Double, kind: VerdictKind)] {
+  private func verdicts(
+    _ run: PrecopySimulator.Run, interval: Double, isMemoryAlone: Bool = false
+  ) -> [(at: Double, kind: VerdictKind)] {
     var tracker = MigrationTracker.withCluster()
     return run.answers.map { answer in
       let message = clusterSample(
         at: answer.at + 20, read: answer.at + 20, sent: UInt64(answer.transferred),
         remaining: UInt64(answer.remaining), interval: interval
-      ) { $0.sample.dirtyRate = BytesPerSecond(UInt64(answer.dirtyRate)) }
+      ) { told in
+        told.sample.dirtyRate = BytesPerSecond(UInt64(answer.dirtyRate))
+        if isMemoryAlone { (told.sample.memory, told.sample.data) = (told.sample.data, nil) }
+      }
       tracker.take(message, at: answer.at + 20)
       return (answer.at, tracker.snapshot().first?.verdict.kind ?? .unknown)
     }
@@ -95,5 +112,38 @@ struct PassCountTests {
         }
       }
     }
+  }
+
+  @Test("Memory alone is followed like memory and disks together, and is in its first pass until it is over")
+  func memoryAlone() throws {
+    for ratio in [0.5, 2.0] {
+      let run = simulator(4e9, ratio: ratio, noise: 0, density: (1, 1), interval: 5).run(for: 200)
+      let alone = verdicts(run, interval: 5, isMemoryAlone: true)
+      #expect(alone.map(\.kind) == verdicts(run, interval: 5).map(\.kind))
+      #expect(alone.contains { $0.kind == .notConverging } == (ratio > 1))
+    }
+  }
+
+  @Test("A guest that calms down, or is given more bandwidth, is said to converge after a few passes")
+  func recovers() throws {
+    var calm = simulator(4e9, ratio: 3, noise: 0.03, density: (1, 1), interval: 5)
+    calm.guest = { $0 < 100 ? .init(workingSet: 4e9, wanted: 3e9) : .init(workingSet: 4e9, wanted: 4e8) }
+    var wide = simulator(16e9, ratio: 2, noise: 0.03, density: (1, 1), interval: 5)
+    wide.link = { .init(bandwidth: $0 < 200 ? 1e9 : 3e9) }
+    for (simulator, change) in [(calm, 100.0), (wide, 200)] {
+      let run = simulator.run(for: 600)
+      let verdicts = verdicts(run, interval: 5)
+      #expect(verdicts.contains { $0.at < change && $0.kind == .notConverging })
+      let end = try #require(run.end)
+      #expect(verdicts.allSatisfy { $0.at < min(change + 30, end) || $0.kind != .notConverging })
+    }
+  }
+
+  @Test("One that is given less does not converge any more")
+  func starves() {
+    var simulator = simulator(4e9, ratio: 0.9, noise: 0, density: (1, 1), interval: 5)
+    simulator.link = { .init(bandwidth: $0 < 8 ? 1e9 : 0.2e9) }
+    let run = simulator.run(for: 400)
+    #expect(run.end == nil && verdicts(run, interval: 5).last?.kind == .notConverging)
   }
 }

@@ -72,6 +72,8 @@ struct MigrationWatch: Sendable {
       view.phaseEnteredAt = observation.phaseEnteredAt ?? observation.takenAt
     }
     let interruption = isSampledAnew ? follow(observation.sample, in: &view, settings: verdict) : nil
+    // Bytes that stop, or go again, are known as soon as they are told.
+    if isSampledAnew, view.network?.lostIfBytesStop != nil { setLosses(of: &view, settings: verdict) }
     setDeadlines(of: &view, budget: budget)
     setKeepalive(of: &view)
     judge(&view, settings: verdict, at: now)
@@ -103,12 +105,16 @@ struct MigrationWatch: Sendable {
     view.network = network.report
     // Better than nothing, until the destination tells its name.
     if view.facts.target.isEmpty { view.facts.target = network.report.peer }
-    view.networkLosses = network.report.losses(at: network.takenAt, settings: settings)
-    if let loss = silentBytes(in: view, network.report, settings: settings) {
-      view.networkLosses.append(loss)
-    }
+    setLosses(of: &view, settings: settings)
     setKeepalive(of: &view)
     judge(&view, settings: settings, at: now)
+  }
+
+  /// Joins what the last look at the network says is lost with what the bytes say.
+  private func setLosses(of view: inout MigrationView, settings: VerdictSettings) {
+    guard let report = view.network, let networkSeenAt else { return }
+    view.networkLosses = report.losses(at: networkSeenAt, settings: settings)
+    if let loss = silentBytes(in: view, report, settings: settings) { view.networkLosses.append(loss) }
   }
 
   private func setKeepalive(of view: inout MigrationView) {
@@ -273,7 +279,7 @@ struct MigrationWatch: Sendable {
     if let memory = sample.memory, let told = sample.iterations {
       (stream, iteration) = (memory, told)
     } else if let data = sample.data ?? (sample.disk == nil ? sample.memory : nil) {
-      passCount.observe(data)
+      passCount.observe(data, isMeasured: sample.dirtyRate.map { $0.value > 0 } ?? false)
       (stream, iteration) = (data, passCount.iteration)
     } else {
       return

@@ -12,8 +12,11 @@ struct PassCount: Sendable {
   private var peak: Bytes = 0
 
   /// Takes one sample of the memory, or of memory and disks together.
-  mutating func observe(_ data: StreamCounters) {
+  ///
+  /// - Parameter isMeasured: Whether a dirty rate is told: the source measures it at the end of a pass.
+  mutating func observe(_ data: StreamCounters, isMeasured: Bool = false) {
     guard let remaining = data.remaining else { return }
+    defer { if isMeasured { iteration = max(iteration, 2) } }
     defer { last = data }
     guard let last, let before = last.remaining else {
       peak = remaining

@@ -19,6 +19,8 @@ struct ResourceBook: Sendable {
     var lastSeen: Moment?
     /// When it last said that there is nothing more to tell.
     var quietAt: Moment?
+    /// After an outage that says so from here on: a watch that goes on is open before it tells what was missed.
+    var quietFrom: Moment?
     /// Whether it has failed since it was last heard of.
     var isBroken = false
     /// After an outage it is believed from here on: what was missed comes in first.
@@ -41,12 +43,15 @@ struct ResourceBook: Sendable {
   /// A sign of life that holds nothing: everything up to now has been told.
   mutating func fresh(_ resource: ClusterResource, at now: Moment) {
     heard(resource, at: now)
+    guard states[resource]?.quietFrom.map({ now >= $0 }) ?? true else { return }
+    states[resource]?.quietFrom = nil
     states[resource]?.quietAt = now
   }
 
   /// An object came; others that changed before may follow it.
   mutating func heard(_ resource: ClusterResource, at now: Moment) {
     var state = states[resource] ?? State()
+    if state.isBroken { state.quietFrom = now + Self.catchUp }
     let isCatchingUp = state.believedFrom.map { now < $0 } ?? false
     if !isCatchingUp, !isCurrent(resource, at: now) { state.believedFrom = now + Self.catchUp }
     // A kind that was absent is listed anew before it is known again; a right may come back in the middle of a watch.

@@ -103,7 +103,9 @@ struct ClockTests {
     script.advance(to: 20)
     // The watch is cut at 25 and goes on at 300; what happened meanwhile comes all at once.
     script.isAnswering = false
+    for resource in [ClusterResource.vmims, .vmis] { script.take(.failed(resource, .passing)) }
     script.advance(to: 300)
+    script.answer()
     var vmim = MadeVMIM().entering("Pending", at: 0)
     for (phase, at) in [("Scheduling", 30.0), ("Scheduled", 40), ("TargetReady", 42)] {
       vmim.enter(phase, at: at)

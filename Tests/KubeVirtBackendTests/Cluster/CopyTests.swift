@@ -168,9 +168,16 @@ struct CopyTests {
   func migrationNetwork() throws {
     var script = copying()
     let copy = MadeCopy(gaps: [42..<500])
-    follow(copy, in: &script, to: 50)
+    follow(copy, in: &script, to: 51)
+    script.advance(to: 53)
+    #expect(script.view()?.sampledAt == TestTime.moment(50))
     #expect(script.view()?.networkLosses.isEmpty == true, "one still sample may be chance")
-    follow(copy, in: &script, to: 61)
+    follow(copy, in: &script, to: 58)
+    #expect(
+      script.events.allSatisfy {
+        if case .verdictChanged(let view, _) = $0 { view.verdict.kind != .stalled } else { true }
+      })
+    follow(copy, in: &script, to: 63)
     let view = try #require(script.view())
     #expect(view.networkLosses.map(\.network) == [.migration])
     #expect(view.verdict.kind == .networkLost)
