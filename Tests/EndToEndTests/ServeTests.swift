@@ -27,6 +27,10 @@ extension EndToEnd {
       #expect(metrics.value("drover_tracked_migrations") == 0)
       #expect(metrics.value("drover_config_last_reload_successful") == 1)
       #expect(try await serving.web.migrations().isEmpty)
+      for list in ["nodes", "vms"] {
+        let answer = try await serving.web.get("/api/v1/\(list)")
+        #expect(answer.status == 200 && answer.text == #"{"backends":[],"items":[]}"#)
+      }
     }
 
     @Test("shows a QEMU that is not there as down, and is ready all the same")
@@ -68,12 +72,19 @@ extension EndToEnd {
     func fileAndFlags() async throws {
       let directory = try TemporaryDirectory()
       let file = try directory.write(
-        "backends:\n  - qemu: {sockets: [/tmp/none/a]}\n  - qemu: {name: rack, sockets: [/tmp/none/b]}\n",
-        to: "drover.yaml")
+        """
+        backends:
+          - qemu: {sockets: [/tmp/none/a]}
+          - qemu: {name: rack, sockets: [/tmp/none/b]}
+          - kubevirt: {kubeconfig: /tmp/none/k}
+        """, to: "drover.yaml")
       let serving = try await Serving(
-        ["--config.file", file, "--qemu.socket", "/tmp/none/c", "--qemu.socket", "/tmp/none/d"], in: directory
-      )
-      #expect(try await serving.backends() == ["qemu", "rack", "qemu-2", "qemu-3"])
+        [
+          "--config.file", file, "--qemu.socket", "/tmp/none/c", "--qemu.socket", "/tmp/none/d",
+          "--kubevirt.kubeconfig", "/tmp/none/l",
+        ], in: directory)
+      #expect(
+        try await serving.backends() == ["qemu", "rack", "kubevirt", "qemu-2", "qemu-3", "kubevirt-2"])
     }
 
     @Test(
@@ -83,6 +94,8 @@ extension EndToEnd {
         (["--qemu.socket", "guest.qmp"], "the path is not absolute", "from / on"),
         (["--qemu.socket", "/a", "--qemu.socket", "/a"], "is named twice", "one flag"),
         (["--config.file", "/no/such/file"], "No such file", "--config.file"),
+        (["--kubevirt.in-cluster"], "KUBERNETES_SERVICE_HOST is not set", "--kubevirt.kubeconfig FILE"),
+        (["--kubevirt.kubeconfig", "/k", "--kubevirt.kubeconfig", "/k"], "is named twice", "one flag"),
         (["--web.listen-address", "10950"], "there is no port", "host:port"),
         (["--web.listen-address", "unix:/no/such/directory/x.sock"], "No such file", "create the directory"),
       ])
