@@ -199,7 +199,8 @@ struct HandlerScheduleTests {
     "below 1.9 each scrape measures in every guest, so it is asked more rarely; a Prometheus has scraped already",
     arguments: [
       ("v1.9.0", false, 5), ("1.9.0", false, 5), ("v1.9.0-rc.1+4-abc", false, 5), ("v1.10.2", false, 5),
-      ("v2.0", false, 5), ("v1.8.3", false, 30), ("v0.59.2", false, 30), ("", false, 30), ("devel", false, 30),
+      ("v2.0", false, 5), ("v1.8.3", false, 30), ("v0.59.2", false, 30), ("", false, 30),
+      ("devel", false, 30),
       ("v1", false, 30), ("v1.6.0", true, 5), ("", true, 5),
     ] as [(String, Bool, Int64)])
   func interval(version: String, isScraped: Bool, seconds: Int64) {

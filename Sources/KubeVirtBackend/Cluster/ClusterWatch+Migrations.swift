@@ -200,7 +200,9 @@ extension ClusterWatch {
     return isRead || instant.now - since >= Self.vanishPatience.longest
   }
 
-  private func analysis(of record: MigrationRecord, limits: EffectiveLimits, endedAt: Moment) -> FailureAnalysis {
+  private func analysis(of record: MigrationRecord, limits: EffectiveLimits, endedAt: Moment)
+    -> FailureAnalysis
+  {
     var analysis = FailureAnalysis()
     analysis.state = record.state
     analysis.isAbortRequested = record.isAbortRequested

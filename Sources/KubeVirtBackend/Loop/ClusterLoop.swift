@@ -136,7 +136,8 @@ actor ClusterLoop {
     sink(
       .health(
         BackendHealth(
-          backend: name, isUp: health.isUp, lastSuccess: health.lastSuccess, version: watch.settings.versionText,
+          backend: name, isUp: health.isUp, lastSuccess: health.lastSuccess,
+          version: watch.settings.versionText,
           collectDuration: firstCollection, errorKind: error)))
   }
 
