@@ -1,0 +1,193 @@
+/// A back end whose migrations can be started and ended.
+///
+/// Only the control module calls these: it guards, records and follows. None of them waits without an end; each throws
+/// `.timeout` after its own deadline.
+public protocol ControllableBackend: MigrationBackend {
+  /// Reads a migration at its source, at this moment.
+  func live(_ migration: MigrationTarget) async throws(ControlError) -> LiveMigration
+
+  /// Ends a migration that is still the one meant; returns when that is asked for, not when it is over.
+  func abort(_ migration: MigrationTarget) async throws(ControlError)
+
+  /// Finds out what speaks against a migration, and what would be sent to start it.
+  func plan(_ order: StartOrder) async throws(ControlError) -> StartPlan
+
+  /// Starts a migration; returns when it is asked for, not when it is over.
+  func start(_ order: StartOrder) async throws(ControlError) -> StartReceipt
+
+  /// Finds out whether a VM can be migrated, and where to.
+  func eligibility(of vm: VMRef) async throws(ControlError) -> Eligibility
+}
+
+/// The migration that is meant, as it was last seen.
+public struct MigrationTarget: Hashable, Sendable {
+  /// Which one.
+  public var id: MigrationID
+  /// The VM that it moves.
+  public var vm: VMRef
+  /// The VM's own identity.
+  public var domain: DomainKey
+  /// The VMIM's name; empty where there is none.
+  public var object: String
+
+  /// Names a migration.
+  public init(id: MigrationID, vm: VMRef, domain: DomainKey, object: String = "") {
+    self.id = id
+    self.vm = vm
+    self.domain = domain
+    self.object = object
+  }
+}
+
+/// How a migration is at its source.
+public struct LiveMigration: Hashable, Sendable {
+  /// How far it is.
+  public enum State: Hashable, Sendable {
+    /// It is under way.
+    case running(Phase)
+    /// It is over.
+    case finished(Outcome)
+    /// It is not there any more.
+    case gone
+    /// The VM has another one.
+    case replaced(MigrationID?)
+  }
+
+  /// How far it is.
+  public var state: State
+  /// The source's own word for it.
+  public var word: String
+  /// Who begins it again once it was ended; nil for nobody.
+  public var comesBack: ComesBack?
+  /// What an abort does at this moment.
+  public var consequence: String
+
+  /// Describes a migration.
+  public init(_ state: State, word: String, comesBack: ComesBack? = nil, consequence: String = "") {
+    self.state = state
+    self.word = word
+    self.comesBack = comesBack
+    self.consequence = consequence
+  }
+}
+
+/// Why a migration that was ended begins again.
+public enum ComesBack: Hashable, Sendable {
+  /// Its node carries the taint of a drain.
+  case drainTaint(node: String)
+  /// A Harvester upgrade drains its node.
+  case harvesterUpgrade(node: String)
+  /// Its VM was evicted from its node.
+  case evacuation(node: String)
+  /// KubeVirt brings its VM up to date.
+  case workloadUpdate
+  /// The descheduler wants it elsewhere.
+  case descheduler
+}
+
+/// A migration that somebody wishes for.
+public struct StartOrder: Hashable, Sendable {
+  /// The VM.
+  public var vm: VMRef
+  /// Where to; nil for anywhere.
+  public var node: String?
+
+  /// Wishes for a migration.
+  public init(vm: VMRef, node: String? = nil) {
+    self.vm = vm
+    self.node = node
+  }
+}
+
+/// What would happen if a migration were started.
+public struct StartPlan: Hashable, Sendable {
+  /// What speaks against it; empty where it can be sent.
+  public var refusals: [Refusal]
+  /// What is worth knowing although it does not prevent it.
+  public var warnings: [String]
+  /// What would be sent, as its receiver would get it.
+  public var request: String
+  /// The VM's node or host now; empty where that is not known.
+  public var source: String
+
+  /// One reason against.
+  public struct Refusal: Hashable, Sendable {
+    /// The short form.
+    public var reason: RefusalReason
+    /// In words, with the remedy.
+    public var text: String
+
+    /// Makes a reason.
+    public init(_ reason: RefusalReason, _ text: String) {
+      self.reason = reason
+      self.text = text
+    }
+  }
+
+  /// Makes a plan.
+  public init(refusals: [Refusal] = [], warnings: [String] = [], request: String = "", source: String = "") {
+    self.refusals = refusals
+    self.warnings = warnings
+    self.request = request
+    self.source = source
+  }
+}
+
+/// What was started.
+public struct StartReceipt: Hashable, Sendable {
+  /// The migration; nil where it has no identity before it is seen.
+  public var migration: MigrationID?
+  /// The VMIM's name; empty where there is none.
+  public var object: String
+  /// What is worth knowing.
+  public var warnings: [String]
+
+  /// Makes a receipt.
+  public init(migration: MigrationID? = nil, object: String = "", warnings: [String] = []) {
+    self.migration = migration
+    self.object = object
+    self.warnings = warnings
+  }
+}
+
+/// Why something could not be read or done.
+public struct ControlError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The short form.
+  public enum Kind: String, CaseIterable, Sendable {
+    /// The back end does not answer.
+    case unreachable
+    /// It did not answer in time; it may have been done all the same.
+    case timeout
+    /// A right is missing.
+    case denied
+    /// What is meant is not there.
+    case gone
+    /// What is there is not what is meant.
+    case replaced
+    /// The system refuses it.
+    case refused
+    /// The back end cannot do it.
+    case unsupported
+    case other
+  }
+
+  /// The short form.
+  public var kind: Kind
+  /// What failed.
+  public var call: String
+  /// Why.
+  public var cause: String
+  /// What to do.
+  public var remedy: String
+
+  /// Makes an error.
+  public init(_ kind: Kind, call: String, cause: String, remedy: String) {
+    self.kind = kind
+    self.call = call
+    self.cause = cause
+    self.remedy = remedy
+  }
+
+  /// All in one sentence.
+  public var description: String { "\(call): \(cause); \(remedy)" }
+}
