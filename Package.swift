@@ -94,10 +94,17 @@ let package = Package(
     .target(
       name: "QEMURig", dependencies: ["CLinux", "Posix"], exclude: ["Guest"], swiftSettings: librarySettings),
 
+    // The only caller of what a back end can be asked to do.
+    .target(
+      name: "MigrationControl",
+      dependencies: ["DroverCore", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: librarySettings),
+
     .target(
       name: "DroverService",
       dependencies: [
         "DroverCore", "Exposition", "KeptBytes", "KubeVirtBackend", "LibvirtBackend", "MicroHTTP",
+        "MigrationControl",
         "QEMUBackend",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
@@ -118,6 +125,10 @@ let package = Package(
     .testTarget(
       name: "ExpositionTests", dependencies: ["DroverCore", "Exposition", "KeptBytes", "CZlib"],
       resources: [.copy("Fixtures")], swiftSettings: settings),
+    .testTarget(
+      name: "MigrationControlTests",
+      dependencies: ["DroverCore", "MigrationControl", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: settings),
     .testTarget(name: "PosixTests", dependencies: ["Posix"], swiftSettings: settings),
     .testTarget(
       name: "InetDiagTests", dependencies: ["CLinux", "DroverCore", "InetDiag", "Posix"],
@@ -160,13 +171,17 @@ let package = Package(
     .target(
       name: "ScenarioSupport",
       dependencies: [
+        "MigrationControl",
         "DroverCore", "DroverService", "LibvirtBackend", "QEMUBackend", "QEMURig",
         .product(name: "Logging", package: "swift-log"),
       ],
       path: "Tests/ScenarioSupport", swiftSettings: settings),
     .testTarget(
       name: "ScenarioTests",
-      dependencies: ["DroverCore", "QEMUBackend", "QEMURig", "ScenarioSupport"], swiftSettings: settings),
+      dependencies: [
+        "DroverCore", "MigrationControl", "QEMUBackend", "QEMURig", "ScenarioSupport",
+        .product(name: "Logging", package: "swift-log"),
+      ], swiftSettings: settings),
     // Two libvirt hosts that Tests/Lab/lab.sh makes; apart from ScenarioSupport, which needs no root.
     .target(
       name: "LibvirtLab", dependencies: ["Posix", "QEMURig"], path: "Tests/LibvirtLab",
@@ -178,8 +193,8 @@ let package = Package(
     .testTarget(
       name: "LabTests",
       dependencies: [
-        "DroverCore", "KubeLab", "KubeVirtBackend", "LibvirtBackend", "LibvirtLab", "QEMUBackend", "QEMURig",
-        "ScenarioSupport", .product(name: "Logging", package: "swift-log"),
+        "DroverCore", "KubeLab", "KubeVirtBackend", "LibvirtBackend", "LibvirtLab", "MigrationControl",
+        "QEMUBackend", "QEMURig", "ScenarioSupport", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
     // The executable from outside: its commands, its signals, a real Prometheus.

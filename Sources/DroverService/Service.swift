@@ -2,6 +2,7 @@ internal import DroverCore
 public import Exposition
 public import Logging
 public import MicroHTTP
+internal import MigrationControl
 internal import QEMUBackend
 internal import Synchronization
 
@@ -48,6 +49,7 @@ public final class Service: Sendable {
   private let supervisor: BackendSupervisor
   private let reloader: Reloader
   private let renderer: ScrapeRenderer
+  private let control: MigrationControl
 
   /// Reads the configuration, binds every address and prepares every back end; nothing is watched yet.
   public convenience init(_ options: ServiceOptions, log: Logger) throws {
@@ -74,10 +76,15 @@ public final class Service: Sendable {
       source: source, monitor: monitor, supervisor: supervisor, rootDirectory: options.rootDirectory,
       clock: clock, log: log)
     reloader.begin(with: configuration)
+    let supervisor = supervisor
+    control = MigrationControl(fleet: monitor, journal: nil, clock: clock, log: log) {
+      supervisor.controllable($0)
+    }
 
     renderer = ScrapeRenderer()
     let routes = Routes(
-      monitor: monitor, renderer: renderer, clock: clock, build: options.build, reloader: reloader)
+      monitor: monitor, renderer: renderer, clock: clock, build: options.build, reloader: reloader,
+      control: control)
     server = try Self.bind(options, router: routes.router(telemetryPath: options.telemetryPath), log: log)
     addresses = server.boundAddresses
   }
@@ -112,6 +119,7 @@ public final class Service: Sendable {
       group.addTask { await self.monitor.keepTicking() }
       group.addTask { try await self.server.run() }
       group.addTask { await self.keepTrimming() }
+      group.addTask { await self.control.keepFollowing() }
     }
   }
 

@@ -13,6 +13,7 @@ public enum MetricReference {
         (FleetFamilies.nodes + FleetFamilies.drains + FleetFamilies.slots).map(\.declaration)
       ),
       ("Back ends", FleetFamilies.backends.map(\.declaration)),
+      ("Control", FleetFamilies.control.map(\.declaration)),
       ("Exporter", FleetFamilies.exporter.map(\.declaration)),
       ("Process", FleetFamilies.process.map(\.declaration)),
     ]

@@ -92,6 +92,8 @@ struct MigrationWatch: Sendable {
 
   /// Phase of the migration that is followed; nil where there is none.
   var phase: Phase? { job?.last.phase }
+  /// The migration that is followed, or else the last one, while QEMU still shows it.
+  var currentID: MigrationID? { (job?.last ?? ended)?.id }
   /// Whether something moves, in or out.
   var isBusy: Bool { job != nil || inbound?.isActive == true }
   /// Whether QEMU shows an end that is not complete yet, so that it is to be asked again at once.

@@ -1,14 +1,15 @@
-internal import CLinux
 public import DroverCore
-internal import Glibc
 public import Logging
 internal import Posix
+internal import Synchronization
 
 /// Watches QEMUs that nothing manages, over their QMP sockets.
 public final class QEMUBackend: MigrationBackend {
   private let configuration: QEMUConfiguration
-  private let clock: any Timepiece
+  let clock: any Timepiece
   private let log: Logger
+  /// The way to the thread that owns the sockets; nil while there is none.
+  let mail = Mutex<LoopMail?>(nil)
 
   /// What is known of it before it has said anything.
   public let descriptor: BackendDescriptor
@@ -44,36 +45,22 @@ public final class QEMUBackend: MigrationBackend {
 
   /// False where it could not begin.
   private func watch(telling sink: @escaping @Sendable (BackendMessage) -> Void) async -> Bool {
-    guard let stop = StopSignal() else { return false }
+    guard let mail = LoopMail() else { return false }
+    self.mail.withLock { $0 = mail }
+    defer { self.mail.withLock { $0 = nil } }
     return await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let isStarted = startThread("drover-qmp") { [configuration, clock, log] in
           let loop = QMPLoop(
-            configuration, clock: clock, log: log, stop: stop.number, telling: sink)
+            configuration, clock: clock, log: log, mail: mail, telling: sink)
           loop?.run()
+          mail.stop()
           continuation.resume(returning: loop != nil)
         }
         if !isStarted { continuation.resume(returning: false) }
       }
     } onCancel: {
-      stop.send()
+      mail.stop()
     }
-  }
-}
-
-/// Ends the loop from any thread.
-private final class StopSignal: Sendable {
-  let number: Int32
-
-  init?() {
-    number = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
-    if number < 0 { return nil }
-  }
-
-  deinit { close(number) }
-
-  func send() {
-    var one: UInt64 = 1
-    _ = write(number, &one, MemoryLayout<UInt64>.size)
   }
 }

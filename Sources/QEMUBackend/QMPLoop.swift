@@ -6,7 +6,7 @@ internal import Logging
 /// The one thread of a back end: all its sockets, none of which it ever waits for.
 final class QMPLoop {
   /// A socket with its connection.
-  private final class Peer {
+  final class Peer {
     var session: QMPSession
     var connection: Connection?
     /// The file that was there at the last attempt.
@@ -23,7 +23,7 @@ final class QMPLoop {
     }
   }
 
-  private final class Connection {
+  final class Connection {
     let descriptor: Descriptor
     var lines: LineBuffer
     var unsent: ArraySlice<UInt8> = []
@@ -36,7 +36,7 @@ final class QMPLoop {
     }
   }
 
-  private static let stopKey = UInt64.max
+  private static let mailKey = UInt64.max
   private static let scanInterval = Duration.seconds(1)
   /// More sockets than this are a mistake.
   private static let mostSockets = 4096
@@ -44,13 +44,13 @@ final class QMPLoop {
   private let configuration: QEMUConfiguration
   private let settings: QMPSettings
   private let patterns: [SocketPattern]
-  private let clock: any Timepiece
+  let clock: any Timepiece
   private let log: Logger
   private let tell: (BackendMessage) -> Void
   private let poller: Descriptor
   private let buffer: UnsafeMutableRawBufferPointer
 
-  private var peers: [String: Peer] = [:]
+  private(set) var peers: [String: Peer] = [:]
   private var byKey: [UInt64: Peer] = [:]
   private var lastKey: UInt64 = 0
   private var deadlines = DeadlineQueue()
@@ -62,10 +62,13 @@ final class QMPLoop {
   /// Whether a socket's state changed since the board was last looked at.
   private var isTurned = true
   private var scanAt: Moment
+  private let mail: LoopMail
+  /// Orders that wait for a look or an answer, by the socket's key.
+  var orders: [UInt64: [QMPOrder]] = [:]
 
   /// Nil where the system has no descriptors left.
   init?(
-    _ configuration: QEMUConfiguration, clock: any Timepiece, log: Logger, stop: Int32,
+    _ configuration: QEMUConfiguration, clock: any Timepiece, log: Logger, mail: LoopMail,
     telling: @escaping (BackendMessage) -> Void
   ) {
     let number = epoll_create1(Int32(EPOLL_CLOEXEC))
@@ -79,18 +82,21 @@ final class QMPLoop {
     tell = telling
     board = HealthBoard(backend: configuration.name)
     scanAt = clock.now()
+    self.mail = mail
     buffer = .allocate(byteCount: 1 << 16, alignment: 16)
-    guard watch(stop, EPOLLIN, Self.stopKey, EPOLL_CTL_ADD) else { return nil }
+    guard watch(mail.number, EPOLLIN, Self.mailKey, EPOLL_CTL_ADD) else { return nil }
   }
 
   deinit { buffer.deallocate() }
 
-  /// Works until the stop descriptor becomes readable.
+  /// Works until its mail is stopped.
   func run() {
+    defer { for order in orders.values.joined() { LoopMail.refuse(order) } }
     var events = [epoll_event](repeating: epoll_event(), count: 64)
     while true {
       let now = clock.now()
       scan(now)
+      failOverdue(now)
       let epoch = clock.epochOffset()
       while let (due, key) = deadlines.take(at: now) {
         guard let peer = byKey[key], peer.queuedAt == due else { continue }
@@ -102,7 +108,11 @@ final class QMPLoop {
       let count = epoll_wait(poller.number, &events, Int32(events.count), pause())
       guard count > 0 else { continue }
       for event in events[..<Int(count)] {
-        guard event.data.u64 != Self.stopKey else { return }
+        guard event.data.u64 != Self.mailKey else {
+          guard let sent = mail.take() else { return }
+          for order in sent { take(order) }
+          continue
+        }
         guard let peer = byKey[event.data.u64] else { continue }
         if event.events & EPOLLOUT.rawValue != 0 { flush(peer) }
         if event.events & ~EPOLLOUT.rawValue != 0 { read(peer) }
@@ -119,7 +129,7 @@ final class QMPLoop {
   }
 
   /// Makes sure that the queue wakes the loop in time; a deadline that moved away is queued anew when it comes up.
-  private func arm(_ peer: Peer) {
+  func arm(_ peer: Peer) {
     let due = peer.session.nextDeadline
     guard peer.queuedAt.map({ due < $0 }) ?? true else { return }
     peer.queuedAt = due
@@ -236,13 +246,25 @@ final class QMPLoop {
           guard let first = twin(of: peer, named: name, now) else { continue }
           peer.connection = nil
           inputs.append(.closed(.twin(first)))
+        case .looked(let live): looked(live, peer, now)
+        case .cancelAnswered(let refusal): cancelAnswered(refusal, peer)
         }
       }
+      if peer.session.isDown, !orders.isEmpty { failOrders(of: peer) }
       switch input {
       case .closed(.refused), .closed(.missing): release(peer, now)
       default: break
       }
     }
+  }
+
+  /// Does what a session wants of its own accord.
+  func perform(_ actions: [QMPSession.Action], of peer: Peer) {
+    for case .send(let bytes) in actions {
+      peer.connection?.unsent.append(contentsOf: bytes)
+      flush(peer)
+    }
+    arm(peer)
   }
 
   private func connect(_ peer: Peer) -> QMPSession.Input {

@@ -36,6 +36,7 @@ extension QMPSession {
     // The run state may follow the end a moment later.
     if hadJob && watch.phase == nil { pollWanted = true }
     answered(now, &out)
+    out.append(.looked(QMPLive(look, beganAt: pollBegan, watch)))
     // While a migration runs QEMU refuses to change its capabilities.
     if wasBusy, !watch.isBusy, !watch.isSettling, wantsEvents { ask(.enableEvents, now, &out) }
   }

@@ -117,6 +117,10 @@ extension QMPSession {
           "QEMU does not switch its migration events on: \(text.prefix(120)); asked again after each migration"
         ))
       next(now, epoch, &out)
+    case .cancel:
+      pollWanted = true
+      answered(now, &out)
+      out.append(.cancelAnswered(refusal: String(text.prefix(300))))
     case .name, .uuid, .memory, .enableEvents, .parameters, .block:
       out.append(.log(.debug, "QEMU refuses \(command.rawValue): \(text.prefix(120))"))
       if command == .uuid { identify(&out) }
@@ -128,6 +132,11 @@ extension QMPSession {
     to request: Request, _ bytes: [UInt8], _ now: Moment, _ epoch: EpochOffset, _ out: inout [Action]
   ) throws(QMPProtocolError) {
     switch request.command {
+    case .cancel:
+      pollWanted = true
+      answered(now, &out)
+      out.append(.cancelAnswered(refusal: nil))
+      return
     case .capabilities:
       break
     case .enableEvents:

@@ -28,6 +28,10 @@ struct QMPSession: Sendable {
     case polled(Duration)
     /// The name or UUID that QEMU calls itself by.
     case identified(String)
+    /// A look is whole.
+    case looked(QMPLive)
+    /// `migrate_cancel` was taken, or refused with this text.
+    case cancelAnswered(refusal: String?)
   }
 
   enum Command: String {
@@ -40,6 +44,7 @@ struct QMPSession: Sendable {
     case status = "query-status"
     case parameters = "query-migrate-parameters"
     case block = "query-block"
+    case cancel = "migrate_cancel"
   }
 
   enum Link: Equatable {
@@ -122,6 +127,19 @@ struct QMPSession: Sendable {
     case .tick:
       if now >= nextDeadline { tick(now, &out) }
     }
+    return out
+  }
+
+  /// Looks as soon as nothing is awaited.
+  mutating func wantLook(_ now: Moment) {
+    pollWanted = true
+    if link == .up, awaited == nil { nextDeadline = now }
+  }
+
+  /// Ends the migration that was just looked at.
+  mutating func cancel(_ now: Moment) -> [Action] {
+    var out: [Action] = []
+    ask(.cancel, now, &out)
     return out
   }
 

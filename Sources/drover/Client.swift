@@ -60,18 +60,31 @@ final class DroverClient: Sendable {
   func migrations() async throws -> MigrationList { try await get("/api/v1/migrations") }
 
   func migration(_ name: String) async throws -> MigrationItem {
+    try await get("/api/v1/migrations/" + Self.segment(name))
+  }
+
+  /// One segment of a path, percent-encoded.
+  static func segment(_ name: String) -> String {
     let allowed = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~".utf8)
-    let segment = name.utf8.map { byte in
+    return name.utf8.map { byte in
       if allowed.contains(byte) { return String(UnicodeScalar(byte)) }
       let digits = String(byte, radix: 16, uppercase: true)
       return "%" + (digits.count < 2 ? "0" : "") + digits
-    }
-    return try await get("/api/v1/migrations/" + segment.joined())
+    }.joined()
+  }
+
+  /// Asks for something to be done.
+  func post(_ path: String, _ body: some Encodable) async throws -> ControlItem {
+    try await read(response(to: path, method: .post, body: try APICoding.encode(body)))
   }
 
   private func get<Answer: Decodable>(_ path: String) async throws -> Answer {
-    let (address, response) = try await response(to: path)
-    guard response.status == 200 else {
+    try await read(response(to: path))
+  }
+
+  private func read<Answer: Decodable>(_ answer: (ServerAddress, Response)) throws -> Answer {
+    let (address, response) = answer
+    guard (200..<300).contains(response.status) else {
       let problem = try? APICoding.decode(Problem.self, from: response.body)
       throw Failure(problem?.detail ?? "\(address) answered with status \(response.status): is it drover?")
     }
@@ -84,18 +97,26 @@ final class DroverClient: Sendable {
     }
   }
 
-  private func response(to path: String) async throws -> (ServerAddress, Response) {
+  private func response(
+    to path: String, method: Request.Method = .get, body: [UInt8] = []
+  ) async throws -> (ServerAddress, Response) {
     var failures: [String] = []
     for address in addresses.withLock(\.self) {
       do throws(CurlError) {
-        var request = Request(.get, Endpoint(address, path: path), headers: ["Accept": "application/json"])
+        var request = Request(
+          method, Endpoint(address, path: path), headers: ["Accept": "application/json"], body: body)
         request.bearerToken = token
-        request.totalDeadline = .seconds(10)
+        // What acts looks at the live state first, and waits for a machine that hangs.
+        request.totalDeadline = .seconds(method == .get ? 10 : 60)
         let response = try await http.send(request)
         addresses.withLock { $0 = [address] }
         return (address, response)
       } catch {
         guard error.code != .cancelled else { throw error }
+        // What may have been done must not be asked for again elsewhere.
+        guard method == .get || ["connect", "refused"].contains(error.shortDescription) else {
+          throw Failure("\(error)\nIt may have been done all the same: drover list shows it.")
+        }
         failures.append("\(error)")
       }
     }

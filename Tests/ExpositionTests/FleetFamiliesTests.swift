@@ -164,10 +164,41 @@ struct FleetFamiliesTests {
     "drover_migration_sent_bytes",
   ]
 
+  private static let control: Set = [
+    "drover_abort_decisions_total", "drover_aborts_total", "drover_abort_latency_seconds",
+  ]
+
+  @Test("count decisions and aborts from 0 on, and time those that were sent")
+  func control() {
+    var totals = ControlTotals()
+    func shown(_ family: String) -> [String] {
+      var context = recordedContext(vms: .blocked)
+      context.control = totals
+      return ScrapeRenderer().render(FleetSnapshot(), in: context).text.split(separator: "\n").map(
+        String.init
+      )
+      .filter { $0.hasPrefix(family) }.map { String($0.dropFirst(family.utf8.count)) }
+    }
+    let none = shown("drover_abort_decisions_total")
+    #expect(none.count == Trigger.allCases.count * DecisionKind.allCases.count)
+    #expect(none.allSatisfy { $0.hasSuffix(" 0") })
+    #expect(shown("drover_aborts_total").count == Trigger.allCases.count * 3)
+    #expect(shown("drover_abort_latency_seconds") == [])
+    totals.count(.person, .acted)
+    totals.count(.person, .aborted, after: .milliseconds(300))
+    #expect(
+      shown("drover_abort_decisions_total").contains(#"{trigger="person",decision="acted"} 1"#))
+    #expect(shown("drover_aborts_total").contains(#"{trigger="person",result="aborted"} 1"#))
+    let latency = shown("drover_abort_latency_seconds")
+    #expect(latency.contains(#"_bucket{trigger="person",result="aborted",le="0.25"} 0"#))
+    #expect(latency.contains(#"_bucket{trigger="person",result="aborted",le="0.5"} 1"#))
+    #expect(latency.contains(#"_sum{trigger="person",result="aborted"} 0.3"#))
+  }
+
   @Test("are all tested here")
   func complete() {
     let tested = Set((Self.shownOnes + ClusterFamiliesTests.shownOnes).map(\.0)).union(Self.vmFamilies)
-      .union(Self.measured).union(Self.histograms).union([Self.drainOutcome])
+      .union(Self.measured).union(Self.histograms).union([Self.drainOutcome]).union(Self.control)
     #expect(tested == Set(FleetFamilies.all.map(\.declaration.name)))
   }
 

@@ -174,7 +174,7 @@ import Testing
       "#!/bin/sh\nsleep 1000 & echo $! >\(directory.path)/child\n" + printing(#""token":"t""#), to: "leave",
       executable: true)
     let program = ExecProgram(
-      place: "here", apiVersion: "client.authentication.k8s.io/v1", command: file, deadline: .seconds(1))
+      place: "here", apiVersion: "client.authentication.k8s.io/v1", command: file, deadline: .seconds(20))
     #expect(try await program.run().token == "t")
     let text = try String(contentsOfFile: "\(directory.path)/child", encoding: .utf8)
     if let child = Int32(text.trimmingCharacters(in: .whitespacesAndNewlines)) { kill(child, SIGKILL) }

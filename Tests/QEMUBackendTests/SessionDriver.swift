@@ -35,6 +35,8 @@ struct SessionDriver {
   var commands: [String] = []
   var lines: [String] = []
   var polls = 0
+  var looks: [QMPLive] = []
+  var cancels: [String?] = []
   var identities: [String] = []
   var connects: [Moment] = []
   var closes = 0
@@ -93,6 +95,8 @@ struct SessionDriver {
         case .log(let level, let text): logs.append((level, text))
         case .failed(let kind): failures.append(kind)
         case .polled: polls += 1
+        case .looked(let live): looks.append(live)
+        case .cancelAnswered(let refusal): cancels.append(refusal)
         case .identified(let name): identities.append(name)
         }
       }

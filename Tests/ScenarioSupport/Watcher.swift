@@ -1,12 +1,13 @@
 import DroverCore
 import DroverService
 import Logging
+import MigrationControl
 import QEMUBackend
 import QEMURig
 import Synchronization
 
 /// Watches real hosts and QEMUs the way the daemon does, and remembers everything that was said on the way.
-final class Watcher: Sendable {
+final class Watcher: ControlledFleet {
   /// All that has been seen, in order.
   struct Record: Sendable {
     fileprivate var tracker: MigrationTracker
@@ -141,6 +142,9 @@ final class Watcher: Sendable {
       return !arrival.isActive && arrival.guestRuns == false ? true : nil
     }
   }
+
+  /// What is shown now.
+  func snapshot() -> FleetSnapshot { record.snapshot }
 
   /// Says, before an abort is sent, who asked for it.
   func announceAbort(of id: MigrationID, cause: FailureCause) {

@@ -108,3 +108,17 @@ public enum RefusalReason: String, CaseIterable, Sendable {
     }
   }
 }
+
+/// One reason why something is not done.
+public struct Refusal: Hashable, Sendable {
+  /// The short form.
+  public var reason: RefusalReason
+  /// In words, with the remedy.
+  public var text: String
+
+  /// Makes a reason.
+  public init(_ reason: RefusalReason, _ text: String) {
+    self.reason = reason
+    self.text = text
+  }
+}

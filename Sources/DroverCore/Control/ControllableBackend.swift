@@ -15,6 +15,9 @@ public protocol ControllableBackend: MigrationBackend {
   /// Starts a migration; returns when it is asked for, not when it is over.
   func start(_ order: StartOrder) async throws(ControlError) -> StartReceipt
 
+  /// Ends what would begin a migration again once it was ended.
+  func endCause(_ cause: ComesBack, of migration: MigrationTarget) async throws(ControlError)
+
   /// Finds out whether a VM can be migrated, and where to.
   func eligibility(of vm: VMRef) async throws(ControlError) -> Eligibility
 }
@@ -51,6 +54,8 @@ public struct LiveMigration: Hashable, Sendable {
     case gone
     /// The VM has another one.
     case replaced(MigrationID?)
+    /// It is in a state that this Drover does not know.
+    case unclear
   }
 
   /// How far it is.
@@ -109,20 +114,6 @@ public struct StartPlan: Hashable, Sendable {
   public var request: String
   /// The VM's node or host now; empty where that is not known.
   public var source: String
-
-  /// One reason against.
-  public struct Refusal: Hashable, Sendable {
-    /// The short form.
-    public var reason: RefusalReason
-    /// In words, with the remedy.
-    public var text: String
-
-    /// Makes a reason.
-    public init(_ reason: RefusalReason, _ text: String) {
-      self.reason = reason
-      self.text = text
-    }
-  }
 
   /// Makes a plan.
   public init(refusals: [Refusal] = [], warnings: [String] = [], request: String = "", source: String = "") {
@@ -190,4 +181,13 @@ public struct ControlError: Error, Hashable, Sendable, CustomStringConvertible {
 
   /// All in one sentence.
   public var description: String { "\(call): \(cause); \(remedy)" }
+}
+
+extension ControllableBackend {
+  /// Nothing begins a migration again here.
+  public func endCause(_ cause: ComesBack, of migration: MigrationTarget) async throws(ControlError) {
+    throw ControlError(
+      .unsupported, call: "ending what began migration \(migration.id)",
+      cause: "nobody begins a migration again here", remedy: "end the migration alone")
+  }
 }

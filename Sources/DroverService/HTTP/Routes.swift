@@ -1,6 +1,7 @@
 internal import DroverCore
 internal import Exposition
 internal import MicroHTTP
+internal import MigrationControl
 
 /// What every answer is made of.
 struct Routes: Sendable {
@@ -9,6 +10,7 @@ struct Routes: Sendable {
   let clock: any Timepiece
   let build: BuildInfo
   let reloader: Reloader
+  let control: MigrationControl
 
   func router(telemetryPath: String) -> Router {
     var router = Router()
@@ -22,6 +24,7 @@ struct Routes: Sendable {
     router.on(.get, "/api/v1/migrations/{id}", .immediate { show($0) })
     router.on(.get, "/api/v1/nodes", .immediate { nodes($0) })
     router.on(.get, "/api/v1/vms", .immediate { vms($0) })
+    ControlRoutes(monitor: monitor, control: control).add(to: &router)
     return router
   }
 
@@ -38,7 +41,8 @@ struct Routes: Sendable {
       monitor.snapshot(), parts: parts, as: agreed,
       in: RenderContext(
         now: clock.now(), epochOffset: clock.epochOffset(), build: build, configuration: reloader.state,
-        process: parts.contains(.exporter) ? .current() : nil, vms: reloader.vms))
+        process: parts.contains(.exporter) ? .current() : nil, vms: reloader.vms,
+        control: control.totals))
     var headers = Headers()
     for field in scrape.headerFields { headers[field.name] = field.value }
     return Response(headers: headers, body: .segments(scrape.slices))

@@ -28,6 +28,11 @@ public final class BackendSupervisor: Sendable {
     monitor.unregister(backend, keepingTotals: keepingTotals)
   }
 
+  /// The running back end of a name, where it can be asked to do anything.
+  public func controllable(_ backend: BackendName) -> (any ControllableBackend)? {
+    runs.withLock { $0[backend]?.backend as? any ControllableBackend }
+  }
+
   /// Runs until cancelled; then every back end has ended.
   public func run() async {
     await withDiscardingTaskGroup { group in
@@ -41,7 +46,7 @@ public final class BackendSupervisor: Sendable {
 
 /// One back end from its start to its stop.
 private final class Run: Sendable {
-  private let backend: any MigrationBackend
+  let backend: any MigrationBackend
   /// Ends when the back end is to stop.
   private let leash: AsyncStream<Never>
   private let end: AsyncStream<Never>.Continuation

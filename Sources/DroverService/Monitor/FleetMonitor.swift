@@ -1,11 +1,12 @@
 public import DroverCore
 public import Logging
+public import MigrationControl
 import Synchronization
 
 /// Holds the tracker behind a lock and shows it to everybody else as snapshots.
 ///
 /// Back ends tell, scrapes read; neither waits for the other longer than it takes to copy a few references.
-public final class FleetMonitor: Sendable {
+public final class FleetMonitor: ControlledFleet {
   private let tracker: Mutex<MigrationTracker>
   private let clock: any Timepiece
   private let log: Logger

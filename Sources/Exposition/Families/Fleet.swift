@@ -58,5 +58,5 @@ extension Family<Fleet> {
 
 /// Every family, in the order of a scrape.
 enum FleetFamilies {
-  static let all = totals + vms + nodes + drains + slots + backends + exporter + process
+  static let all = totals + vms + nodes + drains + slots + backends + control + exporter + process
 }

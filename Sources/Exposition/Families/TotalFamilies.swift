@@ -68,26 +68,31 @@ extension FleetFamilies {
       help
     ) { fleet, sink in
       for outcome in fleet.snapshot.totals.outcomes {
-        let histogram = part(outcome)
-        func labels(_ sink: inout SampleSink) {
+        emit(part(outcome), to: &sink) { sink in
           sink.label(outcome.backend)
           sink.label("outcome", outcome.outcome.rawValue)
         }
-        var cumulative: UInt64 = 0
-        for (index, count) in histogram.counts.enumerated() {
-          cumulative &+= count
-          sink.open(suffix: "_bucket")
-          labels(&sink)
-          sink.label(bound: index < histogram.bounds.count ? histogram.bounds[index] : .infinity)
-          sink.sample(cumulative)
-        }
-        sink.open(suffix: "_sum")
-        labels(&sink)
-        sink.sample(histogram.sum)
-        sink.open(suffix: "_count")
-        labels(&sink)
-        sink.sample(cumulative)
       }
     }
+  }
+
+  /// Writes the buckets, the sum and the count of one series.
+  static func emit(
+    _ histogram: Histogram, to sink: inout SampleSink, labels: (inout SampleSink) -> Void
+  ) {
+    var cumulative: UInt64 = 0
+    for (index, count) in histogram.counts.enumerated() {
+      cumulative &+= count
+      sink.open(suffix: "_bucket")
+      labels(&sink)
+      sink.label(bound: index < histogram.bounds.count ? histogram.bounds[index] : .infinity)
+      sink.sample(cumulative)
+    }
+    sink.open(suffix: "_sum")
+    labels(&sink)
+    sink.sample(histogram.sum)
+    sink.open(suffix: "_count")
+    labels(&sink)
+    sink.sample(cumulative)
   }
 }

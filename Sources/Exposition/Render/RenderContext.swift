@@ -14,12 +14,14 @@ public struct RenderContext: Sendable {
   public var process: ProcessStatistics?
   /// Which VMs are shown.
   public var vms: VMSelection
+  /// What was decided about aborts; nil where nothing can be.
+  public var control: ControlTotals?
 
   /// Describes the surroundings of a scrape.
   public init(
     now: Moment, epochOffset: EpochOffset, build: BuildInfo,
     configuration: ConfigurationState = ConfigurationState(), process: ProcessStatistics? = nil,
-    vms: VMSelection = .blocked
+    vms: VMSelection = .blocked, control: ControlTotals? = nil
   ) {
     self.now = now
     self.epochOffset = epochOffset
@@ -27,6 +29,7 @@ public struct RenderContext: Sendable {
     self.configuration = configuration
     self.process = process
     self.vms = vms
+    self.control = control
   }
 }
 

@@ -25,6 +25,8 @@ struct KubeVirtVersion: Hashable, Comparable, Sendable {
   static let shortTimeout = KubeVirtVersion(1, 4)
   /// From here on a scrape of virt-handler does not measure how fast guests that migrate dirty their memory.
   static let cheapScrapes = KubeVirtVersion(1, 9)
+  /// From here on a migration may be given a node to go to.
+  static let takesTarget = KubeVirtVersion(1, 6)
   /// The first inside a Harvester whose upgrade stops a VM that could not be moved away.
   static let stopsFailed = KubeVirtVersion(1, 6)
 }

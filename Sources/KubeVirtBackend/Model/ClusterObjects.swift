@@ -75,6 +75,8 @@ struct KubeVirtCR: KubernetesObject {
   /// What happens to a VMI that says nothing itself when its node is drained.
   let evictionStrategy: String?
   let featureGates: [String]
+  /// Whether it migrates VMs to bring them up to date.
+  let updatesByMigration: Bool
   /// The version that runs; empty where it is not told yet.
   let version: String
 
@@ -96,7 +98,17 @@ struct KubeVirtCR: KubernetesObject {
         developerConfiguration = values.lenient(.developerConfiguration)
       }
     }
+    struct UpdateStrategy: Decodable { var workloadUpdateMethods: [String]? }
     var configuration: Configuration?
+    var workloadUpdateStrategy: UpdateStrategy?
+
+    private enum CodingKeys: String, CodingKey { case configuration, workloadUpdateStrategy }
+
+    init(from decoder: any Decoder) throws {
+      let values = try decoder.container(keyedBy: CodingKeys.self)
+      configuration = values.lenient(.configuration)
+      workloadUpdateStrategy = values.lenient(.workloadUpdateStrategy)
+    }
   }
 
   private struct Status: Decodable { var observedKubeVirtVersion: String? }
@@ -104,7 +116,10 @@ struct KubeVirtCR: KubernetesObject {
   init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     metadata = try values.decode(ObjectMeta.self, forKey: .metadata)
-    let configuration = values.lenient(.spec, as: Spec.self)?.configuration
+    let spec = values.lenient(.spec, as: Spec.self)
+    let configuration = spec?.configuration
+    updatesByMigration =
+      spec?.workloadUpdateStrategy?.workloadUpdateMethods?.contains("LiveMigrate") ?? false
     migrations = configuration?.migrations ?? MigrationLimits()
     evictionStrategy = configuration?.evictionStrategy
     featureGates = configuration?.developerConfiguration?.featureGates ?? []

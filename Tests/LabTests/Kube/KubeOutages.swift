@@ -157,7 +157,7 @@ extension LabTests {
         try await cluster.addNode("new", handlerVersion: "1.9.0")
         try await cluster.addNode("old", handlerVersion: "1.6.0")
         try await cluster.addNode("foreign")
-        try await cluster.addNode("proxied", address: "198.18.0.2")
+        try await cluster.addNode("proxied", address: "198.18.0.3")
         try await cluster.addNode("target")
         try await cluster.handlers.setCertificate(.foreign, of: "foreign")
         var migrations: [String: Migration] = [:]

@@ -1,0 +1,142 @@
+internal import DroverCore
+internal import MicroHTTP
+internal import MigrationControl
+
+/// What acts: each asks who it is, then the control module.
+struct ControlRoutes: Sendable {
+  let monitor: FleetMonitor
+  let control: MigrationControl
+
+  /// What `POST .../abort` may carry.
+  private struct AbortBody: Decodable {
+    var dryRun: Bool?
+    var andItsCause: Bool?
+    var withoutJournal: Bool?
+  }
+
+  /// What `POST /api/v1/migrations` carries.
+  private struct StartBody: Decodable {
+    var vm: String
+    var to: String?
+    var dryRun: Bool?
+    var withoutJournal: Bool?
+  }
+
+  func add(to router: inout Router) {
+    router.on(.post, "/api/v1/migrations/{id}/abort", .deferred { await abort($0) })
+    router.on(.post, "/api/v1/migrations", .deferred { await start($0) })
+  }
+
+  private func abort(_ request: Request) async -> Response {
+    guard case .allowed(let requester) = Caller.mayAct(request) else { return Caller.refusal }
+    let body: AbortBody
+    do {
+      body = request.body.isEmpty ? AbortBody() : try APICoding.decode(AbortBody.self, from: request.body)
+    } catch {
+      return .problem(status: 400, detail: "the body is no JSON of the documented form: \(error)")
+    }
+    let typed = request.parameters["id"] ?? ""
+    let id: MigrationID
+    switch MigrationLookup(typed, in: monitor.snapshot().migrations) {
+    case .found(let view): id = view.identity.id
+    case .none:
+      guard let unknown = MigrationID(typed) else {
+        return .problem(status: 404, detail: "no migration is called \(typed)")
+      }
+      id = unknown
+    case .ambiguous(let candidates):
+      let ids = candidates.map(\.lookupID).sorted().joined(separator: ", ")
+      return .problem(status: 409, detail: "\(typed) can be several migrations: \(ids); name one by its id")
+    }
+    let answer = await control.abort(
+      AbortOrder(
+        id, trigger: .person, requester: requester, endsCause: body.andItsCause ?? false,
+        withoutJournal: body.withoutJournal ?? false),
+      isDryRun: body.dryRun ?? false)
+    return Self.response(answer.decision, refusals: [], ControlItem(answer))
+  }
+
+  private func start(_ request: Request) async -> Response {
+    guard case .allowed(let requester) = Caller.mayAct(request) else { return Caller.refusal }
+    let body: StartBody
+    do {
+      body = try APICoding.decode(StartBody.self, from: request.body)
+    } catch {
+      return .problem(
+        status: 400,
+        detail: #"the body is no JSON of the form {"vm": "namespace/name", "to": "node"}: \#(error)"#)
+    }
+    let vm: VMRef
+    switch VMLookup(body.vm, in: monitor.snapshot().vms) {
+    case .found(let view): vm = view.vm
+    case .none:
+      return .problem(status: 404, detail: "no VM is called \(body.vm); /api/v1/vms shows them")
+    case .ambiguous(let names):
+      return .problem(
+        status: 409, detail: "\(body.vm) can be several VMs: \(names.joined(separator: ", ")); name one so")
+    }
+    let answer = await control.migrate(
+      StartOrder(vm: vm, node: body.to.flatMap { $0.isEmpty ? nil : $0 }), requester: requester,
+      withoutJournal: body.withoutJournal ?? false, isDryRun: body.dryRun ?? false)
+    return Self.response(answer.decision, refusals: answer.refusals, ControlItem(answer))
+  }
+
+  /// 202 where it goes on, 200 where nothing was sent or all is done, 4xx and 5xx where it is not done.
+  private static func response(_ decision: Decision, refusals: [Refusal], _ item: ControlItem) -> Response {
+    if decision.kind == .refused || decision.kind == .held {
+      let reasons = refusals.isEmpty ? [decision.refusal].compactMap(\.self) : refusals.map(\.reason)
+      return problem(
+        status: decision.refusal?.status ?? 409, detail: decision.text, reasons.map(\.rawValue), decision)
+    }
+    if decision.result == .error {
+      return problem(status: 502, detail: decision.resultText, ["error"], decision)
+    }
+    let status = item.isDryRun || decision.result == .done ? 200 : 202
+    guard let bytes = try? APICoding.encode(item) else {
+      return .problem(status: 500, detail: "the answer could not be encoded")
+    }
+    return Response(
+      status: status, headers: ["Content-Type": "application/json", "Cache-Control": "no-store"],
+      body: .bytes(bytes))
+  }
+
+  private static func problem(status: Int, detail: String, _ reasons: [String], _ decision: Decision)
+    -> Response
+  {
+    let problem = ControlProblem(
+      title: status == 409 ? "Conflict" : status == 404 ? "Not Found" : "Not done", status: status,
+      detail: detail,
+      reasons: reasons, decision: decision.id?.rawValue)
+    guard let bytes = try? APICoding.encode(problem) else { return .problem(status: status, detail: detail) }
+    return Response(
+      status: status, headers: ["Content-Type": "application/problem+json"], body: .bytes(bytes))
+  }
+}
+
+extension RefusalReason {
+  /// The HTTP status that says it.
+  fileprivate var status: Int {
+    switch self {
+    case .unknown: 404
+    case .disabled: 403
+    case .unreadable, .journal, .hold: 503
+    case .unsupported: 501
+    default: 409
+    }
+  }
+}
+
+/// Who may act.
+enum Caller {
+  enum Answer { case allowed(String), refused }
+
+  static func mayAct(_ request: Request) -> Answer {
+    guard ControlSocket.mayAdminister(request), case .unix(let uid, _, _) = request.peer else {
+      return .refused
+    }
+    return .allowed("uid \(uid) on the control socket")
+  }
+
+  static let refusal = Response.problem(
+    status: 403, detail: "only root and drover's own user may act, over the control socket")
+}

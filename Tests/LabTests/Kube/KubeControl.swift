@@ -1,0 +1,214 @@
+import DroverCore
+import KubeLab
+import KubeVirtBackend
+import Logging
+import MigrationControl
+import QEMURig
+import Synchronization
+import Testing
+
+@testable import ScenarioSupport
+
+extension LabTests {
+  @Suite("KubeVirt: what is started and ended through the API server")
+  struct KubeControl {
+    /// A cluster that is watched by a back end which can be asked to act.
+    struct Stage: Sendable {
+      let scene: KubeScene
+      let control: MigrationControl
+      let backend: KubeVirtBackend
+
+      func abort(_ migration: Migration, endsCause: Bool = false) async throws -> AbortAnswer {
+        let id = try #require(MigrationID(migration.uid))
+        return await control.abort(
+          AbortOrder(id, trigger: .person, requester: "the test", endsCause: endsCause, withoutJournal: true))
+      }
+
+      func start(_ vm: VM, to node: String? = nil) async -> StartAnswer {
+        await control.migrate(
+          StartOrder(
+            vm: VMRef(backend: KubeScene.backend, scope: .namespace(vm.namespace), name: vm.name), node: node),
+          requester: "the test", withoutJournal: true)
+      }
+    }
+
+    private func with(
+      version: String = "1.9.0", as user: User = .admin, _ body: (Stage) async throws -> Void
+    ) async throws {
+      try await Cluster.with { cluster in
+        try await cluster.addKubeVirt(version: version)
+        for node in ["n1", "n2", "n3"] { try await cluster.addNode(node) }
+        if user != .admin {
+          try await cluster.grant(
+            "read", [Cluster.Rule(["*"], ["*"], ["get", "list", "watch"])], to: .user(user))
+        }
+        let kubeconfig = try cluster.server.kubeconfig(user)
+        let made = Mutex<KubeVirtBackend?>(nil)
+        try await Watcher.with(backends: { clock, log in
+          let backend = KubeVirtBackend(
+            configuration: KubeVirtConfiguration(
+              name: KubeScene.backend, access: .kubeconfig(path: kubeconfig, context: nil)), clock: clock,
+            log: log)
+          made.withLock { $0 = backend }
+          return [backend]
+        }) { watcher in
+          let scene = KubeScene(cluster: cluster, watcher: watcher)
+          try await watcher.until("the first complete look at the cluster") { $0.isClusterUp ? true : nil }
+          let held = made.withLock { $0 }
+          let backend = try #require(held)
+          let control = MigrationControl(
+            fleet: watcher, journal: nil, clock: watcher.clock, log: Logger(label: "test")
+          ) { $0 == KubeScene.backend ? backend : nil }
+          try await withThrowingTaskGroup { group in
+            defer { group.cancelAll() }
+            group.addTask { await control.keepFollowing() }
+            try await body(Stage(scene: scene, control: control, backend: backend))
+          }
+        }
+      }
+    }
+
+    @Test(
+      "an abort deletes the VMIM in each phase before post-copy, and is followed as KubeVirt carries it out")
+    func abortEach() async throws {
+      try await with { stage in
+        let phases: [Migration.Phase] = [.pending, .scheduling, .targetReady, .running]
+        for phase in phases {
+          let vm = try await stage.scene.cluster.addVMI("vm-\(phase)".lowercased(), on: "n1")
+          let migration = try await stage.scene.cluster.createVMIM(for: vm)
+          try await migration.advance(to: phase, on: "n2")
+          try await stage.scene.until("it", migration) { _ in true }
+          let answer = try await stage.abort(migration)
+          #expect(answer.decision.kind == .acted, "\(phase): \(answer.decision.text)")
+          #expect(answer.decision.result == nil, "\(phase): \(answer.decision.resultText)")
+          let object = try await stage.scene.cluster.api.get(.vmims, migration.name, in: migration.namespace)
+          #expect(object[path: "metadata", "deletionTimestamp"] != nil, "\(phase)")
+          try await migration.acknowledgeAbort()
+          if phase == .targetReady { try await migration.advance(to: .running, on: "n2") }
+          try await migration.finishAbort()
+          let over = try await stage.scene.untilOver(migration)
+          #expect(
+            over.phase == .aborted && over.ending?.cause == .userAbort && over.guest == .source, "\(phase)")
+        }
+        try await stage.scene.eventually { stage.control.totals.aborts[.init(.person, .aborted)] == 4 }
+      }
+    }
+
+    @Test("in post-copy and in the switchover nobody ends it; one that succeeded all the same says so")
+    func refusedPhases() async throws {
+      try await with { stage in
+        let postcopy = try await stage.scene.migrating("post")
+        try await postcopy.postcopy()
+        try await stage.scene.until("post-copy", postcopy) { $0.phase == .postcopy }
+        #expect(try await stage.abort(postcopy).decision.refusal == .postcopy)
+
+        let switching = try await stage.scene.migrating("switch")
+        try await switching.complete()
+        #expect(try await stage.abort(switching).decision.refusal == .switchover)
+
+        let late = try await stage.scene.migrating("late")
+        #expect(try await stage.abort(late).decision.kind == .acted)
+        try await late.succeed()
+        try await stage.scene.untilOver(late)
+        try await stage.scene.eventually { stage.control.totals.aborts[.init(.person, .endedOtherwise)] == 1 }
+        for migration in [postcopy, switching] {
+          let object = try await stage.scene.cluster.api.get(.vmims, migration.name, in: migration.namespace)
+          #expect(object[path: "metadata", "deletionTimestamp"] == nil)
+        }
+      }
+    }
+
+    @Test("a VMIM of the same name that has taken its place is not touched")
+    func replaced() async throws {
+      try await with { stage in
+        let first = try await stage.scene.migrating("vm")
+        let name = first.name
+        let target = MigrationTarget(
+          id: try #require(MigrationID("00000000-0000-4000-8000-000000000000")),
+          vm: VMRef(backend: KubeScene.backend, scope: .namespace(first.namespace), name: "vm"),
+          domain: try #require(DomainKey(uuid: "6f2d8f0e-0000-4000-8000-000000000001")), object: name)
+        #expect(try await stage.backend.live(target).state == .replaced(MigrationID(first.uid)))
+        let error = await #expect(throws: ControlError.self) { try await stage.backend.abort(target) }
+        #expect(error?.kind == .replaced)
+        let object = try await stage.scene.cluster.api.get(.vmims, name, in: first.namespace)
+        #expect(object[path: "metadata", "deletionTimestamp"] == nil)
+      }
+    }
+
+    @Test("an evacuation under the taint of a drain and a workload update are refused, and stay untouched")
+    func comesBack() async throws {
+      try await with { stage in
+        let cluster = stage.scene.cluster
+        let vm = try await cluster.addVMI("drained", on: "n1")
+        let evacuation = try await cluster.createVMIM(for: vm, origin: .evacuation("n1"))
+        try await evacuation.advance(to: .running, on: "n2")
+        try await stage.scene.until("it", evacuation) { $0.phase == .precopy }
+        try await cluster.taint("n1")
+        #expect(try await stage.abort(evacuation, endsCause: true).decision.refusal == .drainTaint)
+        try await cluster.untaint("n1")
+        try await vm.markForEviction()
+        #expect(try await stage.abort(evacuation).decision.refusal == .comesBack)
+        let object = try await cluster.api.get(.vmims, evacuation.name, in: evacuation.namespace)
+        #expect(object[path: "metadata", "deletionTimestamp"] == nil)
+      }
+    }
+
+    @Test("a VM is migrated by a VMIM whose origin everybody sees, to the node that was wished for")
+    func starts() async throws {
+      try await with { stage in
+        let vm = try await stage.scene.cluster.addVMI("web", on: "n1")
+        let answer = await stage.start(vm, to: "n2")
+        #expect(answer.decision.result == .done, "\(answer.decision.text) \(answer.decision.resultText)")
+        let view = try await stage.scene.watcher.until("the migration") { record in
+          record.snapshot.migrations.first { $0.identity.id == answer.decision.migration }
+        }
+        #expect(view.facts.origin == .drover && view.facts.requestedTarget == "n2")
+        #expect(view.facts.object == answer.object && answer.object.hasPrefix("web-"))
+        let second = await stage.start(vm)
+        #expect(second.refusals.map(\.reason) == [.migrating])
+        #expect(try await stage.scene.cluster.api.count(.vmims) == 1)
+      }
+    }
+
+    @Test(
+      "what cannot migrate is refused before anything is sent, and without the right to create nothing is")
+    func startRefused() async throws {
+      try await with { stage in
+        let bound = try await stage.scene.cluster.addVMI("bound", on: "n1")
+        try await bound.setLiveMigratable(false, reason: "DisksNotLiveMigratable")
+        #expect(await stage.start(bound).refusals.map(\.reason) == [.notMigratable])
+        let fine = try await stage.scene.cluster.addVMI("fine", on: "n1")
+        #expect(await stage.start(fine, to: "n9").refusals.map(\.reason) == [.targetUnfit])
+        #expect(await stage.start(fine, to: "n1").refusals.map(\.reason) == [.sameNode])
+        #expect(try await stage.scene.cluster.api.count(.vmims) == 0)
+      }
+      try await with(as: .drover) { stage in
+        let fine = try await stage.scene.cluster.addVMI("fine", on: "n1")
+        let answer = await stage.start(fine)
+        #expect(answer.refusals.map(\.reason) == [.system] && answer.decision.text.contains("create"))
+        let migration = try await stage.scene.cluster.createVMIM(for: fine)
+        try await migration.pending()
+        try await stage.scene.until("it", migration) { _ in true }
+        let aborted = try await stage.abort(migration)
+        #expect(aborted.decision.result == .error && aborted.decision.resultText.contains("delete"))
+      }
+    }
+
+    @Test("a KubeVirt that knows no wish for a node is not sent one")
+    func old() async throws {
+      try await with(version: "1.5.2") { stage in
+        let vm = try await stage.scene.cluster.addVMI("web", on: "n1")
+        #expect(await stage.start(vm, to: "n2").refusals.map(\.reason) == [.unsupported])
+        #expect(await stage.start(vm).decision.result == .done)
+      }
+    }
+  }
+}
+
+extension KubeScene {
+  /// Waits for something that no message tells.
+  func eventually(_ holds: @escaping @Sendable () -> Bool) async throws {
+    for _ in 0..<500 where !holds() { try await Task.sleep(for: .milliseconds(20)) }
+    #expect(holds())
+  }
+}

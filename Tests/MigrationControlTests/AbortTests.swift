@@ -1,0 +1,171 @@
+import DroverCore
+import Synchronization
+import Testing
+
+@testable import MigrationControl
+
+@Suite("Ending a migration through the control module")
+struct AbortTests {
+  @Test("looks at the live state, records, announces, sends, and follows to the end")
+  func whole() async throws {
+    let scene = try Scene()
+    let answer = await scene.control.abort(scene.order())
+    #expect(answer.decision.kind == .acted && answer.decision.result == nil)
+    #expect(answer.decision.id == DecisionID(rawValue: 1))
+    #expect(answer.consequence == "the guest stays")
+    #expect(scene.backend.calls == ["live", "abort \(scene.id)"])
+    #expect(scene.fleet.announced == [.userAbort])
+    #expect(scene.journal.decisions.first?.evidence.contains(.init("live", "active")) == true)
+    #expect(scene.journal.decisions.first?.result == nil)
+
+    await scene.end(.aborted)
+    let recorded = try #require(scene.journal.decisions.first)
+    #expect(recorded.result == .aborted && recorded.resultAt != nil)
+    #expect(recorded.resultText.hasPrefix("ended 0.3 s after"))
+    #expect(scene.control.totals.decisions == [.init(.person, .acted): 1])
+    #expect(scene.control.totals.aborts == [.init(.person, .aborted): 1])
+    #expect(scene.control.totals.latencies[.init(.person, .aborted)]?.count == 1)
+    // Looked at again, nothing is counted twice.
+    await scene.control.look(at: scene.clock.now())
+    #expect(scene.control.totals.aborts == [.init(.person, .aborted): 1])
+  }
+
+  @Test(
+    "says that a migration succeeded all the same, or failed by itself",
+    arguments: [
+      (Outcome.succeeded, "succeeded all the same"), (.failed, "it failed by itself (connection_lost): gone"),
+    ])
+  func endsOtherwise(outcome: Outcome, words: String) async throws {
+    let scene = try Scene()
+    _ = await scene.control.abort(scene.order())
+    await scene.end(
+      outcome, cause: outcome == .failed ? .connectionLost : nil, text: outcome == .failed ? "gone" : "")
+    #expect(scene.journal.decisions.first?.result == .endedOtherwise)
+    #expect(scene.journal.decisions.first?.resultText.contains(words) == true)
+  }
+
+  @Test("is recorded before it is sent")
+  func order() async throws {
+    let scene = try Scene()
+    let journal = scene.journal
+    let seen = Numbers()
+    scene.backend.state.withLock { state in
+      state.during = { seen.append(journal.decisions.count) }
+    }
+    _ = await scene.control.abort(scene.order())
+    // Looked at with an empty journal, sent with one decision in it.
+    #expect(seen.values == [0, 1])
+  }
+
+  @Test(
+    "sends nothing where the guard refuses, and records the refusal",
+    arguments: [
+      (.running(.postcopy), .postcopy), (.running(.switchover), .switchover),
+      (.finished(.succeeded), .finished),
+      (.gone, .finished), (.replaced(nil), .replaced), (.running(.aborting), .aborting),
+      (.unclear, .unreadable),
+    ] as [(LiveMigration.State, RefusalReason)])
+  func guarded(state: LiveMigration.State, reason: RefusalReason) async throws {
+    let scene = try Scene()
+    scene.backend.state.withLock { $0.live = LiveMigration(state, word: "w") }
+    let answer = await scene.control.abort(scene.order())
+    #expect(answer.decision.kind == .refused && answer.decision.refusal == reason)
+    #expect(scene.backend.calls == ["live"])
+    #expect(scene.fleet.announced.isEmpty)
+    #expect(scene.journal.decisions.map(\.refusal) == [reason])
+    #expect(scene.control.totals.decisions == [.init(.person, .refused): 1])
+  }
+
+  @Test("sends nothing where the live state cannot be read")
+  func unreadable() async throws {
+    let scene = try Scene()
+    scene.backend.state.withLock { $0.liveError = .sample(.timeout) }
+    let answer = await scene.control.abort(scene.order())
+    #expect(answer.decision.refusal == .unreadable)
+    #expect(answer.decision.text.contains("a cause"))
+    #expect(scene.backend.calls == ["live"])
+  }
+
+  @Test("sends nothing that it cannot record, unless a person says so")
+  func withoutJournal() async throws {
+    for hasJournal in [false, true] {
+      let scene = try Scene(hasJournal: hasJournal)
+      scene.journal.state.withLock { $0.error = JournalError(.full, call: "c", cause: "full", remedy: "r") }
+      let refused = await scene.control.abort(scene.order())
+      #expect(refused.decision.kind == .refused && refused.decision.refusal == .journal)
+      #expect(scene.backend.calls == ["live"])
+      let policy = await scene.control.abort(scene.order(withoutJournal: true, trigger: .progressTimeout))
+      #expect(policy.decision.refusal == .journal)
+      #expect(scene.backend.calls == ["live", "live"])
+      let acted = await scene.control.abort(scene.order(withoutJournal: true))
+      #expect(acted.decision.kind == .acted && acted.decision.id == nil)
+      #expect(scene.backend.calls.last == "abort \(scene.id)")
+    }
+  }
+
+  @Test("does not know what is not there, nor ends what is over, nor where the back end cannot")
+  func unknown() async throws {
+    let scene = try Scene()
+    let other = try #require(MigrationID("other-1"))
+    let unknown = await scene.control.abort(AbortOrder(other, trigger: .person, requester: "x"))
+    #expect(unknown.decision.refusal == .unknown)
+    await scene.end(.succeeded)
+    #expect(await scene.control.abort(scene.order()).decision.refusal == .finished)
+    #expect(scene.backend.calls.isEmpty)
+    let deaf = try Scene(isControllable: false)
+    #expect(await deaf.control.abort(deaf.order()).decision.refusal == .unsupported)
+  }
+
+  @Test("asks only, where only a question is asked")
+  func dryRun() async throws {
+    let scene = try Scene()
+    let answer = await scene.control.abort(scene.order(), isDryRun: true)
+    #expect(answer.isDryRun && answer.decision.kind == .acted && answer.consequence == "the guest stays")
+    #expect(scene.backend.calls == ["live"])
+    #expect(scene.journal.decisions.isEmpty && scene.control.totals.decisions.isEmpty)
+    scene.backend.state.withLock { $0.live = LiveMigration(.running(.postcopy), word: "w") }
+    #expect(await scene.control.abort(scene.order(), isDryRun: true).decision.refusal == .postcopy)
+    #expect(scene.journal.decisions.isEmpty)
+  }
+
+  @Test("takes back the eviction first, where its cause is to be ended")
+  func cause() async throws {
+    let scene = try Scene()
+    scene.backend.state.withLock {
+      $0.live = LiveMigration(.running(.precopy), word: "w", comesBack: .evacuation(node: "a"))
+    }
+    #expect(await scene.control.abort(scene.order()).decision.refusal == .comesBack)
+    #expect(await scene.control.abort(scene.order(endsCause: true)).decision.kind == .acted)
+    #expect(scene.backend.calls == ["live", "live", "end cause", "abort \(scene.id)"])
+  }
+
+  @Test("tells an error at once; an abort that got no answer is followed, for it may have been done")
+  func errors() async throws {
+    let scene = try Scene()
+    scene.backend.state.withLock { $0.abortError = .sample(.replaced) }
+    let failed = await scene.control.abort(scene.order())
+    #expect(failed.decision.result == .error && scene.journal.decisions.first?.result == .error)
+    #expect(scene.control.totals.aborts == [.init(.person, .error): 1])
+
+    scene.backend.state.withLock { $0.abortError = .sample(.timeout) }
+    let unanswered = await scene.control.abort(scene.order())
+    #expect(unanswered.decision.kind == .acted && unanswered.decision.result == nil)
+    #expect(unanswered.decision.resultText.contains("a cause"))
+    await scene.end(.aborted)
+    #expect(scene.journal.decisions.last?.result == .aborted)
+  }
+
+  @Test("two who ask at once send one abort")
+  func atOnce() async throws {
+    let scene = try Scene()
+    let control = scene.control
+    let order = scene.order()
+    let second = OneAnswer()
+    scene.backend.state.withLock { state in
+      state.during = { if second.isFirst() { second.set(await control.abort(order).decision.refusal) } }
+    }
+    #expect(await control.abort(order).decision.kind == .acted)
+    #expect(second.value == .aborting)
+    #expect(scene.backend.calls.filter { $0.hasPrefix("abort") }.count == 1)
+  }
+}

@@ -1,0 +1,197 @@
+import DroverCore
+import Logging
+import Synchronization
+import Testing
+
+@testable import MigrationControl
+
+/// A clock that stands until it is moved.
+final class Clock: Timepiece {
+  private let moment = Mutex(Moment(milliseconds: 1_000_000))
+
+  func now() -> Moment { moment.withLock(\.self) }
+  func epochOffset() -> EpochOffset { EpochOffset(milliseconds: 1_700_000_000_000) }
+  func advance(_ duration: Duration) { moment.withLock { $0 = $0 + duration } }
+}
+
+/// The real tracker behind a lock, as the daemon has it.
+final class Fleet: ControlledFleet {
+  private let tracker: Mutex<MigrationTracker>
+  private let announcements = Mutex<[FailureCause]>([])
+  let clock: Clock
+
+  init(_ clock: Clock, _ descriptor: BackendDescriptor) {
+    self.clock = clock
+    var tracker = MigrationTracker(settings: MigrationTracker.Settings(), startedAt: clock.now())
+    tracker.register(descriptor, at: clock.now())
+    self.tracker = Mutex(tracker)
+  }
+
+  func snapshot() -> FleetSnapshot { tracker.withLock { $0.snapshot() } }
+
+  func announceAbort(of id: MigrationID, cause: FailureCause) {
+    announcements.withLock { $0.append(cause) }
+    tracker.withLock { $0.announceAbort(of: id, cause: cause) }
+  }
+
+  /// Who was said to abort, in order.
+  var announced: [FailureCause] { announcements.withLock(\.self) }
+
+  func tell(_ observation: MigrationObservation) {
+    tracker.withLock { _ = $0.receive(.migration(observation), at: clock.now()) }
+  }
+}
+
+/// A back end that answers as it is told, and keeps what it was asked for.
+final class Backend: ControllableBackend {
+  struct State {
+    var live = LiveMigration(.running(.precopy), word: "active", consequence: "the guest stays")
+    var liveError: ControlError?
+    var abortError: ControlError?
+    var plan = StartPlan(request: "POST it", source: "a")
+    var planError: ControlError?
+    var startError: ControlError?
+    /// Done in the middle of each call.
+    var during: (@Sendable () async -> Void)?
+    var calls: [String] = []
+  }
+
+  let descriptor = BackendDescriptor(
+    name: BackendName(rawValue: "rack1"), type: "qemu", endpoint: "x", node: "a", origins: [.unknown],
+    causes: [.userAbort, .policyAbort, .other, .unknown], errorKinds: [], budget: BudgetSettings())
+  let state = Mutex(State())
+
+  func run(telling sink: @escaping @Sendable (BackendMessage) -> Void) async {}
+
+  private func note(_ call: String) async {
+    let during = state.withLock { state in
+      state.calls.append(call)
+      return state.during
+    }
+    await during?()
+  }
+
+  var calls: [String] { state.withLock(\.calls) }
+
+  func live(_ migration: MigrationTarget) async throws(ControlError) -> LiveMigration {
+    await note("live")
+    if let error = state.withLock(\.liveError) { throw error }
+    return state.withLock(\.live)
+  }
+
+  func abort(_ migration: MigrationTarget) async throws(ControlError) {
+    await note("abort \(migration.id)")
+    if let error = state.withLock(\.abortError) { throw error }
+  }
+
+  func endCause(_ cause: ComesBack, of migration: MigrationTarget) async throws(ControlError) {
+    await note("end cause")
+  }
+
+  func plan(_ order: StartOrder) async throws(ControlError) -> StartPlan {
+    await note("plan")
+    if let error = state.withLock(\.planError) { throw error }
+    return state.withLock(\.plan)
+  }
+
+  func start(_ order: StartOrder) async throws(ControlError) -> StartReceipt {
+    await note("start \(order.vm.name) \(order.node ?? "-")")
+    if let error = state.withLock(\.startError) { throw error }
+    return StartReceipt(migration: MigrationID("made-1"), object: "vm-abcde")
+  }
+}
+
+/// A journal in memory that may refuse.
+final class Notes: DecisionJournal {
+  struct State {
+    var decisions: [Decision] = []
+    var error: JournalError?
+  }
+
+  let state = Mutex(State())
+
+  var decisions: [Decision] { state.withLock(\.decisions) }
+
+  func record(_ decision: Decision) async throws(JournalError) -> DecisionID {
+    let answer: Result<DecisionID, JournalError> = state.withLock { state in
+      if let error = state.error { return .failure(error) }
+      var decision = decision
+      decision.id = DecisionID(rawValue: Int64(state.decisions.count + 1))
+      state.decisions.append(decision)
+      return .success(DecisionID(rawValue: Int64(state.decisions.count)))
+    }
+    return try answer.get()
+  }
+
+  func finish(_ id: DecisionID, _ result: DecisionResult, text: String, at unixMilliseconds: Int64)
+    async throws(JournalError)
+  {
+    state.withLock { state in
+      let index = Int(id.rawValue) - 1
+      state.decisions[index].result = result
+      state.decisions[index].resultText = text
+      state.decisions[index].resultAt = unixMilliseconds
+    }
+  }
+}
+
+extension ControlError {
+  static func sample(_ kind: Kind) -> ControlError {
+    ControlError(kind, call: "a call", cause: "a cause", remedy: "a remedy")
+  }
+}
+
+/// The control module with one running migration.
+struct Scene {
+  let clock = Clock()
+  let backend = Backend()
+  let journal = Notes()
+  let fleet: Fleet
+  let control: MigrationControl
+  let vm: VMRef
+  let id: MigrationID
+  private let domain: DomainKey
+
+  init(hasJournal: Bool = true, isControllable: Bool = true) throws {
+    fleet = Fleet(clock, backend.descriptor)
+    let backend = backend
+    control = MigrationControl(
+      fleet: fleet, journal: hasJournal ? journal : nil, clock: clock,
+      log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    ) { name in
+      isControllable && name == backend.descriptor.name ? backend : nil
+    }
+    vm = VMRef(backend: backend.descriptor.name, scope: .host("a"), name: "web-1")
+    domain = try #require(DomainKey(uuid: "6f2d8f0e-0000-4000-8000-000000000001"))
+    id = MigrationID(domain: domain, startedUnixMilliseconds: 1_700_001_000_000)
+    fleet.tell(observation(.precopy))
+  }
+
+  func observation(_ phase: Phase, ending: Ending? = nil) -> MigrationObservation {
+    var observation = MigrationObservation(
+      id: id, vm: vm, domain: domain, takenAt: clock.now(), startedAt: clock.now() - .seconds(10),
+      phase: phase,
+      sample: Sample())
+    observation.facts.source = "a"
+    if let ending { observation.end(ending) }
+    return observation
+  }
+
+  func order(endsCause: Bool = false, withoutJournal: Bool = false, trigger: Trigger = .person) -> AbortOrder
+  {
+    AbortOrder(
+      id, trigger: trigger, requester: "uid 0 on the control socket", endsCause: endsCause,
+      withoutJournal: withoutJournal)
+  }
+
+  /// Lets the source tell how it ended, and the module look.
+  func end(_ outcome: Outcome, cause: FailureCause? = nil, text: String = "") async {
+    clock.advance(.milliseconds(300))
+    fleet.tell(
+      observation(
+        outcome.phase,
+        ending: Ending(
+          outcome: outcome, cause: cause, certainty: .reported, text: text, endedAt: clock.now())))
+    await control.look(at: clock.now())
+  }
+}
