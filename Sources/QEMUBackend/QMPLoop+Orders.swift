@@ -6,9 +6,7 @@ extension QMPLoop {
   private static let longestWait = Duration.seconds(5)
 
   func take(_ order: QMPOrder) {
-    let domain = order.target.domain
-    let peer = peers.values.first { $0.session.subject.domain == domain && $0.session.link == .up }
-    guard let peer else {
+    guard let peer = source(of: order.target), peer.session.link == .up else {
       order.fail(
         .unreachable, "no connection to the monitor of \(order.target.vm.name)",
         "see whether its QEMU runs and answers")
@@ -17,6 +15,13 @@ extension QMPLoop {
     orders[peer.key, default: []].append(order)
     peer.session.wantLook(clock.now())
     arm(peer)
+  }
+
+  /// The QEMU that has the migration; its destination, which may be watched too, has the same domain.
+  private func source(of target: MigrationTarget) -> Peer? {
+    let peers = peers.values.filter { $0.session.subject.domain == target.domain }
+    return peers.first { $0.session.watch.currentID == target.id }
+      ?? peers.first { $0.session.watch.currentID != nil } ?? peers.first
   }
 
   /// Answers what waited for a look, and ends what is to be ended where the look still shows it.
