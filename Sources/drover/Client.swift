@@ -63,6 +63,11 @@ final class DroverClient: Sendable {
     try await get("/api/v1/migrations/" + Self.segment(name))
   }
 
+  func why(_ name: String) async throws -> WhyItem {
+    // It asks the system what could be done, which may take a while.
+    try await read(response(to: "/api/v1/why/" + Self.segment(name), within: .seconds(30)))
+  }
+
   /// One segment of a path, percent-encoded.
   static func segment(_ name: String) -> String {
     let allowed = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~".utf8)
@@ -98,7 +103,8 @@ final class DroverClient: Sendable {
   }
 
   private func response(
-    to path: String, method: Request.Method = .get, body: [UInt8] = []
+    to path: String, method: Request.Method = .get, body: [UInt8] = [],
+    within deadline: Duration = .seconds(10)
   ) async throws -> (ServerAddress, Response) {
     var failures: [String] = []
     for address in addresses.withLock(\.self) {
@@ -107,7 +113,7 @@ final class DroverClient: Sendable {
           method, Endpoint(address, path: path), headers: ["Accept": "application/json"], body: body)
         request.bearerToken = token
         // What acts looks at the live state first, and waits for a machine that hangs.
-        request.totalDeadline = .seconds(method == .get ? 10 : 60)
+        request.totalDeadline = method == .get ? deadline : .seconds(60)
         let response = try await http.send(request)
         addresses.withLock { $0 = [address] }
         return (address, response)

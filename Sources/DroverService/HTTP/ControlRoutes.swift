@@ -91,13 +91,7 @@ struct ControlRoutes: Sendable {
     if decision.result == .error {
       return problem(status: 502, detail: decision.resultText, ["error"], decision)
     }
-    let status = item.isDryRun || decision.result == .done ? 200 : 202
-    guard let bytes = try? APICoding.encode(item) else {
-      return .problem(status: 500, detail: "the answer could not be encoded")
-    }
-    return Response(
-      status: status, headers: ["Content-Type": "application/json", "Cache-Control": "no-store"],
-      body: .bytes(bytes))
+    return .json(item, status: item.isDryRun || decision.result == .done ? 200 : 202)
   }
 
   private static func problem(status: Int, detail: String, _ reasons: [String], _ decision: Decision)

@@ -25,6 +25,7 @@ struct Routes: Sendable {
     router.on(.get, "/api/v1/nodes", .immediate { nodes($0) })
     router.on(.get, "/api/v1/vms", .immediate { vms($0) })
     ControlRoutes(monitor: monitor, control: control).add(to: &router)
+    WhyRoutes(monitor: monitor, control: control, clock: clock).add(to: &router)
     return router
   }
 

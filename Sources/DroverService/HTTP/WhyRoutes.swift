@@ -1,0 +1,69 @@
+internal import DroverCore
+internal import MicroHTTP
+internal import MigrationControl
+
+/// `GET /api/v1/why/{name}`: a migration, a VM or a node, whichever has that name.
+struct WhyRoutes: Sendable {
+  let monitor: FleetMonitor
+  let control: MigrationControl
+  let clock: any Timepiece
+
+  func add(to router: inout Router) {
+    router.on(.get, "/api/v1/why/{name}", .deferred { await why($0) })
+  }
+
+  private func why(_ request: Request) async -> Response {
+    let name = request.parameters["name"] ?? ""
+    let snapshot = monitor.snapshot()
+    let why = Why(snapshot: snapshot, epochOffset: clock.epochOffset(), now: clock.now())
+    switch MigrationLookup(name, in: snapshot.migrations) {
+    case .found(let view) where !view.isOver || view.lookupID == name:
+      let answer = view.isOver ? nil : await askAbort(view)
+      return .json(why.migration(view, abort: answer))
+    case .ambiguous(let candidates) where !candidates.allSatisfy(\.isOver):
+      return .ambiguous(name, "migrations", candidates.map(\.lookupID))
+    case .found, .ambiguous, .none: break
+    }
+    switch VMLookup(name, in: snapshot.vms) {
+    case .found(let view):
+      let answer = await control.migrate(StartOrder(vm: view.vm), requester: "nobody", isDryRun: true)
+      let isUnsupported = answer.refusals.contains { $0.reason == .unsupported }
+      return .json(why.vm(view, start: isUnsupported ? nil : (answer.refusals, answer.warnings)))
+    case .ambiguous(let names): return .ambiguous(name, "VMs", names)
+    case .none: break
+    }
+    let nodes = snapshot.nodes.filter { $0.node == name || "\($0.backend.rawValue)/\($0.node)" == name }
+    if nodes.count > 1 { return .ambiguous(name, "nodes", nodes.map { "\($0.backend.rawValue)/\($0.node)" }) }
+    guard let node = nodes.first else {
+      return .problem(
+        status: 404, detail: "no migration, VM or node is called \(name); drover list shows migrations")
+    }
+    return .json(why.node(node))
+  }
+
+  private func askAbort(_ view: MigrationView) async -> (refusal: Refusal?, consequence: String) {
+    let answer = await control.abort(
+      AbortOrder(view.identity.id, trigger: .person, requester: "nobody"), isDryRun: true)
+    guard answer.decision.kind == .refused else { return (nil, answer.consequence) }
+    return (Refusal(answer.decision.refusal ?? .unreadable, answer.decision.text), "")
+  }
+}
+
+extension Response {
+  /// An answer as JSON.
+  static func json(_ value: some Encodable, status: Int = 200) -> Response {
+    guard let bytes = try? APICoding.encode(value) else {
+      return .problem(status: 500, detail: "the answer could not be encoded")
+    }
+    return Response(
+      status: status, headers: ["Content-Type": "application/json", "Cache-Control": "no-store"],
+      body: .bytes(bytes))
+  }
+
+  /// The 409 that names what somebody may have meant.
+  static func ambiguous(_ typed: String, _ what: String, _ names: [String]) -> Response {
+    .problem(
+      status: 409,
+      detail: "\(typed) can be several \(what): \(names.sorted().joined(separator: ", ")); name one so")
+  }
+}

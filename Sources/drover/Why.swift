@@ -1,0 +1,27 @@
+import ArgumentParser
+import DroverService
+
+struct WhyCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "why",
+    abstract: "Say on one screen what is happening, what comes next, and what one can do.",
+    discussion: "What one can do is asked of the system itself, without doing it.")
+
+  @Argument(
+    help: "A migration (its id, host/vm, namespace/vmim), a VM (its name, namespace/vm) or a node (its name)."
+  )
+  var name: String
+
+  @OptionGroup var client: ClientOptions
+
+  @Option(help: ArgumentHelp("Form of the answer.", valueName: "form"))
+  var output = OutputFormat.table
+
+  func run() async throws {
+    let item = try await client.makeClient().why(name)
+    switch output {
+    case .table: try write(WhyTables(.standardOutput).show(item))
+    case .json: try printJSON(item)
+    }
+  }
+}

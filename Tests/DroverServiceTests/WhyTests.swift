@@ -1,0 +1,159 @@
+import DroverCore
+import Testing
+
+@testable import DroverCore
+@testable import DroverService
+
+@Suite("One screen for whoever was woken")
+struct WhyTests {
+  private func why(_ views: [MigrationView] = [], decisions: [Decision] = []) -> Why {
+    var snapshot = FleetSnapshot()
+    snapshot.groups = [MigrationGroup(revision: 1, views: views)]
+    return Why(snapshot: snapshot, epochOffset: sampleOffset, now: noon, decisions: decisions)
+  }
+
+  @Test("A migration: what happens, the nearest limit first with what follows, and what one can do")
+  func migration() {
+    let view = sampleView()
+    let item = why([view]).migration(view, abort: (nil, "the guest runs on"))
+    #expect(item.name == "rack1/web, 0b1f-1700000000000")
+    #expect(item.now.first == "precopy for 2m, from rack1 to rack2, asked for by nobody who is known")
+    #expect(item.now.contains { $0.hasPrefix("converging: ") })
+    #expect(item.now.contains("it ends in 1m 23s if this goes on"))
+    #expect(item.now.last == "the guest runs at the source, rack1")
+    #expect(item.next.map(\.name) == ["progress", "completion"])
+    #expect(item.next.allSatisfy { $0.then == "nothing happens by itself" })
+    #expect(
+      item.possible.first == .init(command: "drover abort 0b1f-1700000000000", text: "the guest runs on"))
+    #expect(item.impossible.isEmpty)
+  }
+
+  @Test("What must not be done is said with its reason, and what cannot be asked is not said at all")
+  func refused() {
+    let view = sampleView { $0.phase = .postcopy }
+    let item = why([view]).migration(view, abort: (Refusal(.postcopy, "the guest would be lost"), ""))
+    #expect(item.impossible.map(\.text) == ["the guest would be lost"])
+    #expect(!item.possible.contains { $0.command.hasPrefix("drover abort") })
+    #expect(item.now.contains { $0.contains("if the connection breaks") })
+    #expect(
+      !why([view]).migration(view, abort: nil).possible.contains { $0.command.hasPrefix("drover abort") })
+  }
+
+  @Test(
+    "Who acts at a deadline is named as it is",
+    arguments: [
+      (Enforcer.kubevirt, DeadlineAction.abort, "KubeVirt ends it, and the guest stays at the source"),
+      (.kubevirt, .postcopy, "KubeVirt switches to post-copy"),
+      (.kubevirt, .pause, "KubeVirt pauses the guest until the rest is sent"),
+      (.drover, .abort, "Drover ends it, and the guest stays at the source"),
+      (.none, .abort, "nothing happens by itself"),
+    ])
+  func consequences(enforcer: Enforcer, action: DeadlineAction, words: String) throws {
+    let view = sampleView {
+      $0.completion = CompletionBudget(
+        timeout: .seconds(1350), setBy: .config, enforcedBy: enforcer, action: action)
+      $0.progressDeadline = nil
+    }
+    #expect(why([view]).migration(view, abort: nil).next.map(\.then) == [words])
+  }
+
+  @Test("A guest that runs twice or nowhere is shouted about")
+  func lost() {
+    let twice = sampleView { $0.guest = .both }
+    #expect(why([twice]).migration(twice, abort: nil).now.last?.hasPrefix("THE GUEST RUNS TWICE") == true)
+    let nowhere = sampleView { $0.guest = .none }
+    #expect(why([nowhere]).migration(nowhere, abort: nil).now.last == "THE GUEST RUNS NOWHERE")
+  }
+
+  @Test("Decisions about it are told, newest first, with what became of them")
+  func decisions() throws {
+    let view = sampleView()
+    var decision = Decision(
+      madeAt: sampleOffset.unixMilliseconds(noon) - 90_000, action: .abort, trigger: .person, kind: .refused,
+      migration: view.identity.id, vm: view.identity.vm, requester: "uid 0", refusal: .postcopy, text: "no")
+    decision.result = .error
+    var other = decision
+    other.migration = MigrationID("other-1")
+    other.vm = nil
+    let item = why([view], decisions: [other, decision]).migration(view, abort: nil)
+    #expect(item.decided == ["1m 30s ago: abort refused by uid 0: no; error"])
+  }
+
+  @Test("A VM: where it is, what speaks against it, and whether it could go")
+  func vm() {
+    let view = sampleView()
+    let vm = VMView(
+      vm: view.identity.vm, node: "rack1", blockers: [.hostDevice], consecutiveFailures: 3,
+      drainOutcome: .blocks)
+    let refused = why([view]).vm(vm, start: ([Refusal(.migrating, "it migrates")], []))
+    #expect(refused.name == "qemu/rack1/web")
+    #expect(refused.now.contains { $0.contains("drover why 0b1f-1700000000000") })
+    #expect(refused.now.contains("cannot be migrated: host device"))
+    #expect(refused.now.contains("3 of its migrations failed in a row"))
+    #expect(refused.impossible.map(\.text) == ["it migrates"])
+    #expect(refused.next.map(\.name) == ["progress", "completion"])
+    let free = why().vm(vm, start: ([], ["a CD-ROM"]))
+    #expect(
+      free.possible.first == .init(command: "drover migrate qemu/rack1/web", text: "migrates it; a CD-ROM"))
+    #expect(!why().vm(vm, start: nil).possible.contains { $0.command.hasPrefix("drover migrate") })
+  }
+
+  @Test("A node: who is on it, how far its drain is, and what speaks against a reboot")
+  func node() {
+    let backend = BackendName(rawValue: "qemu")
+    var drain = NodeDrain(blockers: [.vm, .lastReplica])
+    drain.isDraining = true
+    drain.startedAt = noon - .seconds(60)
+    drain.vms = [.pending: 2, .migrating: 1, .done: 0]
+    let state = NodeObservation(
+      backend: backend, node: "rack1", takenAt: noon, isReady: false, heartbeat: noon - .seconds(30),
+      drain: drain)
+    let view = NodeView(
+      backend: backend, node: "rack1", vms: 3, outbound: 1, inbound: 0, pending: 2, failedOutbound: 0,
+      state: state)
+    let item = why([sampleView()]).node(view)
+    #expect(item.now.contains("NOT READY"))
+    #expect(item.now.contains("being drained since 1m: 2 pending, 1 migrating"))
+    #expect(
+      item.now.contains(
+        "a reboot now is wrong: VMs are on it, it may hold the last healthy replica of a volume"))
+    #expect(item.possible.map(\.command) == ["drover why 0b1f-1700000000000"])
+  }
+
+  @Test("Everything stands on one screen, in sections that are left out where they are empty")
+  func table() {
+    let view = sampleView()
+    let style = TerminalStyle(isTerminal: false, width: nil, environment: [:])
+    let text = WhyTables(style).show(why([view]).migration(view, abort: (nil, "the guest runs on")))
+    #expect(text.contains("\nNext\n  progress: 2m 27s left (17:02:27 UTC), then nothing happens by itself\n"))
+    #expect(text.contains("\nYou can\n  drover abort 0b1f-1700000000000: the guest runs on\n"))
+    #expect(!text.contains("You cannot") && !text.contains("Decided"))
+  }
+}
+
+@Suite("Which VM somebody meant")
+struct VMLookupTests {
+  private func view(_ backend: String, _ scope: Scope, _ name: String) -> VMView {
+    VMView(vm: VMRef(backend: BackendName(rawValue: backend), scope: scope, name: name))
+  }
+
+  @Test("A name that stands for one VM is enough; for several it takes more")
+  func names() {
+    let vms = [
+      view("prod", .namespace("shop"), "web"), view("prod", .namespace("bank"), "web"),
+      view("lab", .namespace("shop"), "web"), view("prod", .namespace("shop"), "db"),
+    ]
+    func found(_ typed: String) -> String {
+      switch VMLookup(typed, in: vms) {
+      case .found(let view): view.vm.fullName
+      case .none: "none"
+      case .ambiguous(let names): names.joined(separator: " ")
+      }
+    }
+    #expect(found("db") == "prod/shop/db")
+    #expect(found("bank/web") == "prod/bank/web")
+    #expect(found("shop/web") == "lab/shop/web prod/shop/web")
+    #expect(found("lab/shop/web") == "lab/shop/web")
+    #expect(found("mail") == "none")
+  }
+}
