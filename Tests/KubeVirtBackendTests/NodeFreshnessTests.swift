@@ -37,15 +37,35 @@ struct NodeFreshnessTests {
   }
 
   @Test(
-    "What may not be read any more says nothing", arguments: [ClusterResource.nodes, .vmis, .vmims],
-    [ReadFailure.denied, .absent])
-  func denied(resource: ClusterResource, failure: ReadFailure) {
+    "What may not be read any more says nothing, nor, a while later, what the server says that it does not know",
+    arguments: [ClusterResource.nodes, .vmis, .vmims],
+    [(ReadFailure.denied, 2), (.absent, 31)] as [(ReadFailure, Double)])
+  func denied(resource: ClusterResource, failure: (kind: ReadFailure, from: Double)) {
     var script = ClusterScript.cordoned()
-    script.take(.failed(resource, failure))
-    script.live(to: 2, without: [resource])
+    script.take(.failed(resource, failure.kind))
+    script.live(to: failure.from, without: [resource])
     #expect(script.blockers() == [.dataStale])
     script.take(.synced(resource))
-    script.live(to: 3)
+    script.live(to: failure.from + 1)
+    #expect(script.isDrained() == true)
+  }
+
+  @Test(
+    "A list that is not whole is no sign of life: what went away while nobody watched is not in it",
+    arguments: [ClusterResource.nodes, .vmis, .vmims])
+  func listing(resource: ClusterResource) {
+    var script = ClusterScript.cordoned()
+    script.take(.failed(resource, .passing))
+    script.take(.listing(resource))
+    script.live(to: 29)
+    #expect(script.isDrained() == true)
+    // Pages come, and the server answers others.
+    script.put(MadeVMI(node: "node-b"))
+    script.put(MadeNode(name: "node-c"))
+    script.live(to: 31)
+    #expect(script.blockers() == [.dataStale])
+    script.take(.synced(resource))
+    script.live(to: 32)
     #expect(script.isDrained() == true)
   }
 

@@ -97,6 +97,22 @@ struct NodeReplicaTests {
     #expect(script.isDrained() == true)
   }
 
+  @Test(
+    "A server that knows their kind no more for a moment has not lost them; one that never does again has")
+  func disowned() {
+    var script = ClusterScript.cordoned()
+    script.take(.failed(.replicas, .absent))
+    script.live(to: 31, without: [.replicas])
+    #expect(script.blockers() == [.lastReplica])
+    script.take(.failed(.replicas, .absent))
+    script.live(to: 599, without: [.replicas])
+    #expect(script.blockers() == [.lastReplica])
+    script.live(to: 600, without: [.replicas])
+    script.take(.failed(.replicas, .absent))
+    script.live(to: 601, without: [.replicas])
+    #expect(script.isDrained() == true)
+  }
+
   @Test("What was read of them long ago says nothing")
   func old() {
     var script = ClusterScript.cordoned()

@@ -17,6 +17,8 @@ enum ClusterInput: Sendable {
   case event(ClusterEvent)
   case replica(LonghornReplica)
   case replicaGone(uid: String)
+  /// A list of a resource is begun: until it is whole, what is told is not all there is.
+  case listing(ClusterResource)
   /// A whole list of a resource has been told.
   case synced(ClusterResource)
   /// A sign of life of a watch.
@@ -170,12 +172,13 @@ struct ClusterWatch: Sendable {
     case .event(let event): take(event, at: instant, &messages)
     case .replica(let replica): changedNodes.formUnion(replicas.set(replica))
     case .replicaGone(let uid): changedNodes.formUnion(replicas.remove(uid))
+    case .listing(let resource): resources.listing(resource)
     case .synced(let resource):
       resources.synced(resource, at: instant.now)
       begin(at: instant, &messages)
     case .fresh(let resource): resources.fresh(resource, at: instant.now)
     case .failed(let resource, let failure):
-      resources.failed(resource, failure)
+      resources.failed(resource, failure, at: instant.now)
       begin(at: instant, &messages)
     case .targetPod(let uid, let pod):
       migrations[uid]?.take(pod)

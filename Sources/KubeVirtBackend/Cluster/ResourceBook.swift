@@ -16,6 +16,10 @@ struct ResourceBook: Sendable {
     var isRead = false
     var isDenied = false
     var isAbsent = false
+    /// Since when the server says that it does not know the kind, of which it has told objects.
+    var isDisownedSince: Moment?
+    /// Whether a list is being told that is not whole yet: nothing in it is news of what is not in it.
+    var isListing = false
     var lastSeen: Moment?
     /// When it last said that there is nothing more to tell.
     var quietAt: Moment?
@@ -33,6 +37,9 @@ struct ResourceBook: Sendable {
   static let longestOutage = Duration.seconds(30)
   /// A watch that goes on after an outage has told all that it missed after so long.
   private static let catchUp = Duration.seconds(5)
+  /// A kind that was there is taken for gone only once the server has not known it for so long: one that starts, or
+  /// discovers its kinds anew, says so for a while of what it has.
+  private static let longestDisowning = Duration.seconds(600)
 
   private var states: [ClusterResource: State] = [:]
 
@@ -40,10 +47,17 @@ struct ResourceBook: Sendable {
     states[resource] = State(isRead: true, lastSeen: now, quietAt: now)
   }
 
+  /// A list is begun.
+  mutating func listing(_ resource: ClusterResource) {
+    states[resource, default: State()].isListing = true
+  }
+
   /// A sign of life that holds nothing: everything up to now has been told.
   mutating func fresh(_ resource: ClusterResource, at now: Moment) {
     heard(resource, at: now)
-    guard states[resource]?.quietFrom.map({ now >= $0 }) ?? true else { return }
+    guard states[resource]?.isListing != true, states[resource]?.quietFrom.map({ now >= $0 }) ?? true else {
+      return
+    }
     states[resource]?.quietFrom = nil
     states[resource]?.quietAt = now
   }
@@ -51,6 +65,8 @@ struct ResourceBook: Sendable {
   /// An object came; others that changed before may follow it.
   mutating func heard(_ resource: ClusterResource, at now: Moment) {
     var state = states[resource] ?? State()
+    guard !state.isListing else { return }
+    state.isDisownedSince = nil
     if state.isBroken { state.quietFrom = now + Self.catchUp }
     let isCatchingUp = state.believedFrom.map { now < $0 } ?? false
     if !isCatchingUp, !isCurrent(resource, at: now) { state.believedFrom = now + Self.catchUp }
@@ -61,11 +77,15 @@ struct ResourceBook: Sendable {
     states[resource] = state
   }
 
-  mutating func failed(_ resource: ClusterResource, _ failure: ReadFailure) {
+  mutating func failed(_ resource: ClusterResource, _ failure: ReadFailure, at now: Moment) {
     var state = states[resource] ?? State()
     switch failure {
     case .denied: state.isDenied = true
-    case .absent: state.isAbsent = true
+    case .absent:
+      let since = state.isDisownedSince ?? now
+      state.isDisownedSince = since
+      state.isBroken = true
+      state.isAbsent = state.isAbsent || !state.isRead || now - since >= Self.longestDisowning
     case .passing: state.isBroken = true
     }
     states[resource] = state

@@ -21,6 +21,8 @@ actor ClusterLoop {
   private var said: [RequestCounters.Key: UInt64] = [:]
   private var requestsToldAt: Moment?
   private var firstCollection: Duration?
+  /// Watches whose list is not whole.
+  private var listing: Set<WatchKey> = []
 
   init(
     _ configuration: KubeVirtConfiguration, keys: [WatchKey], counters: RequestCounters, clock: any Timepiece,
@@ -47,13 +49,18 @@ actor ClusterLoop {
   ) {
     let instant = instant
     switch event {
+    case .listing:
+      listing.insert(key)
+      tell(.listing(key.resource), at: instant)
     case .object(let object, let isInitial):
       alive(key, at: instant)
       tell(input.object(object, isInitial), at: instant)
     case .gone(let key, let last): tell(input.gone(key, last), at: instant)
     case .synced:
       alive(key, at: instant)
-      if health.synced(key, at: instant.now) { tell(.synced(key.resource), at: instant) }
+      listing.remove(key)
+      let isWhole = health.synced(key, at: instant.now) && !listing.contains { $0.resource == key.resource }
+      if isWhole { tell(.synced(key.resource), at: instant) }
       if firstCollection == nil, health.lastSuccess != nil { firstCollection = instant.now - startedAt }
       tellHealth()
     case .malformed(let object, let problem):

@@ -75,6 +75,7 @@ private struct ReflectorRun<Object: KubernetesObject> {
     var request = ListRequest(
       path: path, selection: selection, resourceVersion: plan.listVersion, limit: plan.isPaged ? 500 : nil)
     known.begin()
+    await sink(.listing)
     while true {
       let (rest, serverTime) = try await client.readPage(request) { (objects: [ReadObject<Object>]) in
         if objects.isEmpty { await sink(.fresh) }

@@ -2,6 +2,8 @@ public import FoundationEssentials
 
 /// What a ``Reflector`` tells.
 public enum ReflectorEvent<Object: KubernetesObject>: Sendable {
+  /// A list is begun: until ``synced(serverTime:isFirst:)`` what is told is not all there is.
+  case listing
   /// The object is there, and looks like this: new, changed, or just told again.
   ///
   /// `isInitial` until the first list is complete: it was there before anybody looked.

@@ -19,7 +19,7 @@ final class Told: Sendable {
       case .synced(_, let isFirst): isFirst ? "synced first" : "synced"
       case .malformed(let key, let problem): "malformed \(key?.description ?? problem)"
       case .failed(let error, let pause): "failed \(error.shortDescription) \(pause.components.seconds)"
-      case .fresh: nil
+      case .fresh, .listing: nil
       }
     state.withLock { state in
       if let word { state.words.append(word) } else { state.fresh += 1 }
