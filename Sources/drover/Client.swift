@@ -60,13 +60,22 @@ final class DroverClient: Sendable {
   func migrations() async throws -> MigrationList { try await get("/api/v1/migrations") }
 
   func migration(_ name: String) async throws -> MigrationItem {
+    try await get("/api/v1/migrations/" + Self.escaped(name))
+  }
+
+  /// Asks for a list; what is nil is not asked for.
+  func list<Answer: Decodable>(_ path: String, _ query: [(String, String?)]) async throws -> Answer {
+    let items = query.compactMap { name, value in value.map { "\(name)=\(Self.escaped($0))" } }
+    return try await get(path + "?" + items.joined(separator: "&"))
+  }
+
+  private static func escaped(_ text: String) -> String {
     let allowed = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~".utf8)
-    let segment = name.utf8.map { byte in
+    return text.utf8.map { byte in
       if allowed.contains(byte) { return String(UnicodeScalar(byte)) }
       let digits = String(byte, radix: 16, uppercase: true)
       return "%" + (digits.count < 2 ? "0" : "") + digits
-    }
-    return try await get("/api/v1/migrations/" + segment.joined())
+    }.joined()
   }
 
   private func get<Answer: Decodable>(_ path: String) async throws -> Answer {

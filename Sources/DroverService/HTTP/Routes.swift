@@ -9,6 +9,7 @@ struct Routes: Sendable {
   let clock: any Timepiece
   let build: BuildInfo
   let reloader: Reloader
+  let journal: ServiceJournal
 
   func router(telemetryPath: String) -> Router {
     var router = Router()
@@ -22,6 +23,8 @@ struct Routes: Sendable {
     router.on(.get, "/api/v1/migrations/{id}", .immediate { show($0) })
     router.on(.get, "/api/v1/nodes", .immediate { nodes($0) })
     router.on(.get, "/api/v1/vms", .immediate { vms($0) })
+    router.on(.get, "/api/v1/history", .deferred { await history($0) })
+    router.on(.get, "/api/v1/decisions", .deferred { await decisions($0) })
     return router
   }
 
@@ -106,7 +109,7 @@ struct Routes: Sendable {
     }
   }
 
-  private func json(_ request: Request, _ value: some Encodable) -> Response {
+  func json(_ request: Request, _ value: some Encodable) -> Response {
     let type = "application/json"
     guard Negotiation.accepts(type, request.headers.joined("Accept")) else {
       return .notAcceptable(offered: [type])

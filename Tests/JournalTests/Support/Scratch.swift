@@ -1,0 +1,92 @@
+import DroverCore
+import Foundation
+import Posix
+import Testing
+
+@testable import Journal
+
+/// A directory that goes with its last reference.
+final class Scratch: Sendable {
+  let path: String
+  var journal: String { "\(path)/journal.db" }
+
+  init() throws {
+    var name = Array("/tmp/drover-journal-XXXXXX".utf8CString)
+    try #require(mkdtemp(&name) != nil)
+    path = String(decoding: name.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
+  deinit {
+    chmod(path, 0o700)
+    try? FileManager.default.removeItem(atPath: path)
+  }
+
+  func open() throws(JournalError) -> Journal { try Journal.open(path: journal) }
+
+  /// How opening fails; nil where it does not.
+  func refusedKind() -> JournalError.Kind? {
+    do throws(JournalError) {
+      return try open().refusal?.kind
+    } catch {
+      return error.kind
+    }
+  }
+}
+
+/// A `journal-writer`, or another program; killed with its last reference.
+final class Child: Sendable {
+  let pid: Int32
+  private let file: String
+
+  static let writer: String = {
+    let runner = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+    return URL(filePath: runner).deletingLastPathComponent().appending(path: "journal-writer").path
+  }()
+
+  init(_ words: [String], in scratch: Scratch) throws {
+    file = "\(scratch.path)/\(UUID().uuidString.prefix(8)).out"
+    var pid: Int32 = 0
+    let environment = ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+    let status = spawnProcess(
+      &pid, words, environment: environment, standardOutput: .file(file), standardError: .file("\(file).err"))
+    try #require(status == 0, "\(words): \(String(cString: strerror(status)))")
+    self.pid = pid
+  }
+
+  deinit {
+    kill(pid, SIGKILL)
+    waitpid(pid, nil, 0)
+  }
+
+  /// What it has written in whole lines.
+  var lines: [Substring] {
+    let text = (try? String(contentsOfFile: file, encoding: .utf8)) ?? ""
+    return text[..<(text.lastIndex(of: "\n") ?? text.startIndex)].split(separator: "\n")
+  }
+
+  var errors: String { (try? String(contentsOfFile: "\(file).err", encoding: .utf8)) ?? "" }
+
+  /// Kills it at this moment and waits until it is gone.
+  func stop() { end(kill(pid, SIGKILL)) }
+
+  private func end(_: Int32) { waitpid(pid, nil, 0) }
+
+  /// Waits for its end; its lines then.
+  func result() throws -> [Substring] {
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    try #require(status == 0, "it ended with \(status): \(lines) \(errors)")
+    return lines
+  }
+}
+
+/// Waits until a condition holds.
+func eventually(_ what: String, within limit: Duration = .seconds(60), _ condition: () throws -> Bool)
+  async throws
+{
+  let end = ContinuousClock.now + limit
+  while try !condition() {
+    try #require(ContinuousClock.now < end, "\(what), within \(limit)")
+    try await Task.sleep(for: .milliseconds(2))
+  }
+}
