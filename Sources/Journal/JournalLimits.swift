@@ -24,7 +24,8 @@ public struct PruneReport: Hashable, Sendable {
   /// Decisions.
   public internal(set) var decisions = 0
 
-  var isNothing: Bool { migrations == 0 && decisions == 0 }
+  /// Whether there was nothing to remove.
+  public var isNothing: Bool { migrations == 0 && decisions == 0 }
 
   mutating func add(_ other: PruneReport) {
     migrations += other.migrations

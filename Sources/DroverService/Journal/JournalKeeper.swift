@@ -142,7 +142,7 @@ final class JournalKeeper: Sendable {
       let open = try await journal.readable().openMigrations()
       try await journal.upsert(UnseenEnds(open, in: snapshot()).records(at: unix))
       let report = try await journal.prune(to: limits, now: unix)
-      if report != PruneReport() {
+      if !report.isNothing {
         log.info(
           "old entries removed from the journal",
           metadata: ["migrations": "\(report.migrations)", "decisions": "\(report.decisions)"])

@@ -1,7 +1,7 @@
 internal import Dispatch
 public import DroverCore
 public import Journal
-public import Logging
+internal import Logging
 internal import Synchronization
 
 /// The journal that a service has, or the reason why it has none, which may pass.

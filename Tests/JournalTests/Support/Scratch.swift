@@ -1,6 +1,7 @@
 import DroverCore
 import Foundation
 import Posix
+import Synchronization
 import Testing
 
 @testable import Journal
@@ -37,6 +38,7 @@ final class Scratch: Sendable {
 final class Child: Sendable {
   let pid: Int32
   private let file: String
+  private let isOver = Mutex(false)
 
   static let writer: String = {
     let runner = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
@@ -53,10 +55,7 @@ final class Child: Sendable {
     self.pid = pid
   }
 
-  deinit {
-    kill(pid, SIGKILL)
-    waitpid(pid, nil, 0)
-  }
+  deinit { stop() }
 
   /// What it has written in whole lines.
   var lines: [Substring] {
@@ -67,14 +66,22 @@ final class Child: Sendable {
   var errors: String { (try? String(contentsOfFile: "\(file).err", encoding: .utf8)) ?? "" }
 
   /// Kills it at this moment and waits until it is gone.
-  func stop() { end(kill(pid, SIGKILL)) }
-
-  private func end(_: Int32) { waitpid(pid, nil, 0) }
+  func stop() {
+    isOver.withLock { isOver in
+      guard !isOver else { return }
+      kill(pid, SIGKILL)
+      while waitpid(pid, nil, 0) < 0, errno == EINTR {}
+      isOver = true
+    }
+  }
 
   /// Waits for its end; its lines then.
   func result() throws -> [Substring] {
     var status: Int32 = 0
-    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    isOver.withLock { isOver in
+      while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+      isOver = true
+    }
     try #require(status == 0, "it ended with \(status): \(lines) \(errors)")
     return lines
   }
