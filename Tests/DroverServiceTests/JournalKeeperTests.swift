@@ -75,8 +75,7 @@ struct JournalKeeperTests {
     let kept = try KeptJournal()
     kept.keeper.take([.began(sampleView(id: "a"))])
     await kept.turn()
-    let other = try DatabaseQueue(path: kept.directory.file)
-    try await other.writeWithoutTransaction { db in try db.execute(sql: "BEGIN IMMEDIATE") }
+    let other = try kept.lockedElsewhere()
     kept.keeper.take([.began(sampleView(id: "b"))])
     await kept.turn()
     #expect(kept.journal.state.trouble?.kind == .busy)
@@ -103,8 +102,7 @@ struct JournalKeeperTests {
   @Test("waits longer the longer the trouble lasts, and looks whether it has passed though nothing happens")
   func pauses() async throws {
     let kept = try KeptJournal()
-    let other = try DatabaseQueue(path: kept.directory.file)
-    try await other.writeWithoutTransaction { db in try db.execute(sql: "BEGIN IMMEDIATE") }
+    let other = try kept.lockedElsewhere()
     kept.keeper.take([.began(sampleView())])
     for _ in 0..<3 {
       await kept.turn()
@@ -137,8 +135,7 @@ struct JournalKeeperTests {
   @Test("never waits for the disk where it is told something")
   func neverBlocks() async throws {
     let kept = try KeptJournal()
-    let other = try DatabaseQueue(path: kept.directory.file)
-    try await other.writeWithoutTransaction { db in try db.execute(sql: "BEGIN IMMEDIATE") }
+    let other = try kept.lockedElsewhere()
     let keeper = kept.keeper
     let running = Task { await keeper.run { sampleSnapshot([]) } }
     let begin = ContinuousClock.now
@@ -231,7 +228,7 @@ struct ServiceJournalTests {
   @Test("does not stop a service where it is damaged, says so, and is begun anew once that is out of the way")
   func damaged() async throws {
     let kept = try KeptJournal { directory in
-      FileManager.default.createFile(
+      _ = FileManager.default.createFile(
         atPath: directory.file, contents: Data(repeating: 0xAA, count: 10_000))
       return .given(directory.file)
     }

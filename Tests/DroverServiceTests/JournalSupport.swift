@@ -1,5 +1,6 @@
 import DroverCore
 import Foundation
+import GRDB
 import Logging
 import Synchronization
 import Testing
@@ -52,6 +53,15 @@ struct KeptJournal {
   }
 
   func turn(_ fleet: FleetSnapshot = sampleSnapshot([])) async { await keeper.turn { fleet } }
+
+  /// Somebody else who writes the file, until a `ROLLBACK`.
+  func lockedElsewhere() throws -> DatabaseQueue {
+    var configuration = GRDB.Configuration()
+    configuration.allowsUnsafeTransactions = true
+    let other = try DatabaseQueue(path: directory.file, configuration: configuration)
+    try other.writeWithoutTransaction { db in try db.execute(sql: "BEGIN IMMEDIATE") }
+    return other
+  }
 
   func history() async throws -> [PastMigration] { try await journal.readable().history() }
 }

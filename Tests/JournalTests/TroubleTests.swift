@@ -15,6 +15,8 @@ struct TroubleTests {
     let journal = try scratch.open()
     try await journal.upsert(migration("m", endedAt: 5, .succeeded))
     _ = try await journal.record(decision())
+    // Everything into the file itself.
+    _ = try await journal.prune(olderThan: 0, largest: .gibibytes(1))
   }
 
   private func change(_ sql: String) throws {
@@ -94,7 +96,9 @@ struct TroubleTests {
   @Test("that another program writes at length says so, and records afterwards")
   func locked() async throws {
     let journal = try scratch.open()
-    let other = try DatabaseQueue(path: scratch.journal)
+    var configuration = Configuration()
+    configuration.allowsUnsafeTransactions = true
+    let other = try DatabaseQueue(path: scratch.journal, configuration: configuration)
     try await other.writeWithoutTransaction { db in try db.execute(sql: "BEGIN IMMEDIATE") }
     let error = await #expect(throws: JournalError.self) { try await journal.record(decision()) }
     #expect(error?.kind == .busy)

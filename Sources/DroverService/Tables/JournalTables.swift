@@ -74,5 +74,5 @@ extension MigrationTables {
 
 extension Timestamp {
   /// Date and time to the second: `2026-11-23 17:00:00`.
-  fileprivate var toSecond: String { description.prefix(19).replacing("T", with: " ") }
+  fileprivate var toSecond: String { String(description.prefix(19)).replacing("T", with: " ") }
 }

@@ -44,7 +44,7 @@ func full(_ name: String) -> PastMigration {
     migration.createdAt = 1_795_453_100_000
     migration.cause = .policyAbort
     migration.certainty = .inferred
-    migration.text = "Live migration \u{1F40F} 'aborted'; -- \"done\"\nnull:\u{0}"
+    migration.text = "Live migration \u{1F40F} 'aborted'; -- \"done\"\n\\0"
     migration.duration = .milliseconds(100_333)
     migration.downtime = .milliseconds(41)
     migration.transferred = Bytes(12_345_678_901)

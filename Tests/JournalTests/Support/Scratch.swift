@@ -6,8 +6,18 @@ import Testing
 
 @testable import Journal
 
-/// A directory that goes with its last reference.
+/// A directory that goes with the process: journals are used longer than anybody holds it.
 final class Scratch: Sendable {
+  private static let paths: Mutex<[String]> = {
+    atexit {
+      for path in Scratch.paths.withLock(\.self) {
+        chmod(path, 0o700)
+        try? FileManager.default.removeItem(atPath: path)
+      }
+    }
+    return Mutex([])
+  }()
+
   let path: String
   var journal: String { "\(path)/journal.db" }
 
@@ -15,11 +25,7 @@ final class Scratch: Sendable {
     var name = Array("/tmp/drover-journal-XXXXXX".utf8CString)
     try #require(mkdtemp(&name) != nil)
     path = String(decoding: name.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-  }
-
-  deinit {
-    chmod(path, 0o700)
-    try? FileManager.default.removeItem(atPath: path)
+    Self.paths.withLock { $0.append(path) }
   }
 
   func open() throws(JournalError) -> Journal { try Journal.open(path: journal) }
