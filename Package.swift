@@ -32,6 +32,8 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     // A kubeconfig may name a program that makes credentials.
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+    // SQLite for the journal: migrations of its schema, its transactions, and its threads kept apart from ours.
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
   ],
   targets: [
     // C libraries: module maps, and inline wrappers of variadic functions.
@@ -90,6 +92,10 @@ let package = Package(
         "CurlClient", "DroverCore", "Kubernetes", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: librarySettings),
+    // What outlives the process: migrations and decisions.
+    .target(
+      name: "Journal", dependencies: ["DroverCore", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: librarySettings),
     // Real QEMU guests that migrate on this machine: the demo's and the tests'.
     .target(
       name: "QEMURig", dependencies: ["CLinux", "Posix"], exclude: ["Guest"], swiftSettings: librarySettings),
@@ -103,7 +109,7 @@ let package = Package(
     .target(
       name: "DroverService",
       dependencies: [
-        "DroverCore", "Exposition", "KeptBytes", "KubeVirtBackend", "LibvirtBackend", "MicroHTTP",
+        "DroverCore", "Exposition", "Journal", "KeptBytes", "KubeVirtBackend", "LibvirtBackend", "MicroHTTP",
         "MigrationControl",
         "QEMUBackend",
         .product(name: "Logging", package: "swift-log"),
@@ -159,12 +165,23 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       resources: [.copy("Fixtures")], swiftSettings: settings),
+    // Writes a journal until it is killed; for the suite below.
+    .executableTarget(
+      name: "journal-writer", dependencies: ["DroverCore", "Journal"], path: "Tests/JournalWriter",
+      swiftSettings: settings),
+    .testTarget(
+      name: "JournalTests",
+      dependencies: [
+        "DroverCore", "Journal", "Posix", "journal-writer", .product(name: "GRDB", package: "GRDB.swift"),
+      ],
+      swiftSettings: settings),
     .testTarget(name: "QEMURigTests", dependencies: ["QEMURig"], swiftSettings: settings),
     .testTarget(
       name: "DroverServiceTests",
       dependencies: [
-        "CurlClient", "DroverCore", "DroverService", "Exposition", "KubeVirtBackend", "LibvirtBackend",
-        "MicroHTTP", .product(name: "Logging", package: "swift-log"),
+        "CurlClient", "DroverCore", "DroverService", "Exposition", "Journal", "KubeVirtBackend",
+        "LibvirtBackend", "MicroHTTP", .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
     // Watches real QEMUs and hosts with the real back ends and tracker; for the two suites below.

@@ -15,11 +15,13 @@ struct ConfigurationSource: Sendable {
   var kubeconfigs: [String]
   var watchesOwnCluster: Bool
   var environment: [String: String]
+  var journalPath: String?
 
   func load() throws(ConfigurationError) -> Configuration {
     let base: Configuration = if let file { try .load(file: file) } else { Configuration() }
     return try base.adding(qemuSockets: qemuSockets).adding(libvirtURIs: libvirtURIs)
       .adding(kubeconfigs: kubeconfigs).adding(ownCluster: watchesOwnCluster, environment: environment)
+      .adding(journalPath: journalPath)
   }
 }
 
@@ -39,6 +41,7 @@ final class Reloader: Sendable {
   private let source: ConfigurationSource?
   private let monitor: FleetMonitor
   private let supervisor: BackendSupervisor
+  private let keeper: JournalKeeper
   private let rootDirectory: String
   private let clock: any Timepiece
   private let log: Logger
@@ -46,12 +49,13 @@ final class Reloader: Sendable {
   private let queue = DispatchQueue(label: "drover.reload")
 
   init(
-    source: ConfigurationSource?, monitor: FleetMonitor, supervisor: BackendSupervisor, rootDirectory: String,
-    clock: any Timepiece, log: Logger
+    source: ConfigurationSource?, monitor: FleetMonitor, supervisor: BackendSupervisor, keeper: JournalKeeper,
+    rootDirectory: String, clock: any Timepiece, log: Logger
   ) {
     self.source = source
     self.monitor = monitor
     self.supervisor = supervisor
+    self.keeper = keeper
     self.rootDirectory = rootDirectory
     self.clock = clock
     self.log = log
@@ -90,13 +94,17 @@ final class Reloader: Sendable {
   ///
   /// A scrape reads the state meanwhile, so the lock is held for the exchange alone.
   private func change(to configuration: Configuration) {
-    let old = inForce.withLock(\.configuration.backends)
+    let (old, path) = inForce.withLock { ($0.configuration.backends, $0.configuration.journalPath) }
+    if self.state.loadedAt != nil, path != configuration.journalPath {
+      log.warning("journal.path has changed: that needs a restart")
+    }
     let fresh = configuration.backends.filter { backend in !old.contains { $0.watchesAlike(backend) } }
     for backend in old where !configuration.backends.contains(where: { $0.watchesAlike(backend) }) {
       supervisor.stop(backend.name, keepingTotals: fresh.contains { $0.name == backend.name })
     }
     for backend in fresh { supervisor.start(makeBackend(backend)) }
     monitor.apply(configuration.tracker, budgets: configuration.budgets)
+    keeper.apply(configuration.journal)
     let state = ConfigurationState(isValid: true, loadedAt: clock.now())
     inForce.withLock { $0 = InForce(configuration: configuration, state: state) }
   }

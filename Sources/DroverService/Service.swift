@@ -1,5 +1,7 @@
 internal import DroverCore
 public import Exposition
+internal import Glibc
+internal import Journal
 public import Logging
 public import MicroHTTP
 internal import MigrationControl
@@ -22,6 +24,10 @@ public struct ServiceOptions: Sendable {
   public var environment: [String: String] = [:]
   /// Where the files and processes of the host are, for libvirt back ends: `/`, or a bind mount of it.
   public var rootDirectory = "/"
+  /// The journal's file that the command line names; nil for that of the configuration or the environment.
+  public var journalPath: String?
+  /// Whether there is a journal at all.
+  public var hasJournal = false
   /// Where to listen; one that cannot be had ends the start.
   public var listeners: [Listener] = []
   /// Where to listen too; one that cannot be had is a warning.
@@ -43,6 +49,8 @@ public final class Service: Sendable {
   public let addresses: [ListenAddress]
   /// The fleet as it is known.
   public let monitor: FleetMonitor
+  /// Where migrations and decisions are recorded, or why they are not.
+  public let journal: ServiceJournal
 
   private let clock: any Timepiece
   private let server: HTTPServer
@@ -50,19 +58,22 @@ public final class Service: Sendable {
   private let reloader: Reloader
   private let renderer: ScrapeRenderer
   private let control: MigrationControl
+  private let keeper: JournalKeeper
 
   /// Reads the configuration, binds every address and prepares every back end; nothing is watched yet.
   public convenience init(_ options: ServiceOptions, log: Logger) throws {
     let source = ConfigurationSource(
       file: options.configurationFile, qemuSockets: options.qemuSockets, libvirtURIs: options.libvirtURIs,
       kubeconfigs: options.kubeconfigs, watchesOwnCluster: options.watchesOwnCluster,
-      environment: options.environment)
+      environment: options.environment, journalPath: options.journalPath)
     try self.init(options, source: source, configuration: source.load(), log: log, clock: SystemTimepiece())
   }
 
   /// Serves a configuration that comes from no file: a reload reads nothing and changes nothing.
   public convenience init(_ options: ServiceOptions, configuration: Configuration, log: Logger) throws {
-    try self.init(options, source: nil, configuration: configuration, log: log, clock: SystemTimepiece())
+    try self.init(
+      options, source: nil, configuration: configuration.adding(journalPath: options.journalPath), log: log,
+      clock: SystemTimepiece())
   }
 
   private init(
@@ -70,21 +81,29 @@ public final class Service: Sendable {
     clock: SystemTimepiece
   ) throws {
     self.clock = clock
-    monitor = FleetMonitor(settings: configuration.tracker, clock: clock, log: log)
+    journal = try ServiceJournal(
+      options.hasJournal
+        ? JournalPlace(
+          configured: configuration.journalPath, environment: options.environment, isRoot: getuid() == 0)
+        : .none, clock: clock, log: log)
+    let keeper = JournalKeeper(journal, limits: configuration.journal, clock: clock, log: log)
+    self.keeper = keeper
+    monitor = FleetMonitor(
+      settings: configuration.tracker, clock: clock, log: log, observer: { keeper.take($0) })
     supervisor = BackendSupervisor(monitor: monitor)
     reloader = Reloader(
-      source: source, monitor: monitor, supervisor: supervisor, rootDirectory: options.rootDirectory,
-      clock: clock, log: log)
+      source: source, monitor: monitor, supervisor: supervisor, keeper: keeper,
+      rootDirectory: options.rootDirectory, clock: clock, log: log)
     reloader.begin(with: configuration)
     let supervisor = supervisor
-    control = MigrationControl(fleet: monitor, journal: nil, clock: clock, log: log) {
+    control = MigrationControl(fleet: monitor, journal: journal, clock: clock, log: log) {
       supervisor.controllable($0)
     }
 
     renderer = ScrapeRenderer()
     let routes = Routes(
       monitor: monitor, renderer: renderer, clock: clock, build: options.build, reloader: reloader,
-      control: control)
+      control: control, journal: journal)
     server = try Self.bind(options, router: routes.router(telemetryPath: options.telemetryPath), log: log)
     addresses = server.boundAddresses
   }
@@ -119,7 +138,12 @@ public final class Service: Sendable {
       group.addTask { await self.monitor.keepTicking() }
       group.addTask { try await self.server.run() }
       group.addTask { await self.keepTrimming() }
-      group.addTask { await self.control.keepFollowing() }
+      group.addTask {
+        // Nobody else has ended them, and nobody sends them again.
+        if let left = try? await self.journal.readable().unfinishedDecisions() { await self.control.resume(left) }
+        await self.control.keepFollowing()
+      }
+      group.addTask { await self.keeper.run { self.monitor.snapshot() } }
     }
   }
 

@@ -147,6 +147,20 @@ extension MigrationControl {
   /// One that is not seen for so long is over, however it ended.
   private static let longestUnseen = Duration.seconds(60)
 
+  /// Takes up what was decided before a restart, and what became of it is not known: it is followed, never sent again.
+  public func resume(_ decisions: [Decision]) async {
+    let epoch = clock.epochOffset()
+    for decision in decisions where decision.kind == .acted && decision.result == nil {
+      guard decision.action == .abort, let id = decision.migration else {
+        _ = await finish(decision, .error, "Drover ended before it was known what became of it")
+        continue
+      }
+      let sentAt = epoch.moment(unixMilliseconds: decision.madeAt)
+      let now = clock.now()
+      withState { $0.followed[id] = FollowedAbort(decision: decision, sentAt: sentAt, unseenSince: now) }
+    }
+  }
+
   /// Follows aborts to the ends of their migrations, until cancelled.
   public func keepFollowing() async {
     while !Task.isCancelled {
@@ -163,6 +177,9 @@ extension MigrationControl {
     var seen: [MigrationID: MigrationView] = [:]
     for view in snapshot.migrations where wanted[view.identity.id] != nil { seen[view.identity.id] = view }
     for (id, followed) in wanted {
+      if followed.unseenSince != nil, seen[id]?.isOver == false {
+        fleet.announceAbort(of: id, cause: followed.decision.trigger.cause)
+      }
       guard let end = end(of: followed, seen[id], at: now) else {
         let unseenSince = seen[id] == nil ? followed.unseenSince ?? now : nil
         withState { $0.followed[id]?.unseenSince = unseenSince }

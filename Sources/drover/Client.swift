@@ -68,7 +68,13 @@ final class DroverClient: Sendable {
     try await read(response(to: "/api/v1/why/" + Self.segment(name), within: .seconds(30)))
   }
 
-  /// One segment of a path, percent-encoded.
+  /// Asks for a list; what is nil is not asked for.
+  func list<Answer: Decodable>(_ path: String, _ query: [(String, String?)]) async throws -> Answer {
+    let items = query.compactMap { name, value in value.map { "\(name)=\(Self.segment($0))" } }
+    return try await get(path + "?" + items.joined(separator: "&"))
+  }
+
+  /// One segment of a path or a query, percent-encoded.
   static func segment(_ name: String) -> String {
     let allowed = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~".utf8)
     return name.utf8.map { byte in

@@ -51,8 +51,11 @@ struct Demo: AsyncParsableCommand {
       throw Failure("\(error)")
     }
     let settings = DemoSettings(socketGlob: fleet.monitorSocketGlob)
+    var options = try web.serviceOptions(environment: .current, defaultAddress: "127.0.0.1:10950")
+    options.hasJournal = true
+    options.journalPath = settings.journalPath
     let running = try Service(
-      try web.serviceOptions(environment: .current, defaultAddress: "127.0.0.1:10950"),
+      options,
       configuration: try .parse(settings.yaml, file: "demo"), log: log)
     service.withLock { $0 = running }
 
@@ -103,6 +106,11 @@ struct DemoLogOptions: ParsableArguments {
 /// The configuration that the demo runs with.
 private struct DemoSettings {
   let socketGlob: String
+
+  /// Beside the guests' sockets, and gone with them.
+  var journalPath: String {
+    "\(socketGlob[..<(socketGlob.lastIndex(of: "/") ?? socketGlob.startIndex)])/journal.db"
+  }
 
   var yaml: String {
     """

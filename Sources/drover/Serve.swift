@@ -21,6 +21,9 @@ struct Serve: AsyncParsableCommand {
   @OptionGroup(title: "Web")
   var web: WebOptions
 
+  @OptionGroup(title: "Journal")
+  var journal: JournalOptions
+
   @OptionGroup(title: "Log")
   var logging: LogOptions
 
@@ -36,6 +39,8 @@ struct Serve: AsyncParsableCommand {
     options.watchesOwnCluster = source.isInCluster
     options.environment = Environment.current.variables
     options.rootDirectory = source.rootDirectory
+    options.journalPath = journal.path
+    options.hasJournal = true
 
     let service = try Service(options, log: log)
     log.info(
@@ -164,6 +169,18 @@ struct WebOptions: ParsableArguments {
     options.limits.maxRequests = maxRequests
     return options
   }
+}
+
+struct JournalOptions: ParsableArguments {
+  @Option(
+    name: .customLong("journal.path"),
+    help: ArgumentHelp(
+      """
+      File for migrations and decisions. Default: that of the configuration, else journal.db in $STATE_DIRECTORY, in \
+      /var/lib/drover for root, else in $XDG_STATE_HOME/drover or ~/.local/state/drover.
+      """, valueName: "path"),
+    completion: .file())
+  var path: String?
 }
 
 struct LogOptions: ParsableArguments {

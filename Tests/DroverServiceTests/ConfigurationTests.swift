@@ -1,6 +1,7 @@
 import DroverCore
 import Exposition
 import Foundation
+import Journal
 import Testing
 
 @testable import DroverService
@@ -32,6 +33,8 @@ struct ConfigurationTests {
     #expect(configuration.retention == .seconds(900))
     #expect(configuration.vms == .blocked)
     #expect(configuration.maxMigrations == 5000)
+    #expect(configuration.journalPath == "")
+    #expect(configuration.journal == JournalLimits(maxAge: .seconds(90 * 86_400), maxSize: .gibibytes(1)))
     #expect(configuration.backends.isEmpty)
   }
 
@@ -58,6 +61,7 @@ struct ConfigurationTests {
       verdict: {stalledAfter: 20s, passes: 5, dirtyRatio: 0.8, controlSilence: 9s, dataSilence: 4s}
       retention: 1h
       metrics: {vms: none, maxMigrations: 100}
+      journal: {path: /srv/j.db, maxAge: 30d, maxSize: 500MiB}
       """, file: "drover.yaml")
     #expect(configuration.timeouts == BudgetSettings(completionPerGiB: .zero, progress: .seconds(300)))
     #expect(configuration.stalledAfter == .seconds(20))
@@ -74,6 +78,9 @@ struct ConfigurationTests {
     #expect(configuration.retention == .seconds(3600))
     #expect(configuration.vms == .none)
     #expect(configuration.maxMigrations == 100)
+    #expect(configuration.journalPath == "/srv/j.db")
+    #expect(
+      configuration.journal == JournalLimits(maxAge: .seconds(30 * 86_400), maxSize: .mebibytes(500)))
     try #require(configuration.backends.count == 4)
     guard case .qemu(let first) = configuration.backends[0],
       case .qemu(let second) = configuration.backends[1],
@@ -129,11 +136,17 @@ struct ConfigurationTests {
         metrics:
           vms: blocked
           maxMigrations: 5000
+        journal:
+          # path: journal.db in the directory for the state of services
+          maxAge: 90d
+          maxSize: 1GiB
 
         """)
     let json = String(decoding: try APICoding.encode(EffectiveConfiguration(Configuration())), as: UTF8.self)
     #expect(
-      json == #"{"backends":[],"metrics":{"maxMigrations":5000,"vms":"blocked"},"retention":"15m","#
+      json
+        == #"{"backends":[],"journal":{"maxAge":"90d","maxSize":"1GiB"},"metrics":{"maxMigrations":5000,"#
+        + #""vms":"blocked"},"retention":"15m","#
         + #""timeouts":{"completionPerGiB":"800s","progress":"150s"},"#
         + #""verdict":{"controlSilence":"7s","dataSilence":"5s","dirtyRatio":0.9,"passes":3,"stalledAfter":"10s"}}"#
     )
@@ -196,7 +209,7 @@ struct ConfigurationErrorTests {
           #"f:4:22: unknown key "dirty_ratio" in verdict; did you mean "dirtyRatio"? "#
             + "allowed here: controlSilence, dataSilence, dirtyRatio, passes, stalledAfter",
           #"f:5:1: unknown key "timeout" at the top; did you mean "timeouts"? "#
-            + "allowed at the top: backends, metrics, retention, timeouts, verdict",
+            + "allowed at the top: backends, journal, metrics, retention, timeouts, verdict",
         ])
   }
 
@@ -314,7 +327,7 @@ struct ConfigurationErrorTests {
   @Test(
     "keys of later versions are told apart from slips",
     arguments: [
-      "journal: {}", "access: []", "control: {}", "metrics: {vmLabels: []}",
+      "access: []", "control: {}", "metrics: {vmLabels: []}",
       "backends: [{kubevirt: {lease: {namespace: a, name: drover}}}]",
       "backends: [{libvirt: {uri: 'qemu:///system', controlURI: x}}]",
       "backends: [{libvirt: {uri: 'qemu:///system', peers: []}}]",

@@ -5,8 +5,8 @@ extension EndToEnd {
   @Suite("Commands that need no server")
   struct CommandTests {
     private static let commands = [
-      [], ["serve"], ["demo"], ["list"], ["show"], ["watch"], ["check-config"],
-      ["why"], ["abort"], ["migrate"],
+      [], ["serve"], ["demo"], ["list"], ["show"], ["watch"], ["why"], ["history"], ["decisions"], ["abort"],
+      ["migrate"], ["check-config"],
     ]
 
     @Test("explain each of their options", arguments: commands)

@@ -59,6 +59,31 @@ extension EndToEnd {
       for guest in Self.guests { #expect(answer.text.contains(guest)) }
     }
 
+    @Test("keeps its migrations in a journal, with how they ended")
+    func journal() async throws {
+      let open = try await eventually("an open migration in the journal", within: .seconds(90)) {
+        try await history("?outcome=open&limit=1").first
+      }
+      #expect(open.endedAt == nil && open.backend == "demo" && open.completion?.timeoutSeconds == 30)
+      let over = try await eventually("a migration that succeeded", within: .seconds(90)) {
+        try await history("?outcome=succeeded&vm=web-1&limit=1").first
+      }
+      #expect(try #require(over.endedAt) > over.startedAt)
+      for number in [over.transferredBytes, over.iterations, over.sizeBytes] {
+        #expect(try #require(number) > 0)
+      }
+      #expect(try #require(over.durationSeconds) > 0)
+      #expect(over.bestRemainingBytes != nil && over.downtimeSeconds != nil)
+      #expect(over.progress?.timeoutSeconds == 20)
+      let printed = try await drover("history", "--vm", "web-1", "--server", demo.web.url)
+      #expect(printed.output.contains(over.id), "\(printed.errors)")
+    }
+
+    private func history(_ query: String) async throws -> [HistoryItem] {
+      let answer = try await demo.web.get("/api/v1/history\(query)")
+      return try APICoding.decode(HistoryList.self, from: answer.body).items
+    }
+
     @Test("is asked by list and show, over TCP and its socket, as table and JSON")
     func listAndShow() async throws {
       let running = try await demo.running("db-1")

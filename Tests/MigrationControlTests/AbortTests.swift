@@ -169,3 +169,48 @@ struct AbortTests {
     #expect(scene.backend.calls.filter { $0.hasPrefix("abort") }.count == 1)
   }
 }
+
+@Suite("Aborts that a restart of Drover fell into")
+struct ResumeTests {
+  private func left(_ scene: Scene, _ migration: MigrationID?, _ action: ControlAction = .abort) -> Decision {
+    var decision = Decision(
+      madeAt: 1_700_000_990_000, action: action, trigger: .person, kind: .acted, migration: migration,
+      vm: scene.vm, requester: "x", text: "y")
+    decision.id = DecisionID(rawValue: 1)
+    scene.journal.state.withLock { $0.decisions = [decision] }
+    return decision
+  }
+
+  @Test("are followed to the end, and not sent again")
+  func followed() async throws {
+    let scene = try Scene()
+    await scene.control.resume([left(scene, scene.id)])
+    await scene.control.look(at: scene.clock.now())
+    #expect(scene.journal.decisions.first?.result == nil)
+    await scene.end(.aborted)
+    #expect(scene.journal.decisions.first?.result == .aborted)
+    #expect(scene.backend.calls.isEmpty)
+    // Whose abort it was is said again: the tracker knew nothing of it.
+    #expect(scene.fleet.announced == [.userAbort])
+  }
+
+  @Test("of a migration that is never seen again are an error after a minute")
+  func unseen() async throws {
+    let scene = try Scene()
+    await scene.control.resume([left(scene, MigrationID("gone-1"))])
+    await scene.control.look(at: scene.clock.now())
+    scene.clock.advance(.seconds(59))
+    await scene.control.look(at: scene.clock.now())
+    #expect(scene.journal.decisions.first?.result == nil)
+    scene.clock.advance(.seconds(1))
+    await scene.control.look(at: scene.clock.now())
+    #expect(scene.journal.decisions.first?.result == .error)
+  }
+
+  @Test("and starts whose answer was never seen, are told as such")
+  func start() async throws {
+    let scene = try Scene()
+    await scene.control.resume([left(scene, nil, .migrate)])
+    #expect(scene.journal.decisions.first?.result == .error)
+  }
+}

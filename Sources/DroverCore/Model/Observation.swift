@@ -187,7 +187,7 @@ public struct MigrationFacts: Hashable, Sendable {
   public init() {}
 
   /// These facts, and those of `earlier` that are not told any more.
-  func completed(by earlier: MigrationFacts) -> MigrationFacts {
+  public func completed(by earlier: MigrationFacts) -> MigrationFacts {
     var facts = self
     if facts.source.isEmpty { facts.source = earlier.source }
     if facts.target.isEmpty { facts.target = earlier.target }

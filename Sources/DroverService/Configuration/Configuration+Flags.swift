@@ -82,6 +82,19 @@ extension Configuration {
     return result
   }
 
+  /// This configuration with the journal where the flag says.
+  ///
+  /// - Throws: What is no absolute path.
+  public func adding(journalPath: String?) throws(ConfigurationError) -> Configuration {
+    guard let journalPath else { return self }
+    if let refusal = JournalPlace.refusal(of: journalPath) {
+      throw ConfigurationError(.invalid, file: "--journal.path", refusal)
+    }
+    var result = self
+    result.journalPath = journalPath
+    return result
+  }
+
   private mutating func add(_ cluster: KubeVirt.Cluster, flag: String) throws(ConfigurationError) {
     guard !backends.contains(where: { $0.cluster == cluster }) else {
       throw ConfigurationError(

@@ -1,6 +1,7 @@
 public import DroverCore
 public import Exposition
 internal import Glibc
+public import Journal
 internal import Yams
 
 /// What the operator has set; everything has a default, and no back end at all is valid.
@@ -27,6 +28,10 @@ public struct Configuration: Hashable, Sendable {
   public internal(set) var vms = VMSelection.blocked
   /// Most migrations that are tracked at a time.
   public internal(set) var maxMigrations = 5000
+  /// The journal's file; empty for the place that the environment names.
+  public internal(set) var journalPath = ""
+  /// How much the journal keeps.
+  public internal(set) var journal = JournalLimits()
 
   /// The documented defaults, without a back end.
   public init() {}

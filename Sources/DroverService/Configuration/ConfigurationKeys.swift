@@ -1,5 +1,6 @@
 internal import DroverCore
 internal import Exposition
+internal import Journal
 internal import Yams
 
 /// The time-outs of a back end, or of all that set none of their own.
@@ -15,8 +16,8 @@ extension ConfigurationReader {
     var result = Configuration()
     let top = mapping(
       document.root, "",
-      keys: ["backends", "timeouts", "verdict", "retention", "metrics"],
-      later: ["journal", "access", "control"],
+      keys: ["backends", "timeouts", "verdict", "retention", "metrics", "journal"],
+      later: ["access", "control"],
       remedies: [
         "web": "addresses are given by --web.listen-address;",
         "log": "it is given by --log.level and --log.format;",
@@ -51,8 +52,26 @@ extension ConfigurationReader {
       integer(metrics["maxMigrations"], "metrics.maxMigrations", in: 1...100_000, example: 5000)
       ?? result.maxMigrations
 
+    journal(top["journal"], &result)
     result.backends = backends(top["backends"], timeouts: timeouts)
     return result
+  }
+
+  private mutating func journal(_ node: Node?, _ result: inout Configuration) {
+    let keys = mapping(node, "journal", keys: ["path", "maxAge", "maxSize"])
+    if let path = text(keys["path"], "journal.path", example: "/var/lib/drover/journal.db"),
+      let node = keys["path"], !path.isEmpty
+    {
+      if let refusal = JournalPlace.refusal(of: path) { complain(at: node, "journal.path: \(refusal)") }
+      result.journalPath = path
+    }
+    result.journal.maxAge =
+      duration(keys["maxAge"], "journal.maxAge", in: hours(1)...hours(10 * 365 * 24), example: "90d")
+      ?? result.journal.maxAge
+    result.journal.maxSize =
+      size(
+        keys["maxSize"], "journal.maxSize", in: JournalLimits.leastSize...Bytes.gibibytes(1024),
+        example: "1GiB") ?? result.journal.maxSize
   }
 
   /// Reads time-outs; what is not given there is taken from `defaults`.

@@ -151,6 +151,25 @@ struct ConfigurationReader {
     return nil
   }
 
+  /// A size within a range; nil where it is absent or wrong.
+  mutating func size(_ node: Node?, _ path: String, in range: ClosedRange<Bytes>, example: String) -> Bytes? {
+    guard let node, mayVisit(node) else { return nil }
+    guard case .scalar(let scalar) = node, !isNull(node) else {
+      complain(at: node, "\(path) must be a size, not \(kind(node)); such as \(example)")
+      return nil
+    }
+    guard hasPlainTag(node) else { return nil }
+    do throws(ByteSizeError) {
+      let value = try ByteSize.parse(scalar.string)
+      if range.contains(value) { return value }
+      let bounds = "from \(ByteSize.format(range.lowerBound)) to \(ByteSize.format(range.upperBound))"
+      complain(at: node, "\(path) must be \(bounds), not \(scalar.string); such as \(example)")
+    } catch {
+      complain(at: node, "\(path): \(error)")
+    }
+    return nil
+  }
+
   /// One of a few words; nil where it is absent or wrong.
   mutating func choice<Choice: RawRepresentable & CaseIterable>(
     _ node: Node?, _ path: String, _: Choice.Type

@@ -1,5 +1,6 @@
 internal import DroverCore
 internal import Exposition
+internal import Journal
 
 /// A configuration with all its defaults, as `drover check-config` shows it.
 ///
@@ -37,6 +38,19 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
         .mapping([
           ("vms", .text(configuration.vms.rawValue)),
           ("maxMigrations", .integer(configuration.maxMigrations)),
+        ])
+      ),
+      (
+        "journal",
+        .mapping([
+          (
+            "path",
+            configuration.journalPath.isEmpty
+              ? .unset("journal.db in the directory for the state of services")
+              : .text(configuration.journalPath)
+          ),
+          ("maxAge", .duration(configuration.journal.maxAge)),
+          ("maxSize", .text(ByteSize.format(configuration.journal.maxSize))),
         ])
       ),
     ])
@@ -169,7 +183,7 @@ private enum Value: Encodable, Sendable {
   private func isPlain(_ text: String) -> Bool {
     ["blocked", "all", "none"].contains(text)
       || (text.first?.isNumber == true && text.last?.isLetter == true
-        && (try? PrometheusDuration.parse(text)) != nil)
+        && ((try? PrometheusDuration.parse(text)) != nil || (try? ByteSize.parse(text)) != nil))
   }
 
   private func escaped(_ text: String) -> String {

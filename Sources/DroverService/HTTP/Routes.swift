@@ -11,6 +11,7 @@ struct Routes: Sendable {
   let build: BuildInfo
   let reloader: Reloader
   let control: MigrationControl
+  let journal: ServiceJournal
 
   func router(telemetryPath: String) -> Router {
     var router = Router()
@@ -25,7 +26,9 @@ struct Routes: Sendable {
     router.on(.get, "/api/v1/nodes", .immediate { nodes($0) })
     router.on(.get, "/api/v1/vms", .immediate { vms($0) })
     ControlRoutes(monitor: monitor, control: control).add(to: &router)
-    WhyRoutes(monitor: monitor, control: control, clock: clock).add(to: &router)
+    WhyRoutes(monitor: monitor, control: control, journal: journal, clock: clock).add(to: &router)
+    router.on(.get, "/api/v1/history", .deferred { await history($0) })
+    router.on(.get, "/api/v1/decisions", .deferred { await decisions($0) })
     return router
   }
 
@@ -111,7 +114,7 @@ struct Routes: Sendable {
     }
   }
 
-  private func json(_ request: Request, _ value: some Encodable) -> Response {
+  func json(_ request: Request, _ value: some Encodable) -> Response {
     let type = "application/json"
     guard Negotiation.accepts(type, request.headers.joined("Accept")) else {
       return .notAcceptable(offered: [type])

@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Journal
 internal import MicroHTTP
 internal import MigrationControl
 
@@ -6,6 +7,7 @@ internal import MigrationControl
 struct WhyRoutes: Sendable {
   let monitor: FleetMonitor
   let control: MigrationControl
+  let journal: ServiceJournal
   let clock: any Timepiece
 
   func add(to router: inout Router) {
@@ -15,7 +17,8 @@ struct WhyRoutes: Sendable {
   private func why(_ request: Request) async -> Response {
     let name = request.parameters["name"] ?? ""
     let snapshot = monitor.snapshot()
-    let why = Why(snapshot: snapshot, epochOffset: clock.epochOffset(), now: clock.now())
+    var why = Why(snapshot: snapshot, epochOffset: clock.epochOffset(), now: clock.now())
+    why.decisions = (try? await journal.readable().decisions(limit: 200)) ?? []
     switch MigrationLookup(name, in: snapshot.migrations) {
     case .found(let view) where !view.isOver || view.lookupID == name:
       let answer = view.isOver ? nil : await askAbort(view)

@@ -10,12 +10,19 @@ public final class FleetMonitor: ControlledFleet {
   private let tracker: Mutex<MigrationTracker>
   private let clock: any Timepiece
   private let log: Logger
+  private let observer: @Sendable ([LifecycleEvent]) -> Void
 
   /// A monitor that knows nothing yet.
-  public init(settings: MigrationTracker.Settings, clock: any Timepiece, log: Logger) {
+  ///
+  /// - Parameter observer: Is told what happened, outside of the lock and from any thread; must not block.
+  public init(
+    settings: MigrationTracker.Settings, clock: any Timepiece, log: Logger,
+    observer: @escaping @Sendable ([LifecycleEvent]) -> Void = { _ in }
+  ) {
     tracker = Mutex(MigrationTracker(settings: settings, startedAt: clock.now()))
     self.clock = clock
     self.log = log
+    self.observer = observer
   }
 
   /// Adds a back end: its counters exist from now on.
@@ -80,6 +87,7 @@ public final class FleetMonitor: ControlledFleet {
   }
 
   private func log(_ events: [LifecycleEvent]) {
+    if !events.isEmpty { observer(events) }
     for event in events {
       switch event {
       case .began(let view):

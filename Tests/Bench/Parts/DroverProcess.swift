@@ -22,7 +22,7 @@ final class DroverProcess {
     child = try Child(
       [
         program, "serve", "--web.listen-address", "127.0.0.1:\(port)", "--control.socket", controlSocket,
-        "--log.level", "error",
+        "--journal.path", "\(controlSocket).journal.db", "--log.level", "error",
       ] + flags)
     id = child.id
   }

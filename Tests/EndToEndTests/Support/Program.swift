@@ -52,6 +52,7 @@ final class Program: Sendable {
     var environment = [
       "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": directory.path,
       "LANG": "C.UTF-8", "TMPDIR": directory.path, "RUNTIME_DIRECTORY": "\(directory.path)/run",
+      "STATE_DIRECTORY": "\(directory.path)/state",
     ]
     environment.merge(variables) { $1 }
     var pid: pid_t = 0

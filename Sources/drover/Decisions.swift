@@ -1,0 +1,45 @@
+import ArgumentParser
+import DroverService
+
+struct Decisions: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "List what was decided about migrations, VMs and nodes, and what became of it.",
+    discussion: """
+      The latest come first. The id of the last one, given to --before, goes on where an answer ended. Options that name \
+      something show only what has it. --output json also shows the evidence.
+      """)
+
+  @OptionGroup(title: "Which")
+  var page: PageOptions
+
+  @OptionGroup(title: "Which VM")
+  var vm: VMOptions
+
+  @Option(help: ArgumentHelp("The migration's id.", valueName: "id"))
+  var migration: String?
+
+  @Option(
+    help: ArgumentHelp("What was decided: acted, shadowed, observed, refused, held.", valueName: "kind"))
+  var kind: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "What it is about: abort, migrate, stop_evacuation, drain, cordon, uncordon, reset_hold.",
+      valueName: "action"))
+  var action: String?
+
+  @OptionGroup var client: ClientOptions
+
+  @Option(help: ArgumentHelp("Form of the answer.", valueName: "form"))
+  var output = OutputFormat.table
+
+  func run() async throws {
+    let list: DecisionList = try await client.makeClient().list(
+      "/api/v1/decisions",
+      page.query + vm.query + [("migration", migration), ("kind", kind), ("action", action)])
+    switch output {
+    case .table: try write(MigrationTables(.standardOutput).decisions(list.items))
+    case .json: try printJSON(list)
+    }
+  }
+}
