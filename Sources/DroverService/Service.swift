@@ -77,7 +77,8 @@ public final class Service: Sendable {
 
     renderer = ScrapeRenderer()
     let routes = Routes(
-      monitor: monitor, renderer: renderer, clock: clock, build: options.build, reloader: reloader)
+      monitor: monitor, renderer: renderer, clock: clock, build: options.build, reloader: reloader,
+      supervisor: supervisor)
     server = try Self.bind(options, router: routes.router(telemetryPath: options.telemetryPath), log: log)
     addresses = server.boundAddresses
   }

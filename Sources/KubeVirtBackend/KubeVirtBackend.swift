@@ -3,12 +3,15 @@ public import DroverCore
 internal import FoundationEssentials
 internal import Kubernetes
 public import Logging
+internal import Synchronization
 
 /// Watches the live migrations of one cluster through the Kubernetes API.
 public final class KubeVirtBackend: MigrationBackend {
   private let configuration: KubeVirtConfiguration
   private let clock: any Timepiece
   private let log: Logger
+  /// The way to the API server while this runs.
+  let client = Mutex<KubernetesClient?>(nil)
 
   /// An API server that answers nothing for so long is away, whatever its open watches say.
   private static let probeInterval = Duration.seconds(10)
@@ -46,6 +49,8 @@ public final class KubeVirtBackend: MigrationBackend {
     log.info("asking the API server", metadata: ["server": "\(access.address)", "as": "\(access.origin)"])
     let http = CurlClient()
     let client = KubernetesClient(access: access, http: http, version: configuration.agentVersion)
+    self.client.withLock { $0 = client }
+    defer { self.client.withLock { $0 = nil } }
     let keys = ClusterReflectors.keys(namespaces: configuration.namespaces)
     let reflectors = ClusterReflectors(client: client, namespaces: configuration.namespaces)
     let loop = ClusterLoop(

@@ -59,18 +59,33 @@ final class DroverClient: Sendable {
 
   func migrations() async throws -> MigrationList { try await get("/api/v1/migrations") }
 
+  func vms() async throws -> VMList { try await get("/api/v1/vms") }
+
   func migration(_ name: String) async throws -> MigrationItem {
+    try await get("/api/v1/migrations/" + Self.segment(name))
+  }
+
+  /// Reads what decides at this moment, which may take the server up to 10 s.
+  func eligibility(of vm: VMPath) async throws -> EligibilityItem {
+    let path = [vm.backend, vm.scope, vm.name].map(Self.segment).joined(separator: "/")
+    return try await get("/api/v1/vms/\(path)/eligibility", within: .seconds(20))
+  }
+
+  /// One part of a path, percent-encoded.
+  private static func segment(_ name: String) -> String {
     let allowed = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~".utf8)
-    let segment = name.utf8.map { byte in
+    let bytes = name.utf8.map { byte in
       if allowed.contains(byte) { return String(UnicodeScalar(byte)) }
       let digits = String(byte, radix: 16, uppercase: true)
       return "%" + (digits.count < 2 ? "0" : "") + digits
     }
-    return try await get("/api/v1/migrations/" + segment.joined())
+    return bytes.joined()
   }
 
-  private func get<Answer: Decodable>(_ path: String) async throws -> Answer {
-    let (address, response) = try await response(to: path)
+  private func get<Answer: Decodable>(
+    _ path: String, within deadline: Duration = .seconds(10)
+  ) async throws -> Answer {
+    let (address, response) = try await response(to: path, within: deadline)
     guard response.status == 200 else {
       let problem = try? APICoding.decode(Problem.self, from: response.body)
       throw Failure(problem?.detail ?? "\(address) answered with status \(response.status): is it drover?")
@@ -84,13 +99,15 @@ final class DroverClient: Sendable {
     }
   }
 
-  private func response(to path: String) async throws -> (ServerAddress, Response) {
+  private func response(
+    to path: String, within deadline: Duration
+  ) async throws -> (ServerAddress, Response) {
     var failures: [String] = []
     for address in addresses.withLock(\.self) {
       do throws(CurlError) {
         var request = Request(.get, Endpoint(address, path: path), headers: ["Accept": "application/json"])
         request.bearerToken = token
-        request.totalDeadline = .seconds(10)
+        request.totalDeadline = deadline
         let response = try await http.send(request)
         addresses.withLock { $0 = [address] }
         return (address, response)

@@ -14,7 +14,8 @@ struct Drover: AsyncParsableCommand {
       """,
     version: "drover \(build.version) (revision \(build.revision.isEmpty ? "unknown" : build.revision))",
     subcommands: [
-      Serve.self, Demo.self, List.self, Show.self, Watch.self, CheckConfig.self, LeashCommand.self,
+      Serve.self, Demo.self, List.self, Show.self, Watch.self, Explain.self, CheckConfig.self,
+      LeashCommand.self,
     ])
 
   static let build = BuildInfo(version: "0.1.0", revision: String(cString: drover_revision()))

@@ -9,6 +9,7 @@ struct Routes: Sendable {
   let clock: any Timepiece
   let build: BuildInfo
   let reloader: Reloader
+  let supervisor: BackendSupervisor
 
   func router(telemetryPath: String) -> Router {
     var router = Router()
@@ -22,6 +23,8 @@ struct Routes: Sendable {
     router.on(.get, "/api/v1/migrations/{id}", .immediate { show($0) })
     router.on(.get, "/api/v1/nodes", .immediate { nodes($0) })
     router.on(.get, "/api/v1/vms", .immediate { vms($0) })
+    router.on(
+      .get, "/api/v1/vms/{backend}/{scope}/{name}/eligibility", .deferred { await eligibility($0) })
     return router
   }
 
@@ -83,6 +86,15 @@ struct Routes: Sendable {
 
   private func vms(_ request: Request) -> Response {
     json(request, VMList(monitor.snapshot(), epochOffset: clock.epochOffset(), now: clock.now()))
+  }
+
+  private func eligibility(_ request: Request) async -> Response {
+    let part = { (name: String) in request.parameters[name] ?? "" }
+    let path = VMPath(backend: part("backend"), scope: part("scope"), name: part("name"))
+    return switch await EligibilityRoute(monitor: monitor, supervisor: supervisor).answer(path) {
+    case .success(let item): json(request, item)
+    case .failure(let refusal): .problem(status: refusal.status, detail: refusal.detail)
+    }
   }
 
   private func show(_ request: Request) -> Response {

@@ -28,6 +28,16 @@ public final class BackendSupervisor: Sendable {
     monitor.unregister(backend, keepingTotals: keepingTotals)
   }
 
+  /// A running back end whose migrations can be started and ended; nil where it is another, or not there.
+  public func controllable(_ name: BackendName) -> (any ControllableBackend)? {
+    runs.withLock { $0[name]?.backend } as? any ControllableBackend
+  }
+
+  /// A running back end that can tell whether a VM can be migrated; nil where it is another, or not there.
+  public func eligibilitySource(_ name: BackendName) -> (any EligibilitySource)? {
+    runs.withLock { $0[name]?.backend } as? any EligibilitySource
+  }
+
   /// Runs until cancelled; then every back end has ended.
   public func run() async {
     await withDiscardingTaskGroup { group in
@@ -41,7 +51,7 @@ public final class BackendSupervisor: Sendable {
 
 /// One back end from its start to its stop.
 private final class Run: Sendable {
-  private let backend: any MigrationBackend
+  let backend: any MigrationBackend
   /// Ends when the back end is to stop.
   private let leash: AsyncStream<Never>
   private let end: AsyncStream<Never>.Continuation

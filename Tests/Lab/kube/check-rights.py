@@ -40,6 +40,31 @@ HANDLER_POD = "/api/v1/namespaces/kubevirt/pods?labelSelector=kubevirt.io=virt-h
 AUTHORITIES = "/api/v1/namespaces/kubevirt/configmaps/kubevirt-ca"
 PROXY = "/api/v1/namespaces/kubevirt/pods/https:virt-handler-a:8443/proxy/metrics"
 REPLICAS = "/apis/longhorn.io/v1beta2/namespaces/longhorn-system/replicas"
+# Single objects: none of them is there, so that they are looked for is enough.
+LOOKUPS = [
+    "/apis/kubevirt.io/v1/namespaces/guests/virtualmachineinstances/any",
+    "/apis/kubevirt.io/v1/namespaces/guests/virtualmachines/any",
+    "/api/v1/namespaces/guests/persistentvolumeclaims/any",
+    "/api/v1/persistentvolumes/any",
+    "/apis/storage.k8s.io/v1/storageclasses/any",
+    "/apis/longhorn.io/v1beta2/namespaces/longhorn-system/volumes/any",
+    "/apis/k8s.cni.cncf.io/v1/namespaces/guests/network-attachment-definitions/any",
+]
+NODE_PODS = "/api/v1/pods?fieldSelector=spec.nodeName=a,status.phase!=Succeeded,status.phase!=Failed"
+OWN_POD = "/api/v1/namespaces/guests/pods?labelSelector=kubevirt.io/created-by=0"
+STORAGE_OF_NODES = ["/apis/storage.k8s.io/v1/csinodes", "/apis/storage.k8s.io/v1/volumeattachments"]
+ELIGIBILITY = {
+    "get": [
+        "virtualmachineinstances.kubevirt.io",
+        "virtualmachines.kubevirt.io",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "storageclasses.storage.k8s.io",
+        "volumes.longhorn.io",
+        "network-attachment-definitions.k8s.cni.cncf.io",
+    ],
+    "list": ["pods", "csinodes.storage.k8s.io", "volumeattachments.storage.k8s.io"],
+}
 
 CLUSTER_KINDS = ["kubevirts.kubevirt.io", "migrationpolicies.migrations.kubevirt.io", "nodes", "namespaces"]
 VM_KINDS = ["virtualmachineinstancemigrations.kubevirt.io", "virtualmachineinstances.kubevirt.io", "events"]
@@ -85,6 +110,11 @@ PARTS = {
     ),
     "rbac-virt-handler-proxy.yaml": (None, [PROXY], rights(["get"], ["pods/proxy"], "kubevirt")),
     "rbac-longhorn.yaml": (None, watched(REPLICAS), rights(READ, ["replicas.longhorn.io"], "longhorn-system")),
+    "rbac-eligibility.yaml": (
+        None,
+        [*LOOKUPS, *STORAGE_OF_NODES, NODE_PODS, OWN_POD],
+        rights(["get"], ELIGIBILITY["get"]) | rights(["list"], ELIGIBILITY["list"]),
+    ),
     "namespaced/rbac.yaml": (
         "guests",
         [TARGET_POD] + watched(*(path.format("/namespaces/guests") for path in (VMIMS, VMIS, EVENTS))),
@@ -113,7 +143,9 @@ NEVER = [
 # A right on everything answers for a part of it, too.
 WIDER = {
     "rbac-view.yaml": [*OF_CLUSTER, "/namespaces/guests/virtualmachine", "/namespaces/guests/events"],
-    "rbac-launchers.yaml": [HANDLER_POD],
+    "rbac-launchers.yaml": [HANDLER_POD, NODE_PODS, OWN_POD],
+    "rbac-eligibility.yaml": [HANDLER_POD, TARGET_POD],
+    "namespaced/rbac.yaml": [OWN_POD],
 }
 
 
@@ -202,7 +234,7 @@ def check(server, names, everybody):
     for path in REQUESTS:
         status, _ = server.ask("GET", path, account=ACCOUNT)
         # Neither the pod nor the ConfigMap is there: that they were looked for is enough.
-        is_let_through = status == 200 or path in (PROXY, AUTHORITIES) and status in (404, 500, 503)
+        is_let_through = status == 200 or path in (PROXY, AUTHORITIES, *LOOKUPS) and status in (404, 500, 503)
         if path in needed and not is_let_through:
             faults.append(f"needed, and answered with {status}: GET {path}")
         if path not in needed and status != 403 and not any(part in path for part in wider):
@@ -231,7 +263,8 @@ def prepare(server):
     for name in NAMESPACES:
         server.create(f"kind: Namespace\napiVersion: v1\nmetadata:\n  name: {name}\n")
     deadline = time.monotonic() + 60
-    while any(server.ask("GET", path)[0] == 404 for path in REQUESTS if path.startswith("/apis/")):
+    kinds = [path for path in REQUESTS if path.startswith("/apis/") and path not in LOOKUPS]
+    while any(server.ask("GET", path)[0] == 404 for path in kinds):
         assert time.monotonic() < deadline, "KubeVirt's kinds are not served after 60 s"
         time.sleep(0.1)
 
