@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Kubernetes
 
 /// Whether a VM can be migrated, and where to: all the rules over what is known.
 enum EligibilityRules {

@@ -102,7 +102,7 @@ struct EligibilityProcessorTests {
     #expect(answer.text("c").contains("guest of ABC") && answer.text("c").contains("mpx"))
     #expect(
       answer.notes.contains {
-        $0.contains("first ran on: CPU model ABC and 1 CPU features, although a is XYZ")
+        $0.contains("first ran on: CPU model ABC and 1 CPU feature, although a is XYZ")
       })
   }
 

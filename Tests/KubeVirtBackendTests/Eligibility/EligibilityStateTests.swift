@@ -313,10 +313,11 @@ struct EligibilitySampleTests {
 
   @Test("The remedy names the models that all three nodes offer")
   func models() async throws {
-    var cluster = try cluster("vmi-running.json")
+    var cluster = try self.cluster("vmi-running.json")
     cluster.objects["nodes"]?.remove(at: 1)
     let answer = try await cluster.explained()
     let remedy = try #require(answer.obstacles.first { $0.reason == .cpuModel }).remedy
+    #expect(remedy.contains(#""model":"Broadwell-noTSX""#))
     for model in ["Broadwell-noTSX", "Haswell-noTSX", "Westmere"] { #expect(remedy.contains(model)) }
     #expect(!remedy.contains("Skylake"))
   }

@@ -164,7 +164,7 @@ struct TestCluster: ObjectSource {
   /// A disk of the VM on a claim, bound to a volume of Longhorn.
   mutating func addDisk(
     _ name: String = "root", modes: [String] = ["ReadWriteMany"], asCDROM: Bool = false, replicas: Int? = 3,
-    classReplicas: String? = "3", affinity: JSON = nil
+    classReplicas: String? = "3", affinity: JSON = .null
   ) {
     guest { guest in
       guest["spec", "volumes"] = guest["spec", "volumes"].appending([
@@ -190,7 +190,7 @@ struct TestCluster: ObjectSource {
         "metadata": ["name": .string("pv-\(name)"), "uid": .string("pv-\(name)")],
         "spec": [
           "csi": ["driver": "driver.longhorn.io", "volumeHandle": .string("pvc-\(name)")],
-          "nodeAffinity": affinity == nil ? nil : ["required": ["nodeSelectorTerms": affinity]],
+          "nodeAffinity": affinity == .null ? .null : ["required": ["nodeSelectorTerms": affinity]],
         ].withoutNulls,
       ])
     if objects["storageclasses"] == nil {

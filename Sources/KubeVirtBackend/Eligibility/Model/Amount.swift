@@ -119,7 +119,7 @@ extension Amounts {
   init(_ texts: [String: IntOrText]?) { self = (texts ?? [:]).compactMapValues { Quantity.amount($0.text) } }
 
   /// The larger amount of each resource.
-  func atLeast(_ other: Amounts) -> Amounts { merging(other) { max($0, $1) } }
+  func atLeast(_ other: Amounts) -> Amounts { merging(other) { Swift.max($0, $1) } }
 
   /// The sum for each resource.
   func adding(_ other: Amounts) -> Amounts { merging(other) { $0 + $1 } }

@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Kubernetes
 
 /// Devices and other things of the node that a guest holds.
 enum DeviceRules {

@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Kubernetes
 
 /// Disks that cannot be at two nodes at once, and those of which Harvester's page says so.
 enum DiskRules {

@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Kubernetes
 
 /// Networks of a guest: which nodes they reach, and whether they can be left.
 enum NetworkRules {

@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Kubernetes
 
 /// The state of a node: ready, open to pods, without taints that the VM does not bear.
 enum NodeRules {

@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Kubernetes
 
 typealias Obstacle = Eligibility.Obstacle
 

@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Kubernetes
 
 /// What the pod of a migration's target would ask of a node: KubeVirt's own way to make one, from the VMI, from the pod that
 /// runs and from the labels of the node that it runs on.

@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Kubernetes
 
 /// The guest's CPU model and features, against what a node's labels offer.
 enum ProcessorRules {
@@ -57,10 +58,22 @@ enum ProcessorRules {
     return offers.dropFirst().reduce(first) { $0.intersection($1) }.sorted()
   }
 
+  /// Names of processors, older ones first: of several common ones the newest loses the guest the least.
+  private static let generations = [
+    "Penryn", "Nehalem", "Westmere", "SandyBridge", "IvyBridge", "Haswell", "Broadwell", "Skylake",
+    "Cascadelake", "Cooperlake", "Icelake", "SapphireRapids", "SierraForest", "GraniteRapids", "Opteron_G",
+    "EPYC", "EPYC-Rome", "EPYC-Milan", "EPYC-Genoa", "EPYC-Turin",
+  ]
+
+  private static func newest(_ models: [String]) -> String? {
+    func rank(_ model: String) -> Int { generations.lastIndex { model.hasPrefix($0) } ?? -1 }
+    return models.max { (rank($0), $0) < (rank($1), $1) }
+  }
+
   /// How to make a VM fit every node, with the commands and what they bring with them.
   static func remedy(_ facts: EligibilityFacts, _ commands: Commands) -> String {
     let models = commonModels(facts.nodes.value ?? [])
-    guard let model = models.last else {
+    guard let model = newest(models) else {
       return "no CPU model is offered by every node (labels \(LabelPrefix.model)...): "
         + "migrate between nodes of one kind, or add a node like \(facts.guest.node)"
     }
@@ -79,7 +92,7 @@ enum ProcessorRules {
       let primary = facts.source?.labels(after: LabelPrefix.hostModel) ?? []
       let elsewhere = model.map { !primary.isEmpty && !primary.contains($0) } ?? false
       let what = [
-        model.map { "CPU model \($0)" }, features.isEmpty ? nil : "\(features.count) CPU features",
+        model.map { "CPU model \($0)" }, features.isEmpty ? nil : "\(features.count) CPU feature\(features.count == 1 ? "" : "s")",
       ].compactMap(\.self).joined(separator: " and ")
       return [
         "It was migrated before, and still needs what the node had that it first ran on: \(what)"

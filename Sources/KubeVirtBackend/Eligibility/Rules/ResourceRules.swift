@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Kubernetes
 
 /// What the target's pod would take of a node, against what is free there.
 enum ResourceRules {

@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Kubernetes
 
 /// Labels that a node must have: node selector, required affinity, and what KubeVirt adds to both.
 enum SelectorRules {

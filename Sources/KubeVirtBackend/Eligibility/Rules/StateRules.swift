@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Kubernetes
 
 /// What the VM itself, and KubeVirt's own judgement of it, say.
 enum StateRules {

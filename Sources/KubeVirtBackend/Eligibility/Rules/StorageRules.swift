@@ -1,4 +1,5 @@
 internal import DroverCore
+internal import Kubernetes
 
 /// What storage says: copies of a volume, nodes that it can be used on, volumes that a node can still attach.
 enum StorageRules {
