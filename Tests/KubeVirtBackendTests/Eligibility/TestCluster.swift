@@ -184,15 +184,11 @@ struct TestCluster: ObjectSource {
           "volumeName": .string("pv-\(name)"),
         ],
       ])
+    var spec: JSON = ["csi": ["driver": "driver.longhorn.io", "volumeHandle": .string("pvc-\(name)")]]
+    if affinity != .null { spec["nodeAffinity", "required", "nodeSelectorTerms"] = affinity }
     add(
       "persistentvolumes",
-      [
-        "metadata": ["name": .string("pv-\(name)"), "uid": .string("pv-\(name)")],
-        "spec": [
-          "csi": ["driver": "driver.longhorn.io", "volumeHandle": .string("pvc-\(name)")],
-          "nodeAffinity": affinity == .null ? .null : ["required": ["nodeSelectorTerms": affinity]],
-        ].withoutNulls,
-      ])
+      ["metadata": ["name": .string("pv-\(name)"), "uid": .string("pv-\(name)")], "spec": spec])
     if objects["storageclasses"] == nil {
       add(
         "storageclasses",
@@ -225,10 +221,6 @@ struct TestCluster: ObjectSource {
 extension JSON {
   func appending(_ element: JSON) -> JSON {
     if case .array(let elements) = self { .array(elements + [element]) } else { .array([element]) }
-  }
-
-  var withoutNulls: JSON {
-    if case .object(let members) = self { .object(members.filter { $0.value != .null }) } else { self }
   }
 }
 

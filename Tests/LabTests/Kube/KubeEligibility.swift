@@ -321,7 +321,7 @@ private final class Daemon: Sendable {
       process.waitUntilExit()
     }
     let end = ContinuousClock.now + .seconds(60)
-    while try await daemon.explain("kubevirt/default/fine").code != 0 || !(try await daemon.knows("fine")) {
+    while !(try await daemon.lists("fine", isAmbiguous: kubeconfigs.count > 1)) {
       guard ContinuousClock.now < end else {
         Issue.record("no answer after 60 s: \((try? String(contentsOf: log, encoding: .utf8)) ?? "")")
         return
@@ -342,11 +342,12 @@ private final class Daemon: Sendable {
     return process
   }
 
-  /// Whether two back ends list a VM, so that its bare name is ambiguous.
-  private func knows(_ vm: String) async throws -> Bool {
+  /// Whether a VM is listed; by two back ends, so that its bare name is ambiguous, where there are several.
+  private func lists(_ vm: String, isAmbiguous: Bool) async throws -> Bool {
     let answer = try await run(["explain", vm])
-    return answer.code != 1 || answer.errors.contains("can be several")
-      || !answer.errors.contains("no running VM")
+    return isAmbiguous
+      ? ["kubevirt/", "kubevirt-2/"].allSatisfy { answer.errors.contains("\($0)default/\(vm)") }
+      : answer.code != 1
   }
 
   /// `drover explain VM --output json`.
