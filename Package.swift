@@ -210,7 +210,7 @@ let package = Package(
     .testTarget(
       name: "LabTests",
       dependencies: [
-        "DroverCore", "KubeLab", "KubeVirtBackend", "LibvirtBackend", "LibvirtLab", "MigrationControl",
+        "DroverCore", "DroverService", "KubeLab", "KubeVirtBackend", "LibvirtBackend", "LibvirtLab", "MigrationControl",
         "QEMUBackend", "QEMURig", "ScenarioSupport", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),

@@ -103,7 +103,7 @@ public final class Service: Sendable {
     renderer = ScrapeRenderer()
     let routes = Routes(
       monitor: monitor, renderer: renderer, clock: clock, build: options.build, reloader: reloader,
-      control: control, journal: journal)
+      supervisor: supervisor, control: control, journal: journal)
     server = try Self.bind(options, router: routes.router(telemetryPath: options.telemetryPath), log: log)
     addresses = server.boundAddresses
   }

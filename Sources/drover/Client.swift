@@ -59,6 +59,8 @@ final class DroverClient: Sendable {
 
   func migrations() async throws -> MigrationList { try await get("/api/v1/migrations") }
 
+  func vms() async throws -> VMList { try await get("/api/v1/vms") }
+
   func migration(_ name: String) async throws -> MigrationItem {
     try await get("/api/v1/migrations/" + Self.segment(name))
   }
@@ -66,6 +68,12 @@ final class DroverClient: Sendable {
   func why(_ name: String) async throws -> WhyItem {
     // It asks the system what could be done, which may take a while.
     try await read(response(to: "/api/v1/why/" + Self.segment(name), within: .seconds(30)))
+  }
+
+  /// Reads what decides at this moment, which may take the server up to 10 s.
+  func eligibility(of vm: VMPath) async throws -> EligibilityItem {
+    let path = [vm.backend, vm.scope, vm.name].map(Self.segment).joined(separator: "/")
+    return try await read(response(to: "/api/v1/vms/\(path)/eligibility", within: .seconds(20)))
   }
 
   /// Asks for a list; what is nil is not asked for.

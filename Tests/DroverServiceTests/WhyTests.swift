@@ -145,9 +145,9 @@ struct VMLookupTests {
     ]
     func found(_ typed: String) -> String {
       switch VMLookup(typed, in: vms) {
-      case .found(let view): view.vm.fullName
+      case .found(let path): path.description
       case .none: "none"
-      case .ambiguous(let names): names.joined(separator: " ")
+      case .ambiguous(let names): names.map(\.description).sorted().joined(separator: " ")
       }
     }
     #expect(found("db") == "prod/shop/db")

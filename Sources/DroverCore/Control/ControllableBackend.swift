@@ -2,7 +2,7 @@
 ///
 /// Only the control module calls these: it guards, records and follows. None of them waits without an end; each throws
 /// `.timeout` after its own deadline.
-public protocol ControllableBackend: MigrationBackend {
+public protocol ControllableBackend: EligibilitySource {
   /// Reads a migration at its source, at this moment.
   func live(_ migration: MigrationTarget) async throws(ControlError) -> LiveMigration
 
@@ -17,9 +17,6 @@ public protocol ControllableBackend: MigrationBackend {
 
   /// Ends what would begin a migration again once it was ended.
   func endCause(_ cause: ComesBack, of migration: MigrationTarget) async throws(ControlError)
-
-  /// Finds out whether a VM can be migrated, and where to.
-  func eligibility(of vm: VMRef) async throws(ControlError) -> Eligibility
 }
 
 /// The migration that is meant, as it was last seen.

@@ -67,13 +67,17 @@ struct ControlRoutes: Sendable {
         detail: #"the body is no JSON of the form {"vm": "namespace/name", "to": "node"}: \#(error)"#)
     }
     let vm: VMRef
-    switch VMLookup(body.vm, in: monitor.snapshot().vms) {
-    case .found(let view): vm = view.vm
+    let snapshot = monitor.snapshot()
+    switch VMLookup(body.vm, in: snapshot.vms) {
+    case .found(let path):
+      guard let view = snapshot.vm(at: path) else {
+        return .problem(status: 404, detail: "no VM is called \(body.vm); /api/v1/vms shows them")
+      }
+      vm = view.vm
     case .none:
       return .problem(status: 404, detail: "no VM is called \(body.vm); /api/v1/vms shows them")
     case .ambiguous(let names):
-      return .problem(
-        status: 409, detail: "\(body.vm) can be several VMs: \(names.joined(separator: ", ")); name one so")
+      return .ambiguous(body.vm, "VMs", names.map(\.description))
     }
     let answer = await control.migrate(
       StartOrder(vm: vm, node: body.to.flatMap { $0.isEmpty ? nil : $0 }), requester: requester,

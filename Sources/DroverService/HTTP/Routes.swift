@@ -10,6 +10,7 @@ struct Routes: Sendable {
   let clock: any Timepiece
   let build: BuildInfo
   let reloader: Reloader
+  let supervisor: BackendSupervisor
   let control: MigrationControl
   let journal: ServiceJournal
 
@@ -29,6 +30,8 @@ struct Routes: Sendable {
     WhyRoutes(monitor: monitor, control: control, journal: journal, clock: clock).add(to: &router)
     router.on(.get, "/api/v1/history", .deferred { await history($0) })
     router.on(.get, "/api/v1/decisions", .deferred { await decisions($0) })
+    router.on(
+      .get, "/api/v1/vms/{backend}/{scope}/{name}/eligibility", .deferred { await eligibility($0) })
     return router
   }
 
@@ -91,6 +94,15 @@ struct Routes: Sendable {
 
   private func vms(_ request: Request) -> Response {
     json(request, VMList(monitor.snapshot(), epochOffset: clock.epochOffset(), now: clock.now()))
+  }
+
+  private func eligibility(_ request: Request) async -> Response {
+    let part = { (name: String) in request.parameters[name] ?? "" }
+    let path = VMPath(backend: part("backend"), scope: part("scope"), name: part("name"))
+    return switch await EligibilityRoute(monitor: monitor, supervisor: supervisor).answer(path) {
+    case .success(let item): json(request, item)
+    case .failure(let refusal): .problem(status: refusal.status, detail: refusal.detail)
+    }
   }
 
   private func show(_ request: Request) -> Response {

@@ -28,11 +28,12 @@ struct WhyRoutes: Sendable {
     case .found, .ambiguous, .none: break
     }
     switch VMLookup(name, in: snapshot.vms) {
-    case .found(let view):
+    case .found(let path):
+      guard let view = snapshot.vm(at: path) else { break }
       let answer = await control.migrate(StartOrder(vm: view.vm), requester: "nobody", isDryRun: true)
       let isUnsupported = answer.refusals.contains { $0.reason == .unsupported }
       return .json(why.vm(view, start: isUnsupported ? nil : (answer.refusals, answer.warnings)))
-    case .ambiguous(let names): return .ambiguous(name, "VMs", names)
+    case .ambiguous(let names): return .ambiguous(name, "VMs", names.map(\.description))
     case .none: break
     }
     let nodes = snapshot.nodes.filter { $0.node == name || "\($0.backend.rawValue)/\($0.node)" == name }

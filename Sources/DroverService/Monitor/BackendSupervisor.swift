@@ -28,9 +28,14 @@ public final class BackendSupervisor: Sendable {
     monitor.unregister(backend, keepingTotals: keepingTotals)
   }
 
-  /// The running back end of a name, where it can be asked to do anything.
-  public func controllable(_ backend: BackendName) -> (any ControllableBackend)? {
-    runs.withLock { $0[backend]?.backend as? any ControllableBackend }
+  /// A running back end whose migrations can be started and ended; nil where it is another, or not there.
+  public func controllable(_ name: BackendName) -> (any ControllableBackend)? {
+    runs.withLock { $0[name]?.backend } as? any ControllableBackend
+  }
+
+  /// A running back end that can tell whether a VM can be migrated; nil where it is another, or not there.
+  public func eligibilitySource(_ name: BackendName) -> (any EligibilitySource)? {
+    runs.withLock { $0[name]?.backend } as? any EligibilitySource
   }
 
   /// Runs until cancelled; then every back end has ended.

@@ -111,7 +111,7 @@ struct Why: Sendable {
 
   /// - Parameter start: What came of asking for its migration without doing it; nil where nobody can be asked.
   func vm(_ view: VMView, start: (refusals: [Refusal], warnings: [String])?) -> WhyItem {
-    let name = view.vm.fullName
+    let name = VMPath(view.vm).description
     let open = snapshot.migrations.first { $0.identity.vm == view.vm && !$0.isOver }
     var lines = [view.node.isEmpty ? "it is on no node that is known" : "it is on \(view.node)"]
     if let open {

@@ -83,6 +83,14 @@ public struct Resource: Hashable, Sendable {
   /// Claims of volumes.
   public static let persistentVolumeClaims = Resource(
     "", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+  /// Volumes that claims are bound to.
+  public static let persistentVolumes = Resource(
+    "", "v1", "PersistentVolume", "persistentvolumes", isNamespaced: false)
+  /// The storage drivers of nodes.
+  public static let csiNodes = Resource("storage.k8s.io", "v1", "CSINode", "csinodes", isNamespaced: false)
+  /// Volumes that are attached to nodes.
+  public static let volumeAttachments = Resource(
+    "storage.k8s.io", "v1", "VolumeAttachment", "volumeattachments", isNamespaced: false)
   /// StatefulSets.
   public static let statefulSets = Resource("apps", "v1", "StatefulSet", "statefulsets")
   /// Deployments.
@@ -114,7 +122,7 @@ public struct Resource: Hashable, Sendable {
   public static let all = [
     vmis, vmims, vms, kubeVirts, policies, settings, volumes, replicas, networkAttachments, nodes, namespaces,
     pods, events, configMaps, secrets, services, serviceAccounts, resourceQuotas, persistentVolumeClaims,
-    statefulSets, deployments, daemonSets, storageClasses, leases, clusterRoles, clusterRoleBindings, roles,
+    persistentVolumes, csiNodes, volumeAttachments, statefulSets, deployments, daemonSets, storageClasses, leases, clusterRoles, clusterRoleBindings, roles,
     roleBindings, customResourceDefinitions,
   ]
 

@@ -40,6 +40,35 @@ HANDLER_POD = "/api/v1/namespaces/kubevirt/pods?labelSelector=kubevirt.io=virt-h
 AUTHORITIES = "/api/v1/namespaces/kubevirt/configmaps/kubevirt-ca"
 PROXY = "/api/v1/namespaces/kubevirt/pods/https:virt-handler-a:8443/proxy/metrics"
 REPLICAS = "/apis/longhorn.io/v1beta2/namespaces/longhorn-system/replicas"
+# Single objects: none of them is there, so that they are looked for is enough.
+LOOKUPS = [
+    "/apis/kubevirt.io/v1/namespaces/guests/virtualmachineinstances/any",
+    "/apis/kubevirt.io/v1/namespaces/guests/virtualmachines/any",
+    "/api/v1/namespaces/guests/persistentvolumeclaims/any",
+    "/api/v1/persistentvolumes/any",
+    "/apis/storage.k8s.io/v1/storageclasses/any",
+    "/apis/longhorn.io/v1beta2/namespaces/longhorn-system/volumes/any",
+    "/apis/k8s.cni.cncf.io/v1/namespaces/guests/network-attachment-definitions/any",
+]
+VMIM = VMIMS.format("/namespaces/guests") + "/any"
+VMI = LOOKUPS[0]
+NODE = "/api/v1/nodes/any"
+CANCEL = "/apis/subresources.kubevirt.io/v1/namespaces/guests/virtualmachineinstances/any/evacuate/cancel"
+NODE_PODS = "/api/v1/pods?fieldSelector=spec.nodeName=a,status.phase!=Succeeded,status.phase!=Failed"
+OWN_POD = "/api/v1/namespaces/guests/pods?labelSelector=kubevirt.io/created-by=0"
+STORAGE_OF_NODES = ["/apis/storage.k8s.io/v1/csinodes", "/apis/storage.k8s.io/v1/volumeattachments"]
+ELIGIBILITY = {
+    "get": [
+        "virtualmachineinstances.kubevirt.io",
+        "virtualmachines.kubevirt.io",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "storageclasses.storage.k8s.io",
+        "volumes.longhorn.io",
+        "network-attachment-definitions.k8s.cni.cncf.io",
+    ],
+    "list": ["pods", "csinodes.storage.k8s.io", "volumeattachments.storage.k8s.io"],
+}
 
 CLUSTER_KINDS = ["kubevirts.kubevirt.io", "migrationpolicies.migrations.kubevirt.io", "nodes", "namespaces"]
 VM_KINDS = ["virtualmachineinstancemigrations.kubevirt.io", "virtualmachineinstances.kubevirt.io", "events"]
@@ -85,6 +114,31 @@ PARTS = {
     ),
     "rbac-virt-handler-proxy.yaml": (None, [PROXY], rights(["get"], ["pods/proxy"], "kubevirt")),
     "rbac-longhorn.yaml": (None, watched(REPLICAS), rights(READ, ["replicas.longhorn.io"], "longhorn-system")),
+    "rbac-eligibility.yaml": (
+        None,
+        [*LOOKUPS, *STORAGE_OF_NODES, NODE_PODS, OWN_POD],
+        rights(["get"], ELIGIBILITY["get"]) | rights(["list"], ELIGIBILITY["list"]),
+    ),
+    "rbac-abort.yaml": (
+        None,
+        [VMIM, VMI, NODE, ("DELETE", VMIM)],
+        rights(["get", "delete"], ["virtualmachineinstancemigrations.kubevirt.io"])
+        | rights(["get"], ["virtualmachineinstances.kubevirt.io", "nodes"]),
+    ),
+    "rbac-migrate.yaml": (
+        None,
+        [VMI, ("POST", VMIMS.format("/namespaces/guests")), ("DELETE", VMIM)],
+        rights(["create", "delete"], ["virtualmachineinstancemigrations.kubevirt.io"])
+        | rights(["get"], ["virtualmachineinstances.kubevirt.io"]),
+    ),
+    "rbac-stop-evacuation.yaml": (
+        None,
+        [("PUT", CANCEL)],
+        rights(
+            ["update"],
+            [f"virtualmachineinstances/{part}.subresources.kubevirt.io" for part in ("evacuate", "evacuate/cancel")],
+        ),
+    ),
     "namespaced/rbac.yaml": (
         "guests",
         [TARGET_POD] + watched(*(path.format("/namespaces/guests") for path in (VMIMS, VMIS, EVENTS))),
@@ -96,16 +150,21 @@ TOGETHER = [
     [name for name in PARTS if not name.startswith("namespaced/")],
     ["namespaced/rbac.yaml", "namespaced/rbac-cluster.yaml", "rbac-virt-handler.yaml", "rbac-longhorn.yaml"],
 ]
-REQUESTS = sorted({path for _, paths, _ in PARTS.values() for path in paths})
+
+
+def asked(request):
+    """A request as method and path; what is only a path reads."""
+    return ("GET", request) if isinstance(request, str) else request
+
+
+REQUESTS = sorted({asked(request) for _, requests, _ in PARTS.values() for request in requests})
 
 # What nobody grants.
 NEVER = [
     ("GET", "/api/v1/secrets"),
     ("GET", "/api/v1/namespaces/kubevirt/secrets/kubevirt-ca"),
     ("GET", "/api/v1/namespaces/kubevirt/configmaps"),
-    ("DELETE", VMIMS.format("/namespaces/guests") + "/any"),
     ("DELETE", "/api/v1/namespaces/kubevirt/pods/any"),
-    ("POST", VMIMS.format("/namespaces/guests")),
     ("POST", "/api/v1/namespaces/guests/pods/any/exec?command=id"),
     ("PATCH", "/api/v1/nodes/any"),
 ]
@@ -113,7 +172,9 @@ NEVER = [
 # A right on everything answers for a part of it, too.
 WIDER = {
     "rbac-view.yaml": [*OF_CLUSTER, "/namespaces/guests/virtualmachine", "/namespaces/guests/events"],
-    "rbac-launchers.yaml": [HANDLER_POD],
+    "rbac-launchers.yaml": [HANDLER_POD, NODE_PODS, OWN_POD],
+    "rbac-eligibility.yaml": [HANDLER_POD, TARGET_POD],
+    "namespaced/rbac.yaml": [OWN_POD],
 }
 
 
@@ -195,18 +256,20 @@ def read(name):
 def check(server, names, everybody):
     """Grants the files, compares what that comes to with what it should, and takes it back."""
     made = [path for name in names for path in server.create(read(name), PARTS[name][0])]
-    needed = {path for name in names for path in PARTS[name][1]}
+    needed = {asked(request) for name in names for request in PARTS[name][1]}
     wanted = set().union(*(PARTS[name][2] for name in names))
     wider = [part for name in names for part in WIDER.get(name, [])]
     faults = []
-    for path in REQUESTS:
-        status, _ = server.ask("GET", path, account=ACCOUNT)
-        # Neither the pod nor the ConfigMap is there: that they were looked for is enough.
-        is_let_through = status == 200 or path in (PROXY, AUTHORITIES) and status in (404, 500, 503)
-        if path in needed and not is_let_through:
-            faults.append(f"needed, and answered with {status}: GET {path}")
-        if path not in needed and status != 403 and not any(part in path for part in wider):
-            faults.append(f"not needed, and answered with {status}: GET {path}")
+    for method, path in REQUESTS:
+        status, _ = server.ask(method, path, "" if method == "GET" else "{}", account=ACCOUNT)
+        # Single objects are not there, nor is KubeVirt's own API: that they were looked for is enough.
+        is_absent = method != "GET" or path in (PROXY, AUTHORITIES, *LOOKUPS, VMIM, NODE)
+        is_let_through = status == 200 or is_absent and status in (400, 404, 422, 500, 503)
+        if (method, path) in needed and not is_let_through:
+            faults.append(f"needed, and answered with {status}: {method} {path}")
+        is_wider = method == "GET" and any(part in path for part in wider)
+        if (method, path) not in needed and status != 403 and not is_wider:
+            faults.append(f"not needed, and answered with {status}: {method} {path}")
     for method, path in NEVER:
         status, _ = server.ask(method, path, "{}", account=ACCOUNT)
         if status != 403:
@@ -231,7 +294,9 @@ def prepare(server):
     for name in NAMESPACES:
         server.create(f"kind: Namespace\napiVersion: v1\nmetadata:\n  name: {name}\n")
     deadline = time.monotonic() + 60
-    while any(server.ask("GET", path)[0] == 404 for path in REQUESTS if path.startswith("/apis/")):
+    kinds = [path for method, path in REQUESTS if method == "GET" and path.startswith("/apis/")]
+    kinds = [path for path in kinds if path not in (*LOOKUPS, VMIM)]
+    while any(server.ask("GET", path)[0] == 404 for path in kinds):
         assert time.monotonic() < deadline, "KubeVirt's kinds are not served after 60 s"
         time.sleep(0.1)
 
