@@ -133,16 +133,14 @@ public final class Service: Sendable {
 
   /// Watches and serves until cancelled.
   public func run() async throws {
+    // Before anybody is served: what is decided from here on is of this run.
+    if let left = try? await journal.readable().unfinishedDecisions() { await control.resume(left) }
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await self.supervisor.run() }
       group.addTask { await self.monitor.keepTicking() }
       group.addTask { try await self.server.run() }
       group.addTask { await self.keepTrimming() }
-      group.addTask {
-        // Nobody else has ended them, and nobody sends them again.
-        if let left = try? await self.journal.readable().unfinishedDecisions() { await self.control.resume(left) }
-        await self.control.keepFollowing()
-      }
+      group.addTask { await self.control.keepFollowing() }
       group.addTask { await self.keeper.run { self.monitor.snapshot() } }
     }
   }

@@ -7,6 +7,8 @@ public struct AbortAnswer: Sendable {
   public var decision: Decision
   /// What an abort does at this moment, in words.
   public var consequence: String
+  /// Why it could not be sent, or whether that is open; nil where nothing went wrong.
+  public var error: ControlError?
   /// Whether nothing was sent because only a question was asked.
   public var isDryRun: Bool
 }
@@ -42,56 +44,98 @@ extension MigrationControl {
   ) async -> AbortAnswer {
     let target = MigrationTarget(view)
     let live: LiveMigration
-    do {
-      live = try await backend.live(target)
-    } catch {
-      return await refuse(
-        order, view, Refusal(.unreadable, "how it is at its source cannot be read: \(error)"), isDryRun)
-    }
-    if let refusal = AbortGuard.refusal(of: order, live) {
-      return await refuse(order, view, refusal, isDryRun, live)
+    switch await look(order, target, backend) {
+    case .failure(let refusal): return await refuse(order, view, refusal.refusal, isDryRun, refusal.live)
+    case .success(let found): live = found
     }
     var decision = decision(order, view, .acted, live)
-    decision.text = "\(order.requester) ends it in phase \(view.phase.rawValue) (\(live.word))"
+    decision.text = "\(order.requester) ends it (\(live.word))"
     guard !isDryRun else {
       return AbortAnswer(decision: decision, consequence: live.consequence, isDryRun: true)
     }
-    let recorded = await record(decision)
-    decision = recorded.decision
-    if let problem = recorded.problem, !(order.withoutJournal && order.trigger == .person) {
+    // From here on nobody who goes away, and no end of the service, leaves half of it done.
+    let act = Task { [decision] in await self.act(decision, order, target, live, backend) }
+    return await act.value
+  }
+
+  /// Looks at the live state, and whether that may be ended.
+  private func look(
+    _ order: AbortOrder, _ target: MigrationTarget, _ backend: any ControllableBackend
+  ) async -> Result<LiveMigration, LookRefusal> {
+    do throws(ControlError) {
+      let live = try await backend.live(target)
+      if let refusal = AbortGuard.refusal(of: order, live) { return .failure(LookRefusal(refusal, live)) }
+      return .success(live)
+    } catch {
+      let refusal = Refusal(.unreadable, "how it is at its source cannot be read: \(error)")
+      return .failure(LookRefusal(refusal, nil))
+    }
+  }
+
+  private struct LookRefusal: Error {
+    let refusal: Refusal
+    let live: LiveMigration?
+
+    init(_ refusal: Refusal, _ live: LiveMigration?) {
+      self.refusal = refusal
+      self.live = live
+    }
+  }
+
+  private func act(
+    _ made: Decision, _ order: AbortOrder, _ target: MigrationTarget, _ live: LiveMigration,
+    _ backend: any ControllableBackend
+  ) async -> AbortAnswer {
+    let recorded = await record(made)
+    var decision = recorded.decision
+    if let problem = recorded.problem, !mayGoOn(without: problem, order) {
       decision.kind = .refused
       decision.refusal = .journal
-      decision.text =
-        "it cannot be recorded, so it is not done: \(problem); a person may say --without-journal"
+      decision.text = "it cannot be recorded, so it is not done: \(problem)"
+      if problem.kind != .newer { decision.text += "; a person may say --without-journal" }
       announce(decision)
       return AbortAnswer(decision: decision, consequence: "", isDryRun: false)
     }
     announce(decision)
-    return await send(decision, order, target, live, backend)
-  }
-
-  private func send(
-    _ decision: Decision, _ order: AbortOrder, _ target: MigrationTarget, _ live: LiveMigration,
-    _ backend: any ControllableBackend
-  ) async -> AbortAnswer {
+    if let cause = live.comesBack {
+      do throws(ControlError) {
+        try await backend.endCause(cause, of: target)
+      } catch {
+        let open = error.mayBeDone ? "the eviction may have been taken back, and " : ""
+        return await fail(decision, error, "\(open)the migration was not ended: \(error)")
+      }
+    }
+    let done = live.comesBack == nil ? "" : "the eviction was taken back, but "
+    // Recording takes its time, and so does ending a cause: what was seen before may hold no more.
+    switch await look(order, target, backend) {
+    case .failure(let refused):
+      return await fail(decision, nil, "\(done)not sent: \(refused.refusal.text)")
+    case .success: break
+    }
     fleet.announceAbort(of: target.id, cause: order.trigger.cause)
     let sentAt = clock.now()
-    do {
-      if let cause = live.comesBack { try await backend.endCause(cause, of: target) }
+    var failure: ControlError?
+    do throws(ControlError) {
       try await backend.abort(target)
-    } catch  where error.kind == .timeout {
-      // It may have been done: what the migration comes to tells.
-      withState { $0.followed[target.id] = FollowedAbort(decision: decision, sentAt: sentAt) }
-      var decision = decision
-      decision.resultText = "\(error)"
-      log.error("abort unanswered", metadata: ["migration": "\(target.id)", "error": "\(error)"])
-      return AbortAnswer(decision: decision, consequence: live.consequence, isDryRun: false)
     } catch {
-      let failed = await finish(decision, .error, "\(error)")
-      return AbortAnswer(decision: failed, consequence: "", isDryRun: false)
+      guard error.mayBeDone else { return await fail(decision, error, "\(done)it was not ended: \(error)") }
+      // Only what the migration comes to tells.
+      failure = error
+      log.error("abort unanswered", metadata: ["migration": "\(target.id)", "error": "\(error)"])
     }
-    withState { $0.followed[target.id] = FollowedAbort(decision: decision, sentAt: sentAt) }
-    return AbortAnswer(decision: decision, consequence: live.consequence, isDryRun: false)
+    follow(decision, target.id, sentAt: sentAt)
+    if let failure { decision.resultText = "not confirmed: \(failure)" }
+    return AbortAnswer(decision: decision, consequence: live.consequence, error: failure, isDryRun: false)
+  }
+
+  /// A journal of a newer Drover forbids to act, whoever asks; without any, a person may.
+  private func mayGoOn(without problem: JournalError, _ order: AbortOrder) -> Bool {
+    problem.kind != .newer && order.withoutJournal && order.trigger == .person
+  }
+
+  private func fail(_ decision: Decision, _ error: ControlError?, _ text: String) async -> AbortAnswer {
+    AbortAnswer(
+      decision: await finish(decision, .error, text), consequence: "", error: error, isDryRun: false)
   }
 
   private func refuse(
@@ -144,8 +188,18 @@ extension MigrationControl {
 
   /// How often migrations that were aborted are looked at.
   private static let lookInterval = Duration.milliseconds(200)
-  /// One that is not seen for so long is over, however it ended.
+  /// One that its back end does not show for so long is over, however it ended.
   private static let longestUnseen = Duration.seconds(60)
+
+  private func follow(_ decision: Decision, _ migration: MigrationID, sentAt: Moment, isResumed: Bool = false) {
+    withState { state in
+      state.lastFollowed += 1
+      state.followed.append(
+        FollowedAbort(
+          serial: state.lastFollowed, decision: decision, migration: migration, sentAt: sentAt,
+          isResumed: isResumed))
+    }
+  }
 
   /// Takes up what was decided before a restart, and what became of it is not known: it is followed, never sent again.
   public func resume(_ decisions: [Decision]) async {
@@ -155,37 +209,51 @@ extension MigrationControl {
         _ = await finish(decision, .error, "Drover ended before it was known what became of it")
         continue
       }
-      let sentAt = epoch.moment(unixMilliseconds: decision.madeAt)
-      let now = clock.now()
-      withState { $0.followed[id] = FollowedAbort(decision: decision, sentAt: sentAt, unseenSince: now) }
+      follow(decision, id, sentAt: epoch.moment(unixMilliseconds: decision.madeAt), isResumed: true)
     }
   }
 
   /// Follows aborts to the ends of their migrations, until cancelled.
   public func keepFollowing() async {
+    var looks = 0
     while !Task.isCancelled {
       await look(at: clock.now())
+      looks += 1
+      if looks % 25 == 0 { await recordAgain() }
       try? await Task.sleep(for: Self.lookInterval)
     }
   }
 
   /// Looks once at every migration that an abort was sent to.
   func look(at now: Moment) async {
-    guard withState({ !$0.followed.isEmpty }) else { return }
-    let snapshot = fleet.snapshot()
     let wanted = withState(\.followed)
-    var seen: [MigrationID: MigrationView] = [:]
-    for view in snapshot.migrations where wanted[view.identity.id] != nil { seen[view.identity.id] = view }
-    for (id, followed) in wanted {
-      if followed.unseenSince != nil, seen[id]?.isOver == false {
-        fleet.announceAbort(of: id, cause: followed.decision.trigger.cause)
+    guard !wanted.isEmpty else { return }
+    let snapshot = fleet.snapshot()
+    for followed in wanted {
+      let view = snapshot.migrations.first { view in
+        // An earlier run may have taken its start for a moment earlier or later.
+        view.identity.id == followed.migration
+          || followed.isResumed && view.identity.vm == followed.decision.vm
+            && view.identity.id.isSameJob(as: followed.migration)
       }
-      guard let end = end(of: followed, seen[id], at: now) else {
-        let unseenSince = seen[id] == nil ? followed.unseenSince ?? now : nil
-        withState { $0.followed[id]?.unseenSince = unseenSince }
+      if followed.isResumed, let view, !view.isOver {
+        fleet.announceAbort(of: view.identity.id, cause: followed.decision.trigger.cause)
+      }
+      guard let end = end(of: followed, view, at: now) else {
+        let isUp = followed.decision.vm.map { vm in
+          snapshot.backends.contains { $0.descriptor.name == vm.backend && $0.isUp }
+        }
+        let unseenSince = view == nil && isUp != false ? followed.unseenSince ?? now : nil
+        withState { state in
+          guard let index = state.followed.firstIndex(where: { $0.serial == followed.serial }) else { return }
+          state.followed[index].unseenSince = unseenSince
+          // Said once: from here on the tracker knows whose abort it is.
+          if view != nil { state.followed[index].isResumed = false }
+          if let view { state.followed[index].migration = view.identity.id }
+        }
         continue
       }
-      withState { $0.followed[id] = nil }
+      withState { $0.followed.removeAll { $0.serial == followed.serial } }
       _ = await finish(followed.decision, end.result, end.text)
     }
   }

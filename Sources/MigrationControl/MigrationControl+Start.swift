@@ -12,6 +12,8 @@ public struct StartAnswer: Sendable {
   public var request: String
   /// The VMIM's name; empty where there is none.
   public var object: String
+  /// Why it could not be sent; nil where nothing went wrong.
+  public var error: ControlError?
   /// Whether nothing was sent because only a question was asked.
   public var isDryRun: Bool
 }
@@ -61,13 +63,15 @@ extension MigrationControl {
     }
     let recorded = await record(decision)
     decision = recorded.decision
-    if let problem = recorded.problem, !withoutJournal {
+    if let problem = recorded.problem, problem.kind == .newer || !withoutJournal {
       let refusal = Refusal(
         .journal, "it cannot be recorded, so it is not done: \(problem); a person may say --without-journal")
       return await refuse(decision, [refusal], plan, isDryRun: isDryRun, isRecorded: true)
     }
     announce(decision)
-    return await send(decision, order, plan, backend)
+    // Nobody who goes away, and no end of the service, leaves half of it done.
+    let act = Task { [decision, plan] in await self.send(decision, order, plan, backend) }
+    return await act.value
   }
 
   private func openMigration(of vm: VMRef) -> MigrationView? {
@@ -89,6 +93,7 @@ extension MigrationControl {
       answer.decision = await finish(
         answer.decision, .done, name.isEmpty ? "asked for" : "asked for as \(name)")
     } catch {
+      answer.error = error
       answer.decision = await finish(decision, .error, "\(error)")
     }
     return answer

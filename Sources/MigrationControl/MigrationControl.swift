@@ -17,6 +17,8 @@ public final class MigrationControl: Sendable {
   let journal: (any DecisionJournal)?
   let clock: any Timepiece
   let log: Logger
+  /// How long the journal may take; a disk that hangs must not make an abort come late.
+  private let longestRecording: Duration
   private let state = Mutex(State())
 
   struct State {
@@ -26,7 +28,10 @@ public final class MigrationControl: Sendable {
     /// VMs that a migration is being started of.
     var starting: Set<VMRef> = []
     /// Aborts whose migrations are not over yet.
-    var followed: [MigrationID: FollowedAbort] = [:]
+    var followed: [FollowedAbort] = []
+    var lastFollowed: UInt64 = 0
+    /// What is known of decisions, and the journal has not taken yet.
+    var unrecorded: [(id: DecisionID, result: DecisionResult, text: String, at: Int64)] = []
   }
 
   /// Makes a module that decides about the migrations of `fleet`.
@@ -34,8 +39,10 @@ public final class MigrationControl: Sendable {
   /// - Parameters:
   ///   - backend: The running back end of a name; nil where there is none, or it cannot be asked to do anything.
   ///   - journal: Where decisions are kept; nil where there is none.
+  ///   - longestRecording: How long that may take.
   public init(
     fleet: any ControlledFleet, journal: (any DecisionJournal)?, clock: any Timepiece, log: Logger,
+    longestRecording: Duration = .seconds(3),
     backend: @escaping @Sendable (BackendName) -> (any ControllableBackend)?
   ) {
     self.fleet = fleet
@@ -43,6 +50,7 @@ public final class MigrationControl: Sendable {
     self.journal = journal
     self.clock = clock
     self.log = log
+    self.longestRecording = longestRecording
   }
 
   /// What was decided since the start.
@@ -59,20 +67,35 @@ public final class MigrationControl: Sendable {
 
   // MARK: Recording
 
-  /// Records a decision, logs it and counts it where it is about an abort.
+  /// Results that wait for the journal; a thousand is more than a night's.
+  private static let mostUnrecorded = 1000
+
+  /// Records a decision.
   ///
-  /// - Returns: The decision with its number; nil number where it could not be recorded.
+  /// - Returns: The decision with its number; without one where it could not be recorded in time. If it comes to the
+  ///   journal later, it is closed there as not sent.
   func record(_ decision: Decision) async -> (decision: Decision, problem: JournalError?) {
-    var decision = decision
-    var problem: JournalError?
-    do throws(JournalError) {
-      guard let journal else { throw Self.noJournal }
-      decision.id = try await journal.record(decision)
-    } catch {
-      problem = error
-      log.error("decision not recorded", metadata: ["error": "\(error)"])
+    guard let journal else { return (decision, Self.noJournal) }
+    let answer = LateAnswer()
+    let late = "it came into the journal too late, and was not sent"
+    Task { [self] in
+      let result: Result<DecisionID, JournalError>
+      do throws(JournalError) { result = .success(try await journal.record(decision)) } catch {
+        result = .failure(error)
+      }
+      guard !answer.take(result), case .success(let id) = result, decision.kind == .acted else { return }
+      await close(id, .error, late, at: unixNow)
     }
-    return (decision, problem)
+    let result = await answer.value(within: longestRecording)
+    var decision = decision
+    switch result {
+    case .success(let id):
+      decision.id = id
+      return (decision, nil)
+    case .failure(let error):
+      log.error("decision not recorded", metadata: ["error": "\(error)"])
+      return (decision, error)
+    }
   }
 
   func announce(_ decision: Decision) {
@@ -96,13 +119,28 @@ public final class MigrationControl: Sendable {
     log.log(
       level: result == .error ? .error : .notice, "\(decision.action.rawValue) \(result.rawValue)",
       metadata: Self.metadata(decision))
-    guard let id = decision.id, let journal else { return decision }
-    do {
-      try await journal.finish(id, result, text: text, at: unixNow)
-    } catch {
-      log.error("what became of a decision is not recorded", metadata: ["error": "\(error)"])
-    }
+    if let id = decision.id { await close(id, result, text, at: decision.resultAt ?? unixNow) }
     return decision
+  }
+
+  private func close(_ id: DecisionID, _ result: DecisionResult, _ text: String, at unix: Int64) async {
+    do throws(JournalError) {
+      try await journal?.finish(id, result, text: text, at: unix)
+    } catch {
+      log.error("what became of a decision is not recorded yet", metadata: ["error": "\(error)"])
+      withState { state in
+        if state.unrecorded.count < Self.mostUnrecorded { state.unrecorded.append((id, result, text, unix)) }
+      }
+    }
+  }
+
+  /// Tells the journal again what it did not take.
+  func recordAgain() async {
+    let waiting = withState { state in
+      defer { state.unrecorded = [] }
+      return state.unrecorded
+    }
+    for entry in waiting { await close(entry.id, entry.result, entry.text, at: entry.at) }
   }
 
   static let noJournal = JournalError(
@@ -124,8 +162,68 @@ public final class MigrationControl: Sendable {
 
 /// An abort that was sent, until its migration is over.
 struct FollowedAbort: Sendable {
+  /// Tells it from another abort of the same migration.
+  var serial: UInt64
   var decision: Decision
+  var migration: MigrationID
   var sentAt: Moment
-  /// Since when the migration is not seen any more.
+  /// Since when the migration is not seen any more, although its back end is up.
   var unseenSince: Moment?
+  /// Whether it is of an earlier run, whose tracker is gone.
+  var isResumed = false
+}
+
+/// The journal's answer, or that it has none yet.
+private final class LateAnswer: Sendable {
+  private struct State {
+    var result: Result<DecisionID, JournalError>?
+    var isOver = false
+    var waiter: CheckedContinuation<Result<DecisionID, JournalError>, Never>?
+  }
+
+  private let state = Mutex(State())
+
+  private static let late = JournalError(
+    .busy, call: "recording a decision", cause: "the journal did not take it in time",
+    remedy: "see whether its disk hangs")
+
+  /// Takes the answer; false where nobody waits for it any more.
+  func take(_ result: Result<DecisionID, JournalError>) -> Bool {
+    let (waiter, isInTime) = state.withLock { state in
+      defer { state.waiter = nil }
+      guard !state.isOver else { return (nil as CheckedContinuation<Result<DecisionID, JournalError>, Never>?, false) }
+      state.result = result
+      if state.waiter != nil { state.isOver = true }
+      return (state.waiter, true)
+    }
+    waiter?.resume(returning: result)
+    return isInTime
+  }
+
+  func value(within limit: Duration) async -> Result<DecisionID, JournalError> {
+    Task {
+      try? await Task.sleep(for: limit)
+      giveUp()
+    }
+    return await withCheckedContinuation { continuation in
+      let result = state.withLock { state -> Result<DecisionID, JournalError>? in
+        if let result = state.result {
+          state.isOver = true
+          return result
+        }
+        state.waiter = continuation
+        return nil
+      }
+      if let result { continuation.resume(returning: result) }
+    }
+  }
+
+  private func giveUp() {
+    let waiter = state.withLock { state in
+      defer { state.waiter = nil }
+      if state.waiter != nil { state.isOver = true }
+      return state.waiter
+    }
+    waiter?.resume(returning: .failure(Self.late))
+  }
 }

@@ -57,7 +57,10 @@ public final class QEMUBackend: MigrationBackend {
           mail.stop()
           continuation.resume(returning: loop != nil)
         }
-        if !isStarted { continuation.resume(returning: false) }
+        if !isStarted {
+          mail.stop()
+          continuation.resume(returning: false)
+        }
       }
     } onCancel: {
       mail.stop()

@@ -28,7 +28,7 @@ extension QMPLoop {
   func looked(_ live: QMPLive, _ peer: Peer, _ now: Moment) {
     guard let waiting = orders.removeValue(forKey: peer.key) else { return }
     var left: [QMPOrder] = []
-    for order in waiting {
+    for var order in waiting {
       guard live.beganAt >= order.takenAt else {
         left.append(order)
         continue
@@ -40,9 +40,15 @@ extension QMPLoop {
       }
       switch migration.state {
       case .running(.preparing), .running(.precopy), .running(.guestSuspended):
+        if migration.isEnding {
+          order.fail(.refused, "its end was asked for already (\(migration.word))", "wait for it")
+          continue
+        }
+        if peer.session.awaited == nil {
+          order.isSent = true
+          perform(peer.session.cancel(now), of: peer)
+        }
         left.append(order)
-        guard peer.session.awaited == nil else { continue }
-        perform(peer.session.cancel(now), of: peer)
       case .replaced: order.fail(.replaced, "QEMU has another migration (\(migration.word))", "name that one")
       case .gone, .finished: order.fail(.gone, "it is over (\(migration.word))", "look at how it ended")
       case .running, .unclear:
@@ -54,14 +60,14 @@ extension QMPLoop {
 
   func cancelAnswered(_ refusal: String?, _ peer: Peer) {
     guard var waiting = orders.removeValue(forKey: peer.key) else { return }
-    for order in waiting where order.kind == .cancel {
+    for order in waiting where order.isSent {
       if let refusal {
         order.fail(.refused, "QEMU refuses it: \(refusal)", "do what QEMU says")
       } else {
         order.reply(.success(LiveMigration(.running(.aborting), word: "cancelling")))
       }
     }
-    waiting.removeAll { $0.kind == .cancel }
+    waiting.removeAll(where: \.isSent)
     if !waiting.isEmpty { orders[peer.key] = waiting }
   }
 
@@ -77,7 +83,7 @@ extension QMPLoop {
       let late = waiting.filter { now - $0.takenAt >= Self.longestWait }
       for order in late {
         order.fail(
-          .timeout, "QEMU does not answer", "look at the migration: it may have been done all the same")
+          .timeout, "QEMU does not answer", "see whether it hangs; nothing was sent to it")
       }
       let left = waiting.filter { now - $0.takenAt < Self.longestWait }
       orders[key] = left.isEmpty ? nil : left

@@ -29,7 +29,8 @@ struct QMPLive: Sendable {
         phase == .guestSuspended
         ? "QEMU ends the copy; the guest stays here, paused as it is"
         : "QEMU ends the copy; the guest runs on here, undisturbed"
-      return LiveMigration(.running(phase), word: word, consequence: consequence)
+      let isEnding = ["cancelling", "failing"].contains(status)
+      return LiveMigration(.running(phase), word: word, isEnding: isEnding, consequence: consequence)
     case .ended(let outcome):
       return LiveMigration(migration == id ? .finished(outcome) : .gone, word: word)
     case .unknown:
@@ -45,6 +46,8 @@ struct QMPOrder: Sendable {
   let kind: Kind
   let target: MigrationTarget
   let takenAt: Moment
+  /// Whether `migrate_cancel` is on its way: QEMU may read it whatever becomes of the connection.
+  var isSent = false
   /// Called once.
   let reply: @Sendable (Result<LiveMigration, ControlError>) -> Void
 
@@ -53,7 +56,8 @@ struct QMPOrder: Sendable {
   }
 
   func fail(_ kind: ControlError.Kind, _ cause: String, _ remedy: String) {
-    reply(.failure(ControlError(kind, call: call, cause: cause, remedy: remedy)))
+    let remedy = isSent ? "look at the migration: it may have been done all the same" : remedy
+    reply(.failure(ControlError(kind, call: call, cause: cause, remedy: remedy, mayBeDone: isSent)))
   }
 }
 
@@ -73,7 +77,10 @@ final class LoopMail: Sendable {
     if number < 0 { return nil }
   }
 
-  deinit { close(number) }
+  deinit {
+    for order in state.withLock({ $0.orders }) { Self.refuse(order) }
+    close(number)
+  }
 
   /// Ends the loop; every order that it has not taken fails.
   func stop() {

@@ -11,7 +11,7 @@ struct Abort: AsyncParsableCommand {
       its cause is ended, too.
 
       It is followed to its end. Exit code 0: it was aborted; 1: it was not done, and why is said; 4: it ended \
-      otherwise, as one that succeeded before the abort reached it.
+      otherwise, as one that succeeded before the abort reached it; 3: it was sent, and its end is not seen.
       """)
 
   @Argument(help: "Its id, or host/vm (namespace/vm, namespace/vmim) where that is one migration only.")
@@ -66,7 +66,7 @@ struct Migrate: AsyncParsableCommand {
       Everything that speaks against it is looked at before anything is sent: drover explain says more.
 
       It is followed to its end. Exit code 0: it succeeded; 1: it was not started, and why is said; 4: it failed or \
-      was aborted.
+      was aborted; 3: it was sent, and its end is not seen.
       """)
 
   @Argument(help: "The VM: its name, namespace/vm (host/vm), or backend/namespace/vm.")
@@ -121,6 +121,7 @@ extension ControlItem {
     if let consequence { lines.append(consequence) }
     if let request, isDryRun { lines.append("would be sent: \(request)") }
     if let object { lines.append("made: \(object)") }
+    if let resultText { lines.append("warning: \(resultText)") }
     lines += warnings.map { "warning: \($0)" }
     return lines.map { "\($0)\n" }.joined()
   }
@@ -140,7 +141,10 @@ struct Follower {
       } catch let failure as Failure {
         // What was just asked for is seen a moment later.
         unseen += 1
-        guard unseen < 20 else { throw failure }
+        guard unseen < 20 else {
+          warnLine("it was sent, but its end is not seen: \(failure)")
+          throw ExitCode(3)
+        }
         try await Task.sleep(for: .milliseconds(500))
         continue
       }

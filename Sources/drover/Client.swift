@@ -151,10 +151,13 @@ final class DroverClient: Sendable {
   }
 }
 
+/// Says something on standard error.
+func warnLine(_ text: String) {
+  let line = Array("warning: \(text)\n".utf8)
+  _ = line.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}
+
 /// Says on standard error which back ends are down: an empty list then does not mean that nothing migrates.
 func warn(of backends: [BackendItem]) {
-  for warning in backends.compactMap(\.warning) {
-    let line = Array("warning: \(warning)\n".utf8)
-    _ = line.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
-  }
+  for warning in backends.compactMap(\.warning) { warnLine(warning) }
 }

@@ -39,7 +39,7 @@ extension EndToEnd {
       try await with { serving, pair, id in
         let why = try await drover(serving, "why", id)
         #expect(why.ending == .exited(0), "\(why.errors)")
-        #expect(why.output.contains("precopy for") || why.output.contains("precopy"), "\(why.output)")
+        #expect(why.output.contains("precopy for"), "\(why.output)")
         #expect(why.output.contains("You can\n  drover abort \(id): QEMU ends the copy"), "\(why.output)")
         #expect(why.output.contains("nothing happens by itself"))
 
@@ -47,18 +47,23 @@ extension EndToEnd {
         #expect(asked.ending == .exited(0) && asked.output.hasPrefix("would be done: "), "\(asked)")
         #expect(try await pair.queryMigrate()["status"] == "active")
 
-        let stranger = try await drover(serving, "abort", id, "--without-journal", over: serving.web)
+        let stranger = try await drover(serving, "abort", id, over: serving.web)
         #expect(stranger.ending == .exited(1), "\(stranger)")
         #expect(try await pair.queryMigrate()["status"] == "active")
 
-        let done = try await drover(serving, "abort", id, "--without-journal")
+        let done = try await drover(serving, "abort", id)
         #expect(done.ending == .exited(0), "\(done)")
         #expect(done.output.contains("aborted"), "\(done.output)")
         try await pair.waitForStatus("cancelled")
         #expect(try await pair.queryStatus() == "running")
 
-        let again = try await drover(serving, "abort", id, "--without-journal")
+        let again = try await drover(serving, "abort", id)
         #expect(again.ending == .exited(1) && again.errors.contains("over already"), "\(again)")
+        let decisions = try await drover(serving, "decisions")
+        #expect(decisions.output.contains("acted") && decisions.output.contains("aborted"), "\(decisions)")
+        #expect(decisions.output.contains("refused"))
+        let history = try await drover(serving, "history")
+        #expect(history.output.contains(id), "\(history)")
         let metrics = try await serving.web.metrics()
         #expect(
           metrics.value("drover_abort_decisions_total", #"trigger="person",decision="acted""#) == 1)
@@ -69,7 +74,7 @@ extension EndToEnd {
     @Test("what is not there, or means several, is refused with what there is")
     func names() async throws {
       try await with { serving, _, id in
-        let unknown = try await drover(serving, "abort", "nobody-1", "--without-journal")
+        let unknown = try await drover(serving, "abort", "nobody-1")
         #expect(unknown.ending == .exited(1) && unknown.errors.contains("nobody-1"))
         let nothing = try await drover(serving, "why", "nothing")
         #expect(nothing.ending == .exited(1) && nothing.errors.contains("drover list"))

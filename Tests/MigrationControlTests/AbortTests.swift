@@ -13,7 +13,7 @@ struct AbortTests {
     #expect(answer.decision.kind == .acted && answer.decision.result == nil)
     #expect(answer.decision.id == DecisionID(rawValue: 1))
     #expect(answer.consequence == "the guest stays")
-    #expect(scene.backend.calls == ["live", "abort \(scene.id)"])
+    #expect(scene.backend.calls == ["live", "live", "abort \(scene.id)"])
     #expect(scene.fleet.announced == [.userAbort])
     #expect(scene.journal.decisions.first?.evidence.contains(.init("live", "active")) == true)
     #expect(scene.journal.decisions.first?.result == nil)
@@ -53,8 +53,8 @@ struct AbortTests {
       state.during = { seen.append(journal.decisions.count) }
     }
     _ = await scene.control.abort(scene.order())
-    // Looked at with an empty journal, sent with one decision in it.
-    #expect(seen.values == [0, 1])
+    // Looked at with an empty journal, and again and sent with one decision in it.
+    #expect(seen.values == [0, 1, 1])
   }
 
   @Test(
@@ -136,7 +136,7 @@ struct AbortTests {
     }
     #expect(await scene.control.abort(scene.order()).decision.refusal == .comesBack)
     #expect(await scene.control.abort(scene.order(endsCause: true)).decision.kind == .acted)
-    #expect(scene.backend.calls == ["live", "live", "end cause", "abort \(scene.id)"])
+    #expect(scene.backend.calls == ["live", "live", "end cause", "live", "abort \(scene.id)"])
   }
 
   @Test("tells an error at once; an abort that got no answer is followed, for it may have been done")
@@ -170,6 +170,93 @@ struct AbortTests {
   }
 }
 
+@Suite("What comes between the look and the abort")
+struct BetweenTests {
+  @Test("is looked at again: what has gone into post-copy meanwhile is not ended, and that is recorded")
+  func secondLook() async throws {
+    let scene = try Scene()
+    scene.backend.state.withLock { $0.later = [LiveMigration(.running(.postcopy), word: "postcopy-active")] }
+    let answer = await scene.control.abort(scene.order())
+    #expect(scene.backend.calls == ["live", "live"])
+    #expect(answer.decision.result == .error && answer.decision.resultText.hasPrefix("not sent: "))
+    #expect(scene.journal.decisions.map(\.result) == [.error])
+    #expect(scene.fleet.announced.isEmpty)
+  }
+
+  @Test("a journal that hangs makes nothing late: it is not done, and what comes in later is closed as not sent")
+  func hangingJournal() async throws {
+    let scene = try Scene(longestRecording: .milliseconds(50))
+    let (gate, open) = AsyncStream<Void>.makeStream()
+    scene.journal.state.withLock { state in state.gate = { for await _ in gate { return } } }
+    let answer = await scene.control.abort(scene.order())
+    #expect(answer.decision.refusal == .journal && scene.backend.calls == ["live"])
+    open.yield()
+    for _ in 0..<500 where scene.journal.decisions.first?.result == nil {
+      try await Task.sleep(for: .milliseconds(10))
+    }
+    #expect(scene.journal.decisions.map(\.result) == [.error])
+    #expect(scene.journal.decisions.first?.resultText.contains("not sent") == true)
+    // Whoever does not need it need not wait for it again.
+    scene.journal.state.withLock { $0.gate = nil }
+    #expect(await scene.control.abort(scene.order()).decision.kind == .acted)
+  }
+
+  @Test("a journal of a newer Drover forbids to act, whatever a person says")
+  func newer() async throws {
+    let scene = try Scene()
+    scene.journal.state.withLock { $0.error = JournalError(.newer, call: "c", cause: "newer", remedy: "r") }
+    let answer = await scene.control.abort(scene.order(withoutJournal: true))
+    #expect(answer.decision.refusal == .journal && scene.backend.calls == ["live"])
+    #expect(!answer.decision.text.contains("--without-journal"))
+    let start = await scene.control.migrate(
+      StartOrder(vm: VMRef(backend: scene.vm.backend, scope: scene.vm.scope, name: "db-1")), requester: "x",
+      withoutJournal: true)
+    #expect(start.refusals.map(\.reason) == [.journal])
+  }
+
+  @Test("a cause that cannot be ended leaves the migration alone; one that was ended is told with what failed")
+  func causes() async throws {
+    let scene = try Scene()
+    scene.backend.state.withLock {
+      $0.live = LiveMigration(.running(.precopy), word: "w", comesBack: .evacuation(node: "a"))
+      $0.causeError = .sample(.timeout)
+    }
+    let open = await scene.control.abort(scene.order(endsCause: true))
+    #expect(!scene.backend.calls.contains("abort \(scene.id)"))
+    #expect(open.decision.result == .error)
+    #expect(open.decision.resultText.hasPrefix("the eviction may have been taken back, and the migration was not"))
+    scene.backend.state.withLock {
+      $0.causeError = nil
+      $0.abortError = .sample(.denied)
+    }
+    let half = await scene.control.abort(scene.order(endsCause: true))
+    #expect(half.decision.resultText.hasPrefix("the eviction was taken back, but it was not ended"))
+  }
+
+  @Test("what the journal does not take at the end is told to it again")
+  func again() async throws {
+    let scene = try Scene()
+    _ = await scene.control.abort(scene.order())
+    scene.journal.state.withLock { $0.refusedResults = 1 }
+    await scene.end(.aborted)
+    #expect(scene.journal.decisions.map(\.result) == [nil])
+    await scene.control.recordAgain()
+    #expect(scene.journal.decisions.map(\.result) == [.aborted])
+    #expect(scene.control.totals.aborts == [.init(.person, .aborted): 1])
+  }
+
+  @Test("two aborts of one migration, the first of which got no answer, both get their results")
+  func twice() async throws {
+    let scene = try Scene()
+    scene.backend.state.withLock { $0.abortError = .sample(.timeout) }
+    _ = await scene.control.abort(scene.order())
+    scene.backend.state.withLock { $0.abortError = nil }
+    _ = await scene.control.abort(scene.order())
+    await scene.end(.aborted)
+    #expect(scene.journal.decisions.map(\.result) == [.aborted, .aborted])
+  }
+}
+
 @Suite("Aborts that a restart of Drover fell into")
 struct ResumeTests {
   private func left(_ scene: Scene, _ migration: MigrationID?, _ action: ControlAction = .abort) -> Decision {
@@ -194,10 +281,33 @@ struct ResumeTests {
     #expect(scene.fleet.announced == [.userAbort])
   }
 
+  @Test("are known again by a start that comes out a little different, but not by another")
+  func sameJob() async throws {
+    let scene = try Scene()
+    let text = scene.id.description
+    func shifted(_ milliseconds: Int64) throws -> MigrationID {
+      let start = try #require(Int64(text.suffix(13)))
+      return try #require(MigrationID("\(text.dropLast(13))\(start + milliseconds)"))
+    }
+    await scene.control.resume([left(scene, try shifted(-1900))])
+    await scene.control.look(at: scene.clock.now())
+    await scene.end(.aborted)
+    #expect(scene.journal.decisions.first?.result == .aborted)
+    #expect(!(try shifted(-2001)).isSameJob(as: scene.id))
+    #expect(try #require(MigrationID("9d0a-3f1c5b7e9a11")).isSameJob(as: try #require(MigrationID("9d0a-3f1c5b7e9a12"))) == false)
+  }
+
   @Test("of a migration that is never seen again are an error after a minute")
   func unseen() async throws {
     let scene = try Scene()
+    // As long as its back end does not answer, nothing is said by its absence.
+    scene.fleet.setUp(false)
     await scene.control.resume([left(scene, MigrationID("gone-1"))])
+    await scene.control.look(at: scene.clock.now())
+    scene.clock.advance(.seconds(300))
+    await scene.control.look(at: scene.clock.now())
+    #expect(scene.journal.decisions.first?.result == nil)
+    scene.fleet.setUp(true)
     await scene.control.look(at: scene.clock.now())
     scene.clock.advance(.seconds(59))
     await scene.control.look(at: scene.clock.now())

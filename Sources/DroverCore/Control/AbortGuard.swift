@@ -47,7 +47,10 @@ public enum AbortGuard {
   }
 
   private static func refusal(of order: AbortOrder, in phase: Phase, _ live: LiveMigration) -> Refusal? {
-    switch phase {
+    if live.isEnding, !phase.isPostcopy, phase != .switchover {
+      return Refusal(.aborting, "somebody has asked for its end already (\(live.word)); wait for it")
+    }
+    return switch phase {
     case .postcopy, .postcopyPaused:
       Refusal(
         .postcopy,
@@ -70,7 +73,7 @@ public enum AbortGuard {
       Refusal(
         .drainTaint,
         "node \(node) carries the taint of a drain, so that KubeVirt begins another migration at once; "
-          + "end the drain first: drover stop-evacuation \(node)")
+          + "end the drain first: take the taint from the node, or let the drain go on")
     case .harvesterUpgrade(let node):
       Refusal(
         .harvesterUpgrade,

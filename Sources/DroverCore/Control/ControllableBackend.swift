@@ -61,14 +61,19 @@ public struct LiveMigration: Hashable, Sendable {
   public var word: String
   /// Who begins it again once it was ended; nil for nobody.
   public var comesBack: ComesBack?
+  /// Whether somebody has asked for its end already, whatever phase it shows meanwhile.
+  public var isEnding: Bool
   /// What an abort does at this moment.
   public var consequence: String
 
   /// Describes a migration.
-  public init(_ state: State, word: String, comesBack: ComesBack? = nil, consequence: String = "") {
+  public init(
+    _ state: State, word: String, comesBack: ComesBack? = nil, isEnding: Bool = false, consequence: String = ""
+  ) {
     self.state = state
     self.word = word
     self.comesBack = comesBack
+    self.isEnding = isEnding
     self.consequence = consequence
   }
 }
@@ -167,13 +172,16 @@ public struct ControlError: Error, Hashable, Sendable, CustomStringConvertible {
   public var cause: String
   /// What to do.
   public var remedy: String
+  /// Whether what was asked for may have been done all the same: then only the migration itself tells.
+  public var mayBeDone: Bool
 
-  /// Makes an error.
-  public init(_ kind: Kind, call: String, cause: String, remedy: String) {
+  /// Makes an error; after a time-out it may have been done.
+  public init(_ kind: Kind, call: String, cause: String, remedy: String, mayBeDone: Bool? = nil) {
     self.kind = kind
     self.call = call
     self.cause = cause
     self.remedy = remedy
+    self.mayBeDone = mayBeDone ?? (kind == .timeout)
   }
 
   /// All in one sentence.

@@ -82,6 +82,24 @@ public struct MigrationID: Hashable, Sendable, CustomStringConvertible {
     description = "\(domain.text)-\(max(0, startedUnixMilliseconds))"
   }
 
+  /// Whether both are ids of one job: the start of one that is looked at anew comes out up to 2 s different.
+  public func isSameJob(as other: MigrationID) -> Bool {
+    if self == other { return true }
+    guard let (domain, start) = parts, let (otherDomain, otherStart) = other.parts, domain == otherDomain else {
+      return false
+    }
+    return abs(start.subtractingReportingOverflow(otherStart).partialValue) <= 2000
+  }
+
+  /// The domain and the start in Unix milliseconds; nil for the uid of an object.
+  private var parts: (domain: Substring, start: Int64)? {
+    guard let dash = description.lastIndex(of: "-") else { return nil }
+    let digits = description[description.index(after: dash)...]
+    // The last part of a UUID has twelve hexadecimal digits, a time of this age thirteen decimal ones.
+    guard digits.utf8.count >= 13, let start = Int64(digits) else { return nil }
+    return (description[..<dash], start)
+  }
+
   static func isAllowed(_ byte: UInt8) -> Bool {
     switch byte {
     case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

@@ -8,14 +8,16 @@ struct ControlRoutes: Sendable {
   let control: MigrationControl
 
   /// What `POST .../abort` may carry.
-  private struct AbortBody: Decodable {
+  private struct AbortBody: StrictBody {
+    enum CodingKeys: String, CodingKey, CaseIterable { case dryRun, andItsCause, withoutJournal }
     var dryRun: Bool?
     var andItsCause: Bool?
     var withoutJournal: Bool?
   }
 
   /// What `POST /api/v1/migrations` carries.
-  private struct StartBody: Decodable {
+  private struct StartBody: StrictBody {
+    enum CodingKeys: String, CodingKey, CaseIterable { case vm, to, dryRun, withoutJournal }
     var vm: String
     var to: String?
     var dryRun: Bool?
@@ -31,7 +33,7 @@ struct ControlRoutes: Sendable {
     guard case .allowed(let requester) = Caller.mayAct(request) else { return Caller.refusal }
     let body: AbortBody
     do {
-      body = request.body.isEmpty ? AbortBody() : try APICoding.decode(AbortBody.self, from: request.body)
+      body = request.body.isEmpty ? AbortBody() : try AbortBody.read(request.body)
     } catch {
       return .problem(status: 400, detail: "the body is no JSON of the documented form: \(error)")
     }
@@ -53,14 +55,14 @@ struct ControlRoutes: Sendable {
         id, trigger: .person, requester: requester, endsCause: body.andItsCause ?? false,
         withoutJournal: body.withoutJournal ?? false),
       isDryRun: body.dryRun ?? false)
-    return Self.response(answer.decision, refusals: [], ControlItem(answer))
+    return Self.response(answer.decision, refusals: [], answer.error, ControlItem(answer))
   }
 
   private func start(_ request: Request) async -> Response {
     guard case .allowed(let requester) = Caller.mayAct(request) else { return Caller.refusal }
     let body: StartBody
     do {
-      body = try APICoding.decode(StartBody.self, from: request.body)
+      body = try StartBody.read(request.body)
     } catch {
       return .problem(
         status: 400,
@@ -82,18 +84,21 @@ struct ControlRoutes: Sendable {
     let answer = await control.migrate(
       StartOrder(vm: vm, node: body.to.flatMap { $0.isEmpty ? nil : $0 }), requester: requester,
       withoutJournal: body.withoutJournal ?? false, isDryRun: body.dryRun ?? false)
-    return Self.response(answer.decision, refusals: answer.refusals, ControlItem(answer))
+    return Self.response(answer.decision, refusals: answer.refusals, answer.error, ControlItem(answer))
   }
 
   /// 202 where it goes on, 200 where nothing was sent or all is done, 4xx and 5xx where it is not done.
-  private static func response(_ decision: Decision, refusals: [Refusal], _ item: ControlItem) -> Response {
+  private static func response(
+    _ decision: Decision, refusals: [Refusal], _ error: ControlError?, _ item: ControlItem
+  ) -> Response {
     if decision.kind == .refused || decision.kind == .held {
       let reasons = refusals.isEmpty ? [decision.refusal].compactMap(\.self) : refusals.map(\.reason)
       return problem(
         status: decision.refusal?.status ?? 409, detail: decision.text, reasons.map(\.rawValue), decision)
     }
     if decision.result == .error {
-      return problem(status: 502, detail: decision.resultText, ["error"], decision)
+      return problem(
+        status: error?.kind.status ?? 409, detail: decision.resultText, [error?.kind.rawValue ?? "not_sent"], decision)
     }
     return .json(item, status: item.isDryRun || decision.result == .done ? 200 : 202)
   }
@@ -122,6 +127,53 @@ extension RefusalReason {
     default: 409
     }
   }
+}
+
+extension ControlError.Kind {
+  /// The HTTP status that says it.
+  fileprivate var status: Int {
+    switch self {
+    case .denied: 403
+    case .gone, .replaced, .refused: 409
+    case .unsupported: 501
+    case .unreachable: 503
+    case .timeout: 504
+    case .other: 502
+    }
+  }
+}
+
+/// A body in which a key that is not known is an error: a misspelt wish must not be taken for none.
+protocol StrictBody: Decodable {
+  associatedtype CodingKeys: CodingKey & CaseIterable
+}
+
+extension StrictBody {
+  /// Reads a body.
+  static func read(_ bytes: [UInt8]) throws -> Self {
+    _ = try APICoding.decode(KnownKeys<Self>.self, from: bytes)
+    return try APICoding.decode(Self.self, from: bytes)
+  }
+}
+
+private struct KnownKeys<Body: StrictBody>: Decodable {
+  private struct Key: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+    init?(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+  }
+
+  init(from decoder: any Decoder) throws {
+    let known = Body.CodingKeys.allCases.map(\.stringValue)
+    for key in try decoder.container(keyedBy: Key.self).allKeys where !known.contains(key.stringValue) {
+      throw UnknownKey(description: "there is no key \"\(key.stringValue)\"; allowed: \(known.joined(separator: ", "))")
+    }
+  }
+}
+
+private struct UnknownKey: Error, CustomStringConvertible {
+  let description: String
 }
 
 /// Who may act.

@@ -18,7 +18,11 @@ struct WhyRoutes: Sendable {
     let name = request.parameters["name"] ?? ""
     let snapshot = monitor.snapshot()
     var why = Why(snapshot: snapshot, epochOffset: clock.epochOffset(), now: clock.now())
-    why.decisions = (try? await journal.readable().decisions(limit: 200)) ?? []
+    do throws(JournalError) {
+      why.decisions = try await journal.readable().decisions(limit: Journal.mostRows)
+    } catch {
+      if journal.isWanted { why.journalProblem = "\(error)" }
+    }
     switch MigrationLookup(name, in: snapshot.migrations) {
     case .found(let view) where !view.isOver || view.lookupID == name:
       let answer = view.isOver ? nil : await askAbort(view)

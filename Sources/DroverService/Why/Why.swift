@@ -7,6 +7,8 @@ struct Why: Sendable {
   let now: Moment
   /// Decisions, the newest first.
   var decisions: [Decision] = []
+  /// Why they are not known; nil where they are.
+  var journalProblem: String?
 
   // MARK: A migration
 
@@ -88,7 +90,9 @@ struct Why: Sendable {
     add(
       "progress", view.progressDeadline,
       view.progressBudget.map { Self.consequence($0.enforcedBy, .abort) } ?? "")
-    add("keepalive", view.keepalive?.deadline, "libvirt ends it, and the guest stays at the source")
+    if !view.phase.isPostcopy {
+      add("keepalive", view.keepalive?.deadline, "libvirt ends it, and the guest stays at the source")
+    }
     return limits.sorted { $0.inSeconds < $1.inSeconds }
   }
 
@@ -203,9 +207,11 @@ struct Why: Sendable {
   }
 
   private func decided(_ isMeant: (Decision) -> Bool) -> [String] {
-    decisions.filter(isMeant).prefix(5).map { decision in
+    if let journalProblem { return ["not known: \(journalProblem)"] }
+    return decisions.filter(isMeant).prefix(5).map { decision in
       let when = Words.relative(-Double(epochOffset.unixMilliseconds(now) - decision.madeAt) / 1000)
-      let result = decision.result.map { "; \(Words.plain($0.rawValue))" } ?? ""
+      let words = decision.resultText.isEmpty ? "" : " (\(decision.resultText))"
+      let result = decision.result.map { "; \(Words.plain($0.rawValue))\(words)" } ?? ""
       return "\(when): \(decision.action.rawValue) \(decision.kind.rawValue) by \(decision.requester): "
         + "\(decision.text)\(result)"
     }

@@ -2,7 +2,8 @@ internal import DroverCore
 internal import Kubernetes
 
 extension ControlError {
-  init(_ error: KubernetesError, _ call: String) {
+  /// - Parameter isSent: Whether it was to change something: then only a clear refusal says that it was not done.
+  init(_ error: KubernetesError, _ call: String, isSent: Bool = false) {
     let kind: Kind =
       switch error.kind {
       case .forbidden, .unauthorized, .credentials: .denied
@@ -13,14 +14,23 @@ extension ControlError {
       case .connect, .dns, .tls, .closed, .unavailable, .throttled, .cancelled: .unreachable
       case .malformed, .server, .other: .other
       }
-    self.init(kind, call: call, cause: "\(error)", remedy: Self.remedy(kind))
+    let isRefusal =
+      switch error.kind {
+      case .forbidden, .unauthorized, .credentials, .conflict, .invalid, .badRequest, .alreadyExists, .throttled,
+        .connect, .dns, .tls:
+        true
+      default: false
+      }
+    let mayBeDone = isSent && !isRefusal
+    self.init(
+      kind, call: call, cause: "\(error)", remedy: Self.remedy(kind, mayBeDone: mayBeDone), mayBeDone: mayBeDone)
   }
 
-  private static func remedy(_ kind: Kind) -> String {
-    switch kind {
+  private static func remedy(_ kind: Kind, mayBeDone: Bool) -> String {
+    if mayBeDone { return "look at the migration: it may have been done all the same" }
+    return switch kind {
     case .denied: "give Drover's account this right: deploy/kubernetes has a part for each"
-    case .timeout: "look at the migration: it may have been done all the same"
-    case .unreachable: "look at the API server, and try again"
+    case .timeout, .unreachable: "look at the API server, and try again"
     case .gone, .replaced: "look at what is there now, and name that"
     case .refused, .unsupported, .other: "do what the answer says"
     }
@@ -28,8 +38,11 @@ extension ControlError {
 }
 
 /// Ends what takes too long: whoever waits for it has a machine to save.
+///
+/// - Parameter isSent: Whether it changes something, so that a time-out leaves open whether that was done.
 func within<Value: Sendable>(
-  _ deadline: Duration, _ call: String, _ body: @escaping @Sendable () async throws(ControlError) -> Value
+  _ deadline: Duration, _ call: String, isSent: Bool = false,
+  _ body: @escaping @Sendable () async throws(ControlError) -> Value
 ) async throws(ControlError) -> Value {
   let first = await withTaskGroup(of: Result<Value, ControlError>?.self) { group in
     group.addTask {
@@ -46,7 +59,9 @@ func within<Value: Sendable>(
   guard let first else {
     throw ControlError(
       .timeout, call: call, cause: "no answer within \(deadline.inSeconds) s",
-      remedy: "look at the migration: it may have been done all the same")
+      remedy: isSent
+        ? "look at the migration: it may have been done all the same" : "look at the API server, and try again",
+      mayBeDone: isSent)
   }
   return try first.get()
 }

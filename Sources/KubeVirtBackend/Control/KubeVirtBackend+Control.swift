@@ -38,13 +38,13 @@ extension KubeVirtBackend: ControllableBackend {
   public func abort(_ migration: MigrationTarget) async throws(ControlError) {
     let call = "deleting VMIM \(migration.vm.scope.name)/\(migration.object)"
     let client = try running(call)
-    try await within(Self.sendDeadline, call) { () async throws(ControlError) in
+    try await within(Self.sendDeadline, call, isSent: true) { () async throws(ControlError) in
       do throws(KubernetesError) {
         try await client.delete(
           Self.vmims.named(migration.object, in: migration.vm.scope.name),
           if: Preconditions(uid: migration.id.description))
       } catch {
-        throw ControlError(error, call)
+        throw ControlError(error, call, isSent: true)
       }
     }
   }
@@ -53,7 +53,7 @@ extension KubeVirtBackend: ControllableBackend {
   public func endCause(_ cause: ComesBack, of migration: MigrationTarget) async throws(ControlError) {
     let call = "taking back the eviction of \(migration.vm.scope.name)/\(migration.vm.name)"
     let client = try running(call)
-    try await within(Self.sendDeadline, call) { () async throws(ControlError) in
+    try await within(Self.sendDeadline, call, isSent: true) { () async throws(ControlError) in
       let path = Self.vmis.named(migration.vm.name, in: migration.vm.scope.name)
       guard let vmi: VMI = try await Self.find(path, client, call), !vmi.evacuationNode.isEmpty else {
         return
@@ -67,7 +67,7 @@ extension KubeVirtBackend: ControllableBackend {
           .unsupported, call: call, cause: "KubeVirt before 1.7 cannot take an eviction back",
           remedy: "let the migration go on, or upgrade KubeVirt")
       } catch {
-        throw ControlError(error, call)
+        throw ControlError(error, call, isSent: true)
       }
     }
   }
@@ -87,6 +87,9 @@ extension KubeVirtBackend: ControllableBackend {
         try await client.create(
           reading.order, in: Self.vmims.within(order.vm.scope.name), dryRun: true)
       } catch {
+        guard case .status(let status) = error, (400..<500).contains(status.code), status.code != 429 else {
+          throw ControlError(error, call)
+        }
         plan.refusals.append(Refusal(.system, "the API server refuses it: \(error)"))
       }
       return plan
@@ -98,25 +101,37 @@ extension KubeVirtBackend: ControllableBackend {
     let namespace = order.vm.scope.name
     let call = "creating a VMIM for \(namespace)/\(order.vm.name)"
     let client = try running(call)
-    return try await within(Self.sendDeadline, call) { () async throws(ControlError) in
+    return try await within(Self.sendDeadline, call, isSent: true) { () async throws(ControlError) in
       let wanted = MigrationOrder(
         name: VMName(namespace: namespace, name: order.vm.name), node: order.node)
       let made: VMIM
       do throws(KubernetesError) {
         made = try await client.create(wanted, in: Self.vmims.within(namespace)).decoded()
       } catch {
-        throw ControlError(error, call)
+        throw ControlError(error, call, isSent: true)
       }
       guard made.addedNodeSelector == wanted.spec.addedNodeSelector ?? [:] else {
-        // Sent anywhere it would be worse than not at all.
-        _ = try? await client.delete(
-          Self.vmims.named(made.metadata.name, in: namespace), if: Preconditions(uid: made.metadata.uid))
-        throw ControlError(
-          .unsupported, call: call,
-          cause: "this KubeVirt does not keep where a VM is to go; the VMIM was deleted again",
-          remedy: "leave --to out, or upgrade KubeVirt to 1.6")
+        throw await Self.takenBack(made, client, call)
       }
       return StartReceipt(migration: MigrationID(made.metadata.uid), object: made.metadata.name)
+    }
+  }
+
+  /// Sent anywhere it would be worse than not at all.
+  private static func takenBack(_ made: VMIM, _ client: KubernetesClient, _ call: String) async -> ControlError {
+    let name = "\(made.metadata.namespace)/\(made.metadata.name)"
+    let cause = "this KubeVirt does not keep where a VM is to go"
+    do throws(KubernetesError) {
+      try await client.delete(
+        vmims.named(made.metadata.name, in: made.metadata.namespace),
+        if: Preconditions(uid: made.metadata.uid))
+      return ControlError(
+        .unsupported, call: call, cause: "\(cause); VMIM \(name) was deleted again",
+        remedy: "leave --to out, or upgrade KubeVirt to 1.6")
+    } catch {
+      return ControlError(
+        .unsupported, call: call, cause: "\(cause), and VMIM \(name) could not be deleted again: \(error)",
+        remedy: "the VM goes to any node now: abort that migration if it must not", mayBeDone: true)
     }
   }
 

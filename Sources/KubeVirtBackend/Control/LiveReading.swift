@@ -22,6 +22,12 @@ struct LiveReading: Sendable {
       return LiveMigration(.gone, word: "VMIM without a uid")
     }
     if let vmi { record.take(VMRecord(vmi), at: instant) }
+    if vmim.phase == "Running", record.state == nil {
+      // Only the VMI tells whether that is post-copy.
+      return vmi == nil
+        ? LiveMigration(.gone, word: "VMIM Running, and its VMI is gone")
+        : LiveMigration(.unclear, word: "VMIM Running, of which the VMI says nothing")
+    }
     guard let phase = record.phase else {
       return LiveMigration(.unclear, word: "VMIM \(vmim.phase)")
     }
@@ -29,7 +35,7 @@ struct LiveReading: Sendable {
     let word = "VMIM \(vmim.phase.isEmpty ? "unset" : vmim.phase)\(mode.isEmpty ? "" : ", mode \(mode)")"
     if let outcome = phase.outcome { return LiveMigration(.finished(outcome), word: word) }
     return LiveMigration(
-      .running(phase), word: word, comesBack: comesBack(vmim),
+      .running(phase), word: word, comesBack: comesBack(vmim), isEnding: record.isAbortRequested,
       consequence: Self.consequence(in: phase, record))
   }
 

@@ -76,7 +76,8 @@ struct KubeVirtCR: KubernetesObject {
   let evictionStrategy: String?
   let featureGates: [String]
   /// Whether it migrates VMs to bring them up to date.
-  let updatesByMigration: Bool
+  /// nil where that cannot be read.
+  let updatesByMigration: Bool?
   /// The version that runs; empty where it is not told yet.
   let version: String
 
@@ -101,6 +102,7 @@ struct KubeVirtCR: KubernetesObject {
     struct UpdateStrategy: Decodable { var workloadUpdateMethods: [String]? }
     var configuration: Configuration?
     var workloadUpdateStrategy: UpdateStrategy?
+    var hasStrategy: Bool
 
     private enum CodingKeys: String, CodingKey { case configuration, workloadUpdateStrategy }
 
@@ -108,6 +110,7 @@ struct KubeVirtCR: KubernetesObject {
       let values = try decoder.container(keyedBy: CodingKeys.self)
       configuration = values.lenient(.configuration)
       workloadUpdateStrategy = values.lenient(.workloadUpdateStrategy)
+      hasStrategy = values.contains(.workloadUpdateStrategy)
     }
   }
 
@@ -119,7 +122,8 @@ struct KubeVirtCR: KubernetesObject {
     let spec = values.lenient(.spec, as: Spec.self)
     let configuration = spec?.configuration
     updatesByMigration =
-      spec?.workloadUpdateStrategy?.workloadUpdateMethods?.contains("LiveMigrate") ?? false
+      spec?.hasStrategy == true
+      ? spec?.workloadUpdateStrategy.map { $0.workloadUpdateMethods?.contains("LiveMigrate") ?? false } : false
     migrations = configuration?.migrations ?? MigrationLimits()
     evictionStrategy = configuration?.evictionStrategy
     featureGates = configuration?.developerConfiguration?.featureGates ?? []

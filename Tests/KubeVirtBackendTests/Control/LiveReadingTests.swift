@@ -7,10 +7,13 @@ import Testing
 @Suite("What is read of a migration before it is ended")
 struct LiveReadingTests {
   private func reading(
-    _ vmim: MadeVMIM, _ vmi: MadeVMI? = MadeVMI(), node: Node? = nil, kubeVirt: KubeVirtCR? = nil
+    _ vmim: MadeVMIM, _ vmi: MadeVMI? = copying, node: Node? = nil, kubeVirt: KubeVirtCR? = nil
   ) throws -> LiveReading {
     LiveReading(vmim: try vmim.decoded(), vmi: try vmi?.decoded(), node: node, kubeVirt: kubeVirt)
   }
+
+  /// A VM that is being copied.
+  private static let copying = MadeVMI().with(MadeState(start: 5))
 
   private func live(_ reading: LiveReading, uid: String = "m1-uid") throws -> LiveMigration {
     reading.migration(try #require(MigrationID(uid)), at: TestTime.instant(10))
@@ -63,15 +66,27 @@ struct LiveReadingTests {
 
   @Test("An evacuation comes back while its VM is to leave its node, and no longer")
   func evacuations() throws {
-    var vmi = MadeVMI()
+    var vmi = Self.copying
     vmi.evacuationNode = "node-a"
     let node: Node = try Fixture.object("node-source.json")
     #expect(try live(reading(evacuation(), vmi, node: node)).comesBack == .evacuation(node: "node-a"))
     #expect(
       try live(reading(evacuation(by: "descheduler"), vmi, node: node)).comesBack == .descheduler)
-    #expect(try live(reading(evacuation(), MadeVMI(), node: node)).comesBack == nil)
-    // A VMI that cannot be seen proves nothing.
-    #expect(try live(reading(evacuation(), nil, node: node)).comesBack == .evacuation(node: "node-a"))
+    #expect(try live(reading(evacuation(), Self.copying, node: node)).comesBack == nil)
+  }
+
+  @Test("What runs, and of which the VMI says nothing, may be in post-copy: it is not touched")
+  func unclear() throws {
+    #expect(try live(reading(.running(), MadeVMI())).state == .unclear)
+    #expect(try live(reading(.running(), MadeVMI().with(MadeState(uid: "older-uid", start: 1)))).state == .unclear)
+    #expect(try live(reading(.running(), nil)).state == .gone)
+  }
+
+  @Test("An end that was asked for is seen in whatever phase the guest is")
+  func ending() throws {
+    let paused = MadeVMI().with(MadeState(start: 5, isAbortRequested: true, mode: "Paused"))
+    #expect(try live(reading(.running(), paused)).isEnding)
+    #expect(try live(reading(.running())).isEnding == false)
   }
 
   @Test(
@@ -79,18 +94,18 @@ struct LiveReadingTests {
   func drains() throws {
     let upgraded: Node = try Fixture.object("node-draining-upgrade.json")
     #expect(
-      try live(reading(evacuation(), MadeVMI(), node: upgraded)).comesBack
+      try live(reading(evacuation(), Self.copying, node: upgraded)).comesBack
         == .harvesterUpgrade(node: "node-a"))
     var tainted = try Fixture.json("node-source.json")
     tainted["spec", "taints"] = [["key": "kubevirt.io/drain", "value": "x", "effect": "NoSchedule"]]
     #expect(
-      try live(reading(evacuation(), MadeVMI(), node: tainted.decoded())).comesBack
+      try live(reading(evacuation(), Self.copying, node: tainted.decoded())).comesBack
         == .drainTaint(node: "node-a"))
     // With another key in KubeVirt's settings, that one counts.
     var kubeVirt = try Fixture.json("kubevirt-cr-upstream-unset.json")
     kubeVirt["spec", "configuration", "migrations", "nodeDrainTaintKey"] = "own/drain"
     #expect(
-      try live(reading(evacuation(), MadeVMI(), node: tainted.decoded(), kubeVirt: kubeVirt.decoded()))
+      try live(reading(evacuation(), Self.copying, node: tainted.decoded(), kubeVirt: kubeVirt.decoded()))
         .comesBack == nil)
   }
 

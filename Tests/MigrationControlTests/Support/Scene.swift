@@ -25,6 +25,13 @@ final class Fleet: ControlledFleet {
     var tracker = MigrationTracker(settings: MigrationTracker.Settings(), startedAt: clock.now())
     tracker.register(descriptor, at: clock.now())
     self.tracker = Mutex(tracker)
+    setUp(true)
+  }
+
+  /// Whether the back end answers.
+  func setUp(_ isUp: Bool) {
+    let health = BackendHealth(backend: BackendName(rawValue: "rack1"), isUp: isUp, lastSuccess: clock.now())
+    tracker.withLock { _ = $0.receive(.health(health), at: clock.now()) }
   }
 
   func snapshot() -> FleetSnapshot { tracker.withLock { $0.snapshot() } }
@@ -46,7 +53,10 @@ final class Fleet: ControlledFleet {
 final class Backend: ControllableBackend {
   struct State {
     var live = LiveMigration(.running(.precopy), word: "active", consequence: "the guest stays")
+    /// What later looks show, one after the other.
+    var later: [LiveMigration] = []
     var liveError: ControlError?
+    var causeError: ControlError?
     var abortError: ControlError?
     var plan = StartPlan(request: "POST it", source: "a")
     var planError: ControlError?
@@ -76,7 +86,10 @@ final class Backend: ControllableBackend {
   func live(_ migration: MigrationTarget) async throws(ControlError) -> LiveMigration {
     await note("live")
     if let error = state.withLock(\.liveError) { throw error }
-    return state.withLock(\.live)
+    return state.withLock { state in
+      defer { if !state.later.isEmpty { state.live = state.later.removeFirst() } }
+      return state.live
+    }
   }
 
   func abort(_ migration: MigrationTarget) async throws(ControlError) {
@@ -86,6 +99,7 @@ final class Backend: ControllableBackend {
 
   func endCause(_ cause: ComesBack, of migration: MigrationTarget) async throws(ControlError) {
     await note("end cause")
+    if let error = state.withLock(\.causeError) { throw error }
   }
 
   func plan(_ order: StartOrder) async throws(ControlError) -> StartPlan {
@@ -106,6 +120,10 @@ final class Notes: DecisionJournal {
   struct State {
     var decisions: [Decision] = []
     var error: JournalError?
+    /// Waited for before anything is recorded.
+    var gate: (@Sendable () async -> Void)?
+    /// Results that are not taken.
+    var refusedResults = 0
   }
 
   let state = Mutex(State())
@@ -113,6 +131,8 @@ final class Notes: DecisionJournal {
   var decisions: [Decision] { state.withLock(\.decisions) }
 
   func record(_ decision: Decision) async throws(JournalError) -> DecisionID {
+    let gate = state.withLock(\.gate)
+    await gate?()
     let answer: Result<DecisionID, JournalError> = state.withLock { state in
       if let error = state.error { return .failure(error) }
       var decision = decision
@@ -126,6 +146,11 @@ final class Notes: DecisionJournal {
   func finish(_ id: DecisionID, _ result: DecisionResult, text: String, at unixMilliseconds: Int64)
     async throws(JournalError)
   {
+    let isRefused = state.withLock { state in
+      defer { state.refusedResults = max(0, state.refusedResults - 1) }
+      return state.refusedResults > 0
+    }
+    if isRefused { throw JournalError(.full, call: "c", cause: "full", remedy: "r") }
     state.withLock { state in
       let index = Int(id.rawValue) - 1
       state.decisions[index].result = result
@@ -152,12 +177,13 @@ struct Scene {
   let id: MigrationID
   private let domain: DomainKey
 
-  init(hasJournal: Bool = true, isControllable: Bool = true) throws {
+  init(hasJournal: Bool = true, isControllable: Bool = true, longestRecording: Duration = .seconds(3)) throws {
     fleet = Fleet(clock, backend.descriptor)
     let backend = backend
     control = MigrationControl(
       fleet: fleet, journal: hasJournal ? journal : nil, clock: clock,
-      log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+      log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+      longestRecording: longestRecording
     ) { name in
       isControllable && name == backend.descriptor.name ? backend : nil
     }
