@@ -65,7 +65,7 @@ extension EndToEnd {
         try await history("?outcome=open&limit=1").first
       }
       #expect(open.endedAt == nil && open.backend == "demo" && open.completion?.timeoutSeconds == 30)
-      let over = try await eventually("a migration that succeeded", within: .seconds(90)) {
+      let over = try await eventually("a migration that succeeded", within: .seconds(180)) {
         try await history("?outcome=succeeded&vm=web-1&limit=1").first
       }
       #expect(try #require(over.endedAt) > over.startedAt)
