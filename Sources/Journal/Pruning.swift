@@ -19,21 +19,25 @@ enum Pruning {
 
   /// Removes the oldest where what is stored is larger than that; nothing once it is not.
   static func removeOldest(ifOver largest: Bytes, _ db: Database) throws -> PruneReport {
-    guard try used(db) > largest else { return PruneReport() }
+    let excess = try used(db) - largest
+    guard excess > 0 else { return PruneReport() }
     // Each table has an index in this order, so that no more than these rows are looked at.
     let cutoff = try Int64.fetchOne(
       db,
       sql: """
-        SELECT max(moment) FROM (
-          SELECT moment FROM (
-            SELECT * FROM (
-              SELECT ended_at_ms AS moment FROM migration WHERE ended_at_ms IS NOT NULL
-              ORDER BY ended_at_ms LIMIT \(batch))
-            UNION ALL
-            SELECT * FROM (
-              SELECT made_at_ms AS moment FROM decision WHERE \(decided) ORDER BY made_at_ms LIMIT \(batch))
-          ) ORDER BY moment LIMIT \(batch))
-        """)
+        WITH oldest (moment, size) AS (
+          SELECT * FROM (
+            SELECT ended_at_ms, 300 + length(text) FROM migration WHERE ended_at_ms IS NOT NULL
+            ORDER BY ended_at_ms LIMIT \(batch))
+          UNION ALL
+          SELECT * FROM (
+            SELECT made_at_ms, 200 + length(text) + length(evidence_json) FROM decision
+            WHERE \(decided) ORDER BY made_at_ms LIMIT \(batch))),
+        added (moment, before) AS (
+          SELECT moment, sum(size) OVER (ORDER BY moment ROWS UNBOUNDED PRECEDING) - size FROM oldest
+          ORDER BY moment LIMIT \(batch))
+        SELECT max(moment) FROM added WHERE before < ?
+        """, arguments: [excess.stored])
     guard let cutoff else { return PruneReport() }
     return try remove("ended_at_ms <= ?", "made_at_ms <= ?", cutoff, db)
   }

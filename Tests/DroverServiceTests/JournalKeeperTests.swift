@@ -45,9 +45,17 @@ struct JournalKeeperTests {
     let over = sampleView {
       ended(.failed, .connectionLost, text: "reset by peer")(&$0)
       $0.progressBudget = nil
+      $0.progress = nil
+      $0.sample.iterations = nil
     }
-    kept.keeper.take([.verdictChanged(over, from: .slow), .ended(over)])
+    let last = sampleView {
+      $0.progress?.best = .mebibytes(5)
+      $0.sample.iterations = 9
+    }
+    kept.keeper.take([.verdictChanged(over, from: .slow), .lastSeen(last), .ended(over)])
     await kept.turn()
+    expected.bestRemaining = .mebibytes(5)
+    expected.iterations = 9
     expected.endedAt = 1_795_453_200_123 - 12_000
     expected.outcome = .failed
     expected.cause = .connectionLost
@@ -300,8 +308,27 @@ struct ServiceJournalTests {
         MigrationObservation(
           id: view.identity.id, vm: view.identity.vm, domain: view.identity.domain, takenAt: noon,
           startedAt: noon,
-          phase: .precopy)))
+          phase: .precopy, facts: view.facts)))
     await kept.turn()
     #expect(try await kept.history().map(\.id) == [view.identity.id])
+    #expect(try await kept.history().first?.completion?.timeout == .seconds(6400))
+
+    // What only a running one has is kept over its end.
+    var sample = Sample()
+    sample.memory = StreamCounters(transferred: 5, remaining: 7, total: 9)
+    var seen = MigrationObservation(
+      id: view.identity.id, vm: view.identity.vm, domain: view.identity.domain, takenAt: noon + .seconds(1),
+      startedAt: noon, phase: .precopy, sample: sample, facts: view.facts)
+    monitor.receive(.migration(seen))
+    sample.memory?.remaining = 8
+    seen.sample = sample
+    seen.sample.iterations = 3
+    seen.takenAt = noon + .seconds(2)
+    seen.end(Ending(outcome: .succeeded, certainty: .reported, endedAt: noon + .seconds(2)))
+    monitor.receive(.migration(seen))
+    await kept.turn()
+    let over = try await kept.history().first
+    #expect(over?.outcome == .succeeded && over?.bestRemaining == 7 && over?.iterations == 3)
+    #expect(over?.completion?.timeout == .seconds(6400) && over?.progress?.timeout == .seconds(150))
   }
 }

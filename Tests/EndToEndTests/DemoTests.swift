@@ -65,13 +65,13 @@ extension EndToEnd {
         try await history("?outcome=open&limit=1").first
       }
       #expect(open.endedAt == nil && open.backend == "demo" && open.completion?.timeoutSeconds == 30)
-      let over = try await eventually("a migration that succeeded", within: .seconds(90)) {
+      let over = try await eventually("a migration that succeeded", within: .seconds(180)) {
         try await history("?outcome=succeeded&vm=web-1&limit=1").first
       }
       #expect(try #require(over.endedAt) > over.startedAt)
-      for number in [over.transferredBytes, over.iterations, over.sizeBytes] {
-        #expect(try #require(number) > 0)
-      }
+      #expect(try #require(over.transferredBytes) > 0)
+      #expect(try #require(over.iterations) > 0)
+      #expect(try #require(over.sizeBytes) > 0)
       #expect(try #require(over.durationSeconds) > 0)
       #expect(over.bestRemainingBytes != nil && over.downtimeSeconds != nil)
       #expect(over.progress?.timeoutSeconds == 20)

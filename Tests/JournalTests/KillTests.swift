@@ -32,7 +32,7 @@ struct KillTests {
     var acknowledged: [(what: Substring, number: Int, id: Int64)] = []
     for kill in 0..<Self.kills {
       let child = try Child([Child.writer, "loop", scratch.journal], in: scratch)
-      let wanted = Int.random(in: 1...60, using: &dice)
+      let wanted = Int.random(in: 1...40, using: &dice)
       try await eventually("\(wanted) things are recorded") { child.lines.count > wanted }
       usleep(UInt32.random(in: 0..<3000, using: &dice))
       child.stop()

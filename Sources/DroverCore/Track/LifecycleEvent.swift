@@ -8,6 +8,8 @@ public enum LifecycleEvent: Sendable {
   case verdictChanged(MigrationView, from: VerdictKind)
   /// Bytes that had stopped move again.
   case interrupted(MigrationView, length: Duration)
+  /// How it was when it was last seen under way, told just before `ended`: its budgets, its smallest remaining, its passes.
+  case lastSeen(MigrationView)
   /// It ended.
   case ended(MigrationView)
   /// It had ended before Drover started: counted nowhere.

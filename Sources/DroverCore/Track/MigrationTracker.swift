@@ -226,6 +226,7 @@ public struct MigrationTracker: Sendable {
     }
     guard let (before, after) = change else { return events }
 
+    if case .began = events.first, !after.isOver { events[0] = .began(after) }
     if hasStarted { ledger.countStart(of: backend, origin: after.facts.origin) }
     let places = [before, after].map { ($0.facts.source, $0.facts.target, $0.phase == .pending, $0.isOver) }
     if places[0] != places[1] {
@@ -235,7 +236,9 @@ public struct MigrationTracker: Sendable {
     if let ending = after.ending {
       inventory.countEnd(of: after, ending: ending)
       ledger.countEnd(of: after, ending: ending)
-      events.append(.ended(after))
+      var last = before
+      last.sample.iterations = observation.sample.iterations ?? last.sample.iterations
+      events += [.lastSeen(last), .ended(after)]
     } else {
       if after.phase != before.phase { events.append(.phaseChanged(after, from: before.phase)) }
       if after.verdict.kind != before.verdict.kind {

@@ -6,7 +6,7 @@ extension PastMigration {
   /// - Parameter notBefore: What was found ended, and ended before that, is not kept.
   init?(_ event: LifecycleEvent, epochOffset: EpochOffset, notBefore: Int64) {
     switch event {
-    case .began(let view), .phaseChanged(let view, _), .ended(let view):
+    case .began(let view), .phaseChanged(let view, _), .lastSeen(let view), .ended(let view):
       self.init(view, epochOffset: epochOffset)
     case .foundEnded(let view):
       self.init(view, epochOffset: epochOffset)

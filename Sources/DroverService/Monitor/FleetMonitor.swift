@@ -108,6 +108,7 @@ public final class FleetMonitor: ControlledFleet {
         log.warning(
           "bytes had stopped and move again",
           metadata: Self.metadata(view, ["seconds": "\(length.inSeconds)"]))
+      case .lastSeen: break
       case .ended(let view):
         log.log(
           level: view.phase == .failed ? .warning : .info, "migration ended",

@@ -2,8 +2,10 @@
 
 /// What happened, in words that compare.
 func names(_ events: [LifecycleEvent]) -> [String] {
-  events.map { event in
+  events.compactMap { event in
     switch event {
+    // Says nothing that happened.
+    case .lastSeen: nil
     case .began: "began"
     case .phaseChanged(let view, let from): "\(from.rawValue)>\(view.phase.rawValue)"
     case .verdictChanged(let view, let from): "\(from.rawValue)>\(view.verdict.kind.rawValue)"

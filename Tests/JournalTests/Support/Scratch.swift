@@ -94,12 +94,12 @@ final class Child: Sendable {
 }
 
 /// Waits until a condition holds.
-func eventually(_ what: String, within limit: Duration = .seconds(60), _ condition: () throws -> Bool)
+func eventually(_ what: String, within limit: Duration = .seconds(180), _ condition: () throws -> Bool)
   async throws
 {
   let end = ContinuousClock.now + limit
   while try !condition() {
     try #require(ContinuousClock.now < end, "\(what), within \(limit)")
-    try await Task.sleep(for: .milliseconds(2))
+    try await Task.sleep(for: .milliseconds(10))
   }
 }
