@@ -125,8 +125,8 @@ struct LiveReadingTests {
   func consequences() throws {
     var vmim = MadeVMIM()
     vmim.phase = "PreparingTarget"
-    #expect(try live(reading(vmim)).consequence.contains("only when the copy begins"))
+    #expect(try live(reading(vmim, MadeVMI())).consequence.contains("only when the copy begins"))
     vmim.phase = "Pending"
-    #expect(try live(reading(vmim)).consequence.contains("deletes the target's pod"))
+    #expect(try live(reading(vmim, MadeVMI())).consequence.contains("deletes the target's pod"))
   }
 }
