@@ -316,8 +316,6 @@ struct ConfigurationErrorTests {
     arguments: [
       "journal: {}", "access: []", "control: {}", "metrics: {vmLabels: []}",
       "backends: [{kubevirt: {lease: {namespace: a, name: drover}}}]",
-      "backends: [{libvirt: {uri: 'qemu:///system', controlURI: x}}]",
-      "backends: [{libvirt: {uri: 'qemu:///system', peers: []}}]",
     ])
   func laterVersions(text: String) {
     let told = errors(text)

@@ -1,0 +1,66 @@
+import Glibc
+import Synchronization
+import Testing
+
+@testable import LibvirtBackend
+
+@Suite struct ErrandTests {
+  /// Lets a thread wait until somebody opens it.
+  final class Gate: Sendable {
+    private let isOpen = Mutex(false)
+    func open() { isOpen.withLock { $0 = true } }
+    func wait() { while !isOpen.withLock({ $0 }) { usleep(1000) } }
+  }
+
+  @Test("what answers in time is answered")
+  func answers() async {
+    let answer = await runErrand(within: .seconds(60)) { progress in
+      progress.enter(.asking, within: .seconds(60)) && progress.enter(.sending, within: .seconds(60))
+    }
+    #expect(answer == .success(true))
+  }
+
+  @Test("what was given up while it asked does not send any more")
+  func neverSent() async {
+    let gate = Gate()
+    let (isSent, isOver) = (Mutex<Bool?>(nil), Mutex(false))
+    let answer = await withGate(gate) {
+      await runErrand(within: .seconds(60)) { progress in
+        _ = progress.enter(.asking, within: .milliseconds(30))
+        gate.wait()
+        let mayBegin = progress.enter(.sending, within: .seconds(60))
+        isSent.withLock { $0 = mayBegin }
+      } lateEnd: {
+        isOver.withLock { $0 = true }
+      }
+    }
+    #expect(answer.failure == .late(.asking))
+    #expect(await eventually { isOver.withLock { $0 } })
+    #expect(isSent.withLock { $0 } == false)
+  }
+
+  @Test("what was given up while it sent says that it may have been done")
+  func maybeSent() async {
+    let gate = Gate()
+    let answer = await withGate(gate) {
+      await runErrand(within: .seconds(60)) { progress in
+        // An earlier deadline than the one before.
+        _ = progress.enter(.sending, within: .milliseconds(30))
+        gate.wait()
+      }
+    }
+    #expect(answer.failure == .late(.sending))
+    #expect(ControlError(.late(.sending), call: "x").cause.contains("may have been done all the same"))
+    #expect(ControlError(.late(.asking), call: "x").remedy.contains("nothing was sent"))
+  }
+
+  private func withGate<R>(_ gate: Gate, _ body: () async -> R) async -> R {
+    let result = await body()
+    gate.open()
+    return result
+  }
+}
+
+extension Result {
+  fileprivate var failure: Failure? { if case .failure(let failure) = self { failure } else { nil } }
+}
