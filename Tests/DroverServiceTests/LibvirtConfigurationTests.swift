@@ -421,7 +421,7 @@ struct LibvirtControlConfigurationTests {
     ])
   func values(keys: String, beginning: String) {
     var told = ""
-    do { _ = try parse(keys) } catch { told = error.description }
+    do { _ = try parse(keys) } catch { told = "\(error)" }
     #expect(told.split(separator: ": ", maxSplits: 1).last?.hasPrefix(beginning) == true, "\(told)")
   }
 }

@@ -1,3 +1,4 @@
+import DroverCore
 import Glibc
 import Synchronization
 import Testing
@@ -12,6 +13,13 @@ import Testing
     func wait() { while !isOpen.withLock({ $0 }) { usleep(1000) } }
   }
 
+  /// What a thread says.
+  final class Word<Value: Sendable>: Sendable {
+    private let value = Mutex<Value?>(nil)
+    var said: Value? { value.withLock { $0 } }
+    func say(_ word: Value) { value.withLock { $0 = word } }
+  }
+
   @Test("what answers in time is answered")
   func answers() async {
     let answer = await runErrand(within: .seconds(60)) { progress in
@@ -23,20 +31,20 @@ import Testing
   @Test("what was given up while it asked does not send any more")
   func neverSent() async {
     let gate = Gate()
-    let (isSent, isOver) = (Mutex<Bool?>(nil), Mutex(false))
+    let isSent = Word<Bool>()
+    let isOver = Word<Bool>()
     let answer = await withGate(gate) {
       await runErrand(within: .seconds(60)) { progress in
         _ = progress.enter(.asking, within: .milliseconds(30))
         gate.wait()
-        let mayBegin = progress.enter(.sending, within: .seconds(60))
-        isSent.withLock { $0 = mayBegin }
+        isSent.say(progress.enter(.sending, within: .seconds(60)))
       } lateEnd: {
-        isOver.withLock { $0 = true }
+        isOver.say(true)
       }
     }
     #expect(answer.failure == .late(.asking))
-    #expect(await eventually { isOver.withLock { $0 } })
-    #expect(isSent.withLock { $0 } == false)
+    #expect(await eventually { isOver.said == true })
+    #expect(isSent.said == false)
   }
 
   @Test("what was given up while it sent says that it may have been done")
