@@ -407,7 +407,10 @@ struct LibvirtControlConfigurationTests {
         "an entry of libvirt.peers: \"qemu:///system\" names no host, and so the source itself; "
       ),
       ("peers: [{name: b}]", "an entry of libvirt.peers must have a uri; "),
-      ("peers: [{ur: x}]", "unknown key \"ur\" in an entry of libvirt.peers; did you mean \"uri\"? "),
+      (
+        "peers: [{uri: 'qemu://b/system', ur: x}]",
+        "unknown key \"ur\" in an entry of libvirt.peers; did you mean \"uri\"? "
+      ),
       ("peers: [{uri: 'qemu:///system'}]", "libvirt.peers.uri: \"qemu:///system\" names no host"),
       (
         "peers: [{uri: 'qemu://b/system', migrateURI: b}]",

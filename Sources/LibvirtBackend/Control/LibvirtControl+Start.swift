@@ -46,20 +46,27 @@ extension LibvirtControl {
   private func launch(_ request: MigrationRequest, _ domain: DomainKey, _ end: StartedMigration) -> Bool {
     let startedAt = clock.now()
     return startThread("drover-migrate") { [self] in
+      var isLost = false
       let result = Result { () throws(LibvirtError) in
         let connection = try HostConnection(to: configuration.effectiveControlURI, canWrite: true)
-        defer { connection.close() }
+        defer {
+          isLost = !connection.isAlive
+          connection.close()
+        }
         try connection.migrate(domain.text, by: request)
       }
+      let what = "the migration of \(request.domain) to \(request.peer.name)"
       switch result {
-      case .success:
-        log.info("the migration of \(request.domain) to \(request.peer.name) is over, and succeeded")
+      case .success: log.info("\(what) is over, and succeeded")
+      // The daemons do it among themselves, and need nobody who waits.
+      case .failure(let error) where isLost:
+        log.warning("the connection over which \(what) was started broke; it may go on: \(error)")
       case .failure(let error):
         known.failed(domain, startedAt: startedAt, error.message)
-        log.warning("the migration of \(request.domain) to \(request.peer.name) failed: \(error)")
+        log.warning("\(what) failed: \(error)")
       }
       endStart(domain.text)
-      end.finish(result)
+      end.finish(result.mapError { ControlError(start: $0, isLost: isLost) })
       tell(.lookAgain(domain.text))
     }
   }
@@ -71,7 +78,7 @@ extension LibvirtControl {
     while ContinuousClock.now < deadline {
       switch end.result {
       case .success?: return
-      case .failure(let error)?: throw ControlError(error)
+      case .failure(let error)?: throw error
       case nil: break
       }
       let job = try? await ask(uuid, call: "virDomainGetJobStats") {
@@ -149,7 +156,7 @@ extension LibvirtControl {
     let uri = peer.checkURI.isEmpty ? peer.uri : peer.checkURI
     let answer = await runErrand(within: configuration.controlDeadline) { [configuration] progress in
       Result { () throws(LibvirtError) in
-        let connection = try HostConnection(to: uri, canWrite: false)
+        let connection = try HostConnection(reading: uri)
         defer { connection.close() }
         _ = progress.enter(.asking, within: configuration.surveyDeadline)
         return try connection.facts(for: domain)
@@ -164,14 +171,23 @@ extension LibvirtControl {
 
 /// How a call that starts a migration ended, once it has.
 private final class StartedMigration: Sendable {
-  private let state = Mutex<Result<Void, LibvirtError>?>(nil)
+  private let state = Mutex<Result<Void, ControlError>?>(nil)
 
-  var result: Result<Void, LibvirtError>? { state.withLock { $0 } }
+  var result: Result<Void, ControlError>? { state.withLock { $0 } }
 
-  func finish(_ result: Result<Void, LibvirtError>) { state.withLock { $0 = result } }
+  func finish(_ result: Result<Void, ControlError>) { state.withLock { $0 = result } }
 }
 
 extension HostConnection {
+  /// Opens a connection to ask questions over: libvirt compares CPUs only over one that may write.
+  fileprivate convenience init(reading uri: String) throws(LibvirtError) {
+    do throws(LibvirtError) {
+      try self.init(to: uri, canWrite: true)
+    } catch {
+      try self.init(to: uri, canWrite: false)
+    }
+  }
+
   /// A domain, with all that bears upon its move.
   fileprivate func surveyed(_ name: String) throws(LibvirtError) -> MoveSurvey.Domain {
     let uuid = try uuid(named: name)

@@ -160,4 +160,16 @@ extension ControlError {
     default: break
     }
   }
+
+  /// Why a migration that was asked for did not begin.
+  ///
+  /// - Parameter isLost: Whether it was Drover's own connection that broke, and not the one between the hosts.
+  init(start error: LibvirtError, isLost: Bool) {
+    self.init(error)
+    if isLost {
+      cause += "; it may begin all the same"
+    } else if kind == .unreachable, error.call != "virConnectOpen" {
+      remedy = "see that the source's daemon can reach the target as libvirt.peers says"
+    }
+  }
 }

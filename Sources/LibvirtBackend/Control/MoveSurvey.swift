@@ -141,11 +141,19 @@ extension MoveSurvey {
     } else if let conflict = facts.conflict {
       found.append(Eligibility.Obstacle(.other, conflict, remedy: "end or rename that one"))
     }
-    if facts.fitsCPU == false {
+    switch facts.fitsCPU {
+    case true?: break
+    case false?:
       found.append(
         Eligibility.Obstacle(
           .cpuModel, "\(facts.host) cannot offer the guest's CPU",
           remedy: "give the domain a CPU model that both hosts have, and restart it"))
+    case nil where domain.xml.cpuMode == "custom":
+      found.append(
+        Eligibility.Obstacle(
+          .unknown, "\(facts.host) does not tell whether it can offer the guest's CPU",
+          remedy: "let Drover reach its read-write socket"))
+    case nil: break
     }
     if let needed = domain.xml.memory, let memory = facts.memory, memory < needed {
       found.append(

@@ -29,8 +29,12 @@ extension Scene {
   /// The migration of a guest that has a job, whether or not it was seen.
   func targetByJob(_ name: String = "g") async throws -> MigrationTarget {
     let uuid = try await lab.virsh(.a, ["domuuid", name])
-    let elapsed = try #require(try await lab.jobFigures(name)["time_elapsed"])
-    let started = Int64(Date().timeIntervalSince1970 * 1000) - Int64(elapsed)
+    let deadline = ContinuousClock.now + .seconds(20)
+    var elapsed: UInt64?
+    while elapsed == nil, ContinuousClock.now < deadline {
+      elapsed = try await lab.jobFigures(name)["time_elapsed"]
+    }
+    let started = Int64(Date().timeIntervalSince1970 * 1000) - Int64(try #require(elapsed))
     let domain = try #require(DomainKey(uuid: uuid))
     return MigrationTarget(
       id: MigrationID(domain: domain, startedUnixMilliseconds: started), vm: vm(name), domain: domain)

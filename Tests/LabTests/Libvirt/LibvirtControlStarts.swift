@@ -134,6 +134,7 @@ extension LabTests {
         #expect(far.refusals.isEmpty && far.warnings.contains { $0.contains("far cannot be asked") })
         let receipt = try await control.start(StartOrder(vm: scene.vm(), node: "far"))
         #expect(receipt.warnings == far.warnings)
+        await scene.hurry()
         try await scene.watcher.until("the end of it") { $0.ends.last?.phase == .succeeded ? true : nil }
       }
     }

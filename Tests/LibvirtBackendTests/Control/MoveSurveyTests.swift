@@ -144,6 +144,27 @@ private let silent = MoveSurvey.Target(
     #expect(request?.peer.name == "c" && plan.warnings == ["c cannot be asked: No route to host"])
   }
 
+  @Test("whether a CPU fits is unknown where one is described and the host does not tell")
+  func unknownCPU() {
+    let custom = domain(
+      "<domain type='kvm'>\n<cpu mode='custom'>\n<model>qemu64</model>\n</cpu>\n</domain>")
+    func reasons(_ fits: Bool?) -> [NotMigratableReason] {
+      MoveSurvey(domain: custom, targets: [target { $0.fitsCPU = fits }]).eligibility(of: vm).targets[0]
+        .obstacles.map(\.reason)
+    }
+    #expect(reasons(true).isEmpty && reasons(false) == [.cpuModel] && reasons(nil) == [.unknown])
+  }
+
+  @Test("of a start that failed it is told apart whether it may have begun all the same")
+  func startErrors() {
+    let broken = ControlError(start: .lost, isLost: true)
+    #expect(broken.kind == .unreachable && broken.cause.hasSuffix("it may begin all the same"))
+    let target = ControlError(start: .lost, isLost: false)
+    #expect(target.kind == .unreachable && target.remedy.contains("can reach the target"))
+    #expect(!target.cause.contains("may begin"))
+    #expect(ControlError(start: .noConnection, isLost: false).remedy.contains("Drover may reach its socket"))
+  }
+
   @Test(
     "a node is a peer's name, its URI's host, or what the host calls itself",
     arguments: ["b", "b.example", "host-b"])
