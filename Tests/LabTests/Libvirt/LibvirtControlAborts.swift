@@ -90,6 +90,9 @@ extension LabTests {
         #expect(live.state == .running(.preparing) && live.word == "running, nothing sent", "\(live)")
         let refused = try await scene.abortError(meant)
         tell("an abort while the target was called: \(refused.map { "\($0)" } ?? "taken")")
+        // The daemon takes it, and ends the job when it has given up the target.
+        #expect(try await scene.live(meant).state == .running(.aborting))
+        #expect(try await scene.abortError(meant)?.cause.contains("an abort was sent already") == true)
         try await scene.lab.heal(.ctl)
         let outcome = await migration.result()
         tell("and the migration ended with: \(outcome.standardError)")

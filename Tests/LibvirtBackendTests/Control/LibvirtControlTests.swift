@@ -104,6 +104,50 @@ private func error(_ body: () async throws(ControlError) -> some Any) async -> C
     #expect(ContinuousClock.now - began < .seconds(5))
   }
 
+  @Test("a domain is left alone before anything is asked for an abort, and looked at again behind it")
+  func leftAlone() async throws {
+    let mailbox = try #require(HostMailbox())
+    var configuration = LibvirtConfiguration(name: lab, uri: "test:///default")
+    configuration.controlDeadline = .seconds(4)
+    let control = LibvirtControl(configuration, clock: Clock(), log: Logger(label: "test"))
+    control.attach(mailbox)
+    let target = try target(testUUID)
+    let before = Clock().now()
+    _ = await error { () throws(ControlError) in try await control.live(target) }
+    _ = await error { () throws(ControlError) in try await control.abort(target) }
+    let mail = mailbox.take(within: .zero) ?? []
+    // To look needs no rest.
+    try #require(mail.count == 2)
+    guard case .came(.leaveAlone(testUUID, let until)) = mail[0], case .came(.lookAgain(testUUID)) = mail[1]
+    else {
+      Issue.record("the mail is \(mail)")
+      return
+    }
+    // Longer than an abort can take.
+    #expect(until - before >= .seconds(9))
+  }
+
+  @Test("of one domain one abort is sent at a time, and one start")
+  func once() async throws {
+    let daemon = FakeDaemon(.hangs)
+    defer { daemon.stop() }
+    let backend = backend(daemon.uri) { $0.controlDeadline = .milliseconds(500) }
+    let (first, other) = (try target(domainID(7)), try target(domainID(8)))
+    async let one = error { () throws(ControlError) in try await backend.abort(first) }
+    #expect(await eventually { daemon.connections == 1 })
+    async let two = error { () throws(ControlError) in try await backend.abort(first) }
+    async let three = error { () throws(ControlError) in try await backend.abort(other) }
+    let told = await [one?.kind, two?.kind, three?.kind]
+    #expect(told == [.unreachable, .refused, .unreachable])
+
+    let control = LibvirtControl(
+      LibvirtConfiguration(name: lab, uri: "test:///default"), clock: Clock(), log: Logger(label: "test"))
+    #expect(control.beginStart(domainID(7)) && control.beginStart(domainID(8)))
+    #expect(!control.beginStart(domainID(7)))
+    control.endStart(domainID(7))
+    #expect(control.beginStart(domainID(7)))
+  }
+
   @Test("a connection is kept for a while, lent again, and let go")
   func connections() async throws {
     let connections = ControlConnections(uri: "test:///default", patience: .milliseconds(300))
