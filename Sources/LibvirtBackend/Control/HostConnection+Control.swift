@@ -24,7 +24,9 @@ extension HostConnection {
     var reading = LiveReading(
       state: try asked { () throws(LibvirtError) in try state(of: uuid) }, readAt: now())
     switch reading.state {
-    case .failure, .success(.pausedPostcopy), .success(.pausedPostcopyFailed): return reading
+    // QEMU does not answer its monitor while it sends the rest of a switchover.
+    case .failure, .success(.pausedMigration), .success(.pausedPostcopy), .success(.pausedPostcopyFailed):
+      return reading
     case .success(.shutOff(.migrated)):
       reading.completed = try asked { () throws(LibvirtError) in try completedStatistics(of: uuid) }.value
       return reading

@@ -20,14 +20,22 @@ final class KnownMigrations: Sendable {
 
   private let state = Mutex(State())
 
-  /// Takes what the watch tells; returns it with what libvirt said of its end, where that is known.
+  /// Takes what the watch tells; returns it with what it cannot know: that an abort was sent, and what libvirt said of its
+  /// end.
   func hear(_ message: BackendMessage) -> BackendMessage {
     guard case .migration(var observation) = message else { return message }
     let key = observation.domain.text
     return state.withLock { state in
       if state.seen.count >= Self.most { state.seen = state.seen.filter { $0.value.outcome == nil } }
       state.seen[key] = (observation.id, observation.ending?.outcome)
-      guard let ending = observation.ending else { return message }
+      guard let ending = observation.ending else {
+        guard let sent = state.aborts[observation.id], observation.takenAt >= sent,
+          observation.takenAt - sent < Self.abortPatience,
+          observation.phase == .precopy || observation.phase == .preparing
+        else { return message }
+        observation.phase = .aborting
+        return .migration(observation)
+      }
       state.aborts[observation.id] = nil
       guard ending.outcome != .succeeded, let failure = state.failures.removeValue(forKey: key),
         observation.startedAt + MigrationTarget.sameStart >= failure.startedAt

@@ -66,6 +66,7 @@ extension LiveMigration {
       }
     case .runningPostcopy: self = over("running (post-copy): it has come here")
     case .pausedPostcopy, .pausedPostcopyFailed: self.init(state)
+    case .pausedMigration where reading.job == nil && known.outcome == nil: self.init(state)
     case .starting, .running, .paused, .pausedMigration:
       guard let job = reading.job else {
         self = over("running")

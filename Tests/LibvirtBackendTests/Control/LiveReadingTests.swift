@@ -30,6 +30,7 @@ private func reading(
       (reading(.success(.copyingDisks(10_000, total: 1 << 29))), .running(.precopy), nil),
       (reading(.success(.copying(10_000)), .success(.paused)), .running(.guestSuspended), nil),
       (reading(.success(.copying(10_000)), .success(.pausedMigration)), .running(.switchover), .refused),
+      (reading(nil, .success(.pausedMigration)), .running(.switchover), .refused),
       (reading(nil, .success(.pausedPostcopy)), .running(.postcopy), .refused),
       (reading(nil, .success(.pausedPostcopyFailed)), .running(.postcopyPaused), .refused),
       (reading(.success(.idle)), .gone, .gone), (reading(.success(.saving(10_000))), .gone, .gone),
@@ -91,6 +92,7 @@ private func reading(
     let rows: [(LiveReading, LiveMigration.State)] = [
       (reading(.success(.idle)), .finished(.aborted)), (reading(nil, .failure(.gone)), .finished(.aborted)),
       (reading(.success(.saving(1))), .finished(.aborted)),
+      (reading(nil, .success(.pausedMigration)), .finished(.aborted)),
       (reading(.success(.copying(10_000))), .running(.precopy)),
     ]
     for (reading, state) in rows {
@@ -129,6 +131,16 @@ private func reading(
     known.abortSent(meant.id, at: ms(0))
     #expect(known.known(meant, at: ms(29_000)) == KnownMigration(isAbortSent: true))
     #expect(known.known(other, at: ms(0)) == KnownMigration())
+    for (phase, taken, told) in [
+      (.precopy, 5, .aborting), (.preparing, 5, .aborting), (.switchover, 5, .switchover),
+      (.postcopy, 5, .postcopy), (.guestSuspended, 5, .guestSuspended), (.precopy, -1, .precopy),
+      (.precopy, 30_000, .precopy),
+    ] as [(Phase, Int64, Phase)] {
+      seen.phase = phase
+      seen.takenAt = ms(taken)
+      guard case .migration(let shown) = known.hear(.migration(seen)) else { return }
+      #expect(shown.phase == told)
+    }
     // What hangs for so long may be asked again.
     #expect(known.known(meant, at: ms(30_000)) == KnownMigration())
 
