@@ -100,7 +100,7 @@ private func error(_ body: () async throws(ControlError) -> some Any) async -> C
     // What hangs is not asked again: that would take a thread each time.
     let again = await error { () throws(ControlError) in try await backend.live(target) }
     #expect(again?.kind == .timeout)
-    #expect(daemon.connections == 1)
+    #expect(await eventually { daemon.connections == 1 })
     #expect(ContinuousClock.now - began < .seconds(5))
   }
 
