@@ -1,6 +1,8 @@
 #pragma once
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
+// What libvirt itself asks a disk's file system before it migrates; Swift's Glibc module lacks it.
+#include <sys/vfs.h>
 
 // libvirt takes every kind of callback under one type, by a cast that Swift cannot make.
 

@@ -134,6 +134,11 @@ extension LibvirtConfiguration {
     self.init(
       name: libvirt.name, uri: libvirt.uri, host: libvirt.host, dirtyRate: libvirt.dirtyRate,
       keepalive: libvirt.keepalive, budget: libvirt.timeouts, root: root)
+    controlURI = libvirt.controlURI
+    peers = libvirt.peers.map { peer in
+      LibvirtPeer(
+        name: peer.name, uri: peer.uri, migrateURI: peer.migrateURI, checkURI: peer.checkURI)
+    }
   }
 }
 

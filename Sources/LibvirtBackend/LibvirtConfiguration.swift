@@ -18,6 +18,10 @@ public struct LibvirtConfiguration: Sendable {
   ///
   /// `/proc/PID/root` shows the host of a process in other namespaces; its network is then that of its first process.
   public var root: String
+  /// The URI over which migrations are started and ended, opened when that is to be done; empty for `uri`.
+  public var controlURI = ""
+  /// Hosts that migrations may be sent to.
+  public var peers: [LibvirtPeer] = []
   /// How often a domain is asked while its migration runs.
   public var activeInterval = Duration.milliseconds(500)
   /// How often the host is asked what runs on it.
@@ -28,6 +32,19 @@ public struct LibvirtConfiguration: Sendable {
   public var openDeadline = Duration.seconds(30)
   /// How often dirty rates are measured, where they are.
   public var dirtyRateInterval = Duration.seconds(60)
+
+  /// How long opening a connection for an order, and carrying it out, may take.
+  var controlDeadline = Duration.seconds(5)
+  /// How long a domain may take to tell its job before it is acted upon.
+  var questionDeadline = Duration.seconds(1)
+  /// How long a host may take to tell what bears upon a move.
+  var surveyDeadline = Duration.seconds(4)
+  /// How long a migration may take to begin.
+  var startDeadline = Duration.seconds(20)
+  /// For so long a migration that copies nothing yet may still be refused by its target.
+  var preparing = Duration.seconds(2)
+
+  var effectiveControlURI: String { controlURI.isEmpty ? uri : controlURI }
 
   var retry = RetrySchedule(first: .milliseconds(250), longest: .seconds(30))
 

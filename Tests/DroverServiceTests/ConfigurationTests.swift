@@ -329,8 +329,6 @@ struct ConfigurationErrorTests {
     arguments: [
       "access: []", "control: {}", "metrics: {vmLabels: []}",
       "backends: [{kubevirt: {lease: {namespace: a, name: drover}}}]",
-      "backends: [{libvirt: {uri: 'qemu:///system', controlURI: x}}]",
-      "backends: [{libvirt: {uri: 'qemu:///system', peers: []}}]",
     ])
   func laterVersions(text: String) {
     let told = errors(text)

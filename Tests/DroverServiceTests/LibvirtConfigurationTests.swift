@@ -147,6 +147,8 @@ struct LibvirtConfigurationTests {
           - libvirt:
               name: "a"
               uri: "qemu://a/system"
+              controlURI: ""
+              peers: []
               host: ""
               dirtyRate: false
               timeouts:
@@ -156,6 +158,8 @@ struct LibvirtConfigurationTests {
           - libvirt:
               name: "b"
               uri: "qemu+tcp://b/system"
+              controlURI: ""
+              peers: []
               host: "b1"
               dirtyRate: true
               timeouts:
@@ -175,9 +179,9 @@ struct LibvirtConfigurationTests {
     let json = String(decoding: try APICoding.encode(shown), as: UTF8.self)
     #expect(
       json.hasPrefix(
-        #"{"backends":[{"libvirt":{"dirtyRate":false,"host":"","name":"a","#
+        #"{"backends":[{"libvirt":{"controlURI":"","dirtyRate":false,"host":"","name":"a","peers":[],"#
           + #""timeouts":{"completionPerGiB":"800s","progress":"150s"},"uri":"qemu://a/system"}},"#
-          + #"{"libvirt":{"dirtyRate":true,"host":"b1","name":"b","timeouts":{"completionPerGiB":"800s","#
+          + #"{"libvirt":{"controlURI":"","dirtyRate":true,"host":"b1","name":"b","peers":[],"timeouts":{"completionPerGiB":"800s","#
           + #""keepalive":{"count":3,"interval":"5s"},"progress":"150s"},"uri":"qemu+tcp://b/system"}}],"#),
       "\(json)")
     #expect(try Configuration.parse(json, file: "json") == configuration)
@@ -202,7 +206,7 @@ struct LibvirtConfigurationTests {
       ),
       (
         "{uri: 'qemu:///system', sockets: []}",
-        #"f:1:46: unknown key "sockets" in libvirt; allowed here: dirtyRate, host, "#
+        #"f:1:46: unknown key "sockets" in libvirt; allowed here: controlURI, dirtyRate, host, "#
       ),
       (
         "{uri: 'qemu:///system', name: a b}",
@@ -353,6 +357,78 @@ struct LibvirtConfigurationTests {
   func taken(uri: String) { #expect(LibvirtURI.refusal(of: uri) == nil) }
 }
 
+@Suite("Configuration of control over libvirt hosts")
+struct LibvirtControlConfigurationTests {
+  private func parse(_ keys: String) throws -> Configuration {
+    try Configuration.parse("backends: [{libvirt: {uri: 'qemu://a/system', \(keys)}}]", file: "f")
+  }
+
+  @Test("peers are URIs, or URIs with names; all of it reaches the back end, and is a file again")
+  func peers() throws {
+    let configuration = try parse(
+      "controlURI: 'qemu+tcp://a/system', peers: ['qemu+tcp://b:1/system', {uri: 'qemu+tls://c/system'}, "
+        + "{name: d, uri: 'qemu+tls://e/system', migrateURI: 'tcp://e-mig', checkURI: 'qemu:///system?socket=/e'}]"
+    )
+    guard case .libvirt(let host) = try #require(configuration.backends.first) else { return }
+    let wired = LibvirtConfiguration(host, root: "/")
+    #expect(wired.controlURI == "qemu+tcp://a/system")
+    #expect(
+      wired.peers == [
+        LibvirtPeer(name: "b", uri: "qemu+tcp://b:1/system"),
+        LibvirtPeer(name: "c", uri: "qemu+tls://c/system"),
+        LibvirtPeer(
+          name: "d", uri: "qemu+tls://e/system", migrateURI: "tcp://e-mig",
+          checkURI: "qemu:///system?socket=/e"),
+      ])
+    let shown = EffectiveConfiguration(configuration).description
+    #expect(shown.contains("controlURI: \"qemu+tcp://a/system\""))
+    #expect(shown.contains("migrateURI: \"tcp://e-mig\""))
+    #expect(try Configuration.parse(shown, file: "effective") == configuration)
+    #expect(LibvirtConfiguration(name: host.name, uri: "qemu://a/system").peers.isEmpty)
+  }
+
+  @Test("nothing is needed: orders then go over the same URI, and nowhere")
+  func defaults() throws {
+    for keys in ["", "controlURI: '', peers: []", "peers: "] {
+      guard case .libvirt(let host) = try #require(try parse(keys).backends.first) else { return }
+      #expect(host.controlURI.isEmpty && host.peers.isEmpty)
+    }
+  }
+
+  @Test(
+    "a bad value says what is expected",
+    arguments: [
+      ("controlURI: x", "libvirt.controlURI: \"x\" is no URI; "),
+      ("peers: x", "libvirt.peers must be a list, not \"x\"; "),
+      ("peers: [x]", "an entry of libvirt.peers: \"x\" is no URI; "),
+      ("peers: ['']", "an entry of libvirt.peers: a URI must be given"),
+      (
+        "peers: ['qemu:///system']",
+        "an entry of libvirt.peers: \"qemu:///system\" names no host, and so the source itself; "
+      ),
+      ("peers: [{name: b}]", "an entry of libvirt.peers must have a uri; "),
+      (
+        "peers: [{uri: 'qemu://b/system', ur: x}]",
+        "unknown key \"ur\" in an entry of libvirt.peers; did you mean \"uri\"? "
+      ),
+      ("peers: [{uri: 'qemu:///system'}]", "libvirt.peers.uri: \"qemu:///system\" names no host"),
+      (
+        "peers: [{uri: 'qemu://b/system', migrateURI: b}]",
+        "libvirt.peers.migrateURI must be tcp://HOST or rdma://HOST, with :PORT if need be, not \"b\""
+      ),
+      ("peers: [{uri: 'qemu://b/system', checkURI: b}]", "libvirt.peers.checkURI: \"b\" is no URI; "),
+      (
+        "peers: ['qemu://b/system', {uri: 'qemu+tcp://b/system'}]",
+        "two entries of libvirt.peers are called \"b\"; "
+      ),
+    ])
+  func values(keys: String, beginning: String) {
+    var told = ""
+    do { _ = try parse(keys) } catch { told = "\(error)" }
+    #expect(told.split(separator: ": ", maxSplits: 1).last?.hasPrefix(beginning) == true, "\(told)")
+  }
+}
+
 @Suite("A changed configuration")
 struct WatchesAlikeTests {
   private func backend(_ text: String) throws -> Configuration.Backend {
@@ -367,6 +443,8 @@ struct WatchesAlikeTests {
       ("libvirt: {uri: 'qemu://a/system', timeouts: {keepalive: {interval: 1s}}}", false),
       ("libvirt: {uri: 'qemu://a/system', dirtyRate: true}", false),
       ("libvirt: {uri: 'qemu://a/system', host: b}", false),
+      ("libvirt: {uri: 'qemu://a/system', controlURI: 'qemu+tcp://a/system'}", false),
+      ("libvirt: {uri: 'qemu://a/system', peers: ['qemu+tcp://b/system']}", false),
       ("libvirt: {uri: 'qemu://a/system', name: b}", false),
       ("libvirt: {uri: 'qemu+tcp://a/system'}", false), ("qemu: {name: a, sockets: [/x]}", false),
     ])

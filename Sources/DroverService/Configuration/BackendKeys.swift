@@ -51,11 +51,13 @@ extension ConfigurationReader {
     -> Configuration.Libvirt
   {
     let keys = mapping(
-      node, "libvirt", keys: ["name", "uri", "host", "dirtyRate", "timeouts"], later: ["controlURI", "peers"])
+      node, "libvirt", keys: ["name", "uri", "controlURI", "peers", "host", "dirtyRate", "timeouts"])
     let timeouts = timeouts(keys["timeouts"], "libvirt.timeouts", defaults: defaults)
     return Configuration.Libvirt(
       name: name(keys["name"], "libvirt.name", lines: &given.names),
       uri: uri(keys["uri"], of: node, lines: &given.uris),
+      controlURI: optionalURI(keys["controlURI"], "libvirt.controlURI"),
+      peers: libvirtPeers(keys["peers"]),
       host: text(keys["host"], "libvirt.host", example: "host-a") ?? "",
       dirtyRate: boolean(keys["dirtyRate"], "libvirt.dirtyRate") ?? false,
       timeouts: timeouts.budget, keepalive: timeouts.keepalive)

@@ -21,6 +21,10 @@ extension Configuration {
     public internal(set) var name = BackendName(rawValue: "")
     /// Any URI that libvirt takes.
     public internal(set) var uri: String
+    /// The URI over which migrations are started and ended; empty for `uri`.
+    public internal(set) var controlURI = ""
+    /// Hosts that migrations may be sent to.
+    public internal(set) var peers: [Peer] = []
     /// The host's name in labels; empty for the one that its daemon tells.
     public internal(set) var host = ""
     /// Whether the dirty rates of VMs that do not migrate are measured: needs a connection that may write.
@@ -29,6 +33,18 @@ extension Configuration {
     public internal(set) var timeouts: BudgetSettings
     /// The keepalive between its daemon and others; nil for what the host's `qemu.conf` says.
     public internal(set) var keepalive: KeepaliveSettings?
+
+    /// A host that migrations may be sent to.
+    public struct Peer: Hashable, Sendable {
+      /// What it is called here.
+      public internal(set) var name: String
+      /// Its libvirt, as the source's daemon reaches it.
+      public internal(set) var uri: String
+      /// Where the data goes; empty for what the target's libvirt says.
+      public internal(set) var migrateURI = ""
+      /// Its libvirt, as Drover reaches it; empty for `uri`.
+      public internal(set) var checkURI = ""
+    }
   }
 
   /// A cluster with KubeVirt.

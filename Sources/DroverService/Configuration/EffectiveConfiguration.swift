@@ -81,6 +81,7 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
           "libvirt",
           .mapping([
             ("name", .text(libvirt.name.rawValue)), ("uri", .text(libvirt.uri)),
+            ("controlURI", .text(libvirt.controlURI)), ("peers", .list(libvirt.peers.map(value))),
             ("host", .text(libvirt.host)), ("dirtyRate", .boolean(libvirt.dirtyRate)),
             (
               "timeouts",
@@ -93,6 +94,13 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
       ])
     case .kubevirt(let kubevirt): .mapping([("kubevirt", value(kubevirt))])
     }
+  }
+
+  private static func value(_ peer: Configuration.Libvirt.Peer) -> Value {
+    .mapping([
+      ("name", .text(peer.name)), ("uri", .text(peer.uri)), ("migrateURI", .text(peer.migrateURI)),
+      ("checkURI", .text(peer.checkURI)),
+    ])
   }
 
   private static func value(_ kubevirt: Configuration.KubeVirt) -> Value {

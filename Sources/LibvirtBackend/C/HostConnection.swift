@@ -28,7 +28,7 @@ final class HostConnection: Sendable {
   private static let keepalive = (interval: Int32(5), count: UInt32(3))
 
   // libvirt lets any number of threads use a connection at once.
-  private nonisolated(unsafe) let handle: OpaquePointer
+  nonisolated(unsafe) let handle: OpaquePointer
   private let domains = Mutex<[String: DomainHandle]>([:])
   private let callbacks: [Int32]
   private let canWrite: Bool
@@ -225,7 +225,7 @@ final class HostConnection: Sendable {
     read(TypedParameters(borrowing: record.pointee.params, count: record.pointee.nparams))
   }
 
-  private func domain(_ uuid: String) throws(LibvirtError) -> DomainHandle {
+  func domain(_ uuid: String) throws(LibvirtError) -> DomainHandle {
     if let known = domains.withLock({ $0[uuid] }) { return known }
     guard let found = virDomainLookupByUUIDString(handle, uuid) else {
       throw .last(in: "virDomainLookupByUUIDString")
@@ -255,7 +255,7 @@ final class HostConnection: Sendable {
 }
 
 /// A domain, for as long as anybody asks it something.
-private final class DomainHandle: Sendable {
+final class DomainHandle: Sendable {
   // libvirt lets any number of threads use a domain at once.
   nonisolated(unsafe) let handle: OpaquePointer
   private let wasMissed = Mutex(false)

@@ -23,6 +23,10 @@ enum HostInput: Sendable {
   case polled([UInt64: TCPConnection?])
   case dirtyRate(String, BytesPerSecond)
   case dirtyRatesDone(LibvirtError?)
+  /// A domain is asked nothing until it is to be looked at again, or until then: something is sent to it.
+  case leaveAlone(String, until: Moment)
+  /// A domain is to be looked at, now: something was done to it.
+  case lookAgain(String)
 }
 
 /// How a connection to a daemon was lost.

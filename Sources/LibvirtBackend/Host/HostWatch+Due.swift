@@ -4,6 +4,7 @@ internal import Logging
 /// What is to be asked now.
 extension HostWatch {
   mutating func proceed(at now: Moment, into actions: inout [HostAction]) {
+    leftAlone = leftAlone.filter { now < $0.value }
     proceedWithConnection(at: now, into: &actions)
     for (uuid, began) in looks where now - began >= configuration.callDeadline && !hanging.contains(uuid) {
       hang(uuid, into: &actions)
@@ -64,6 +65,7 @@ extension HostWatch {
 
   mutating func lookAround(at now: Moment, into actions: inout [HostAction]) {
     for (uuid, due) in lookAt where now >= due && looks[uuid] == nil && !sweeping.contains(uuid) {
+      if leftAlone[uuid] != nil { continue }
       guard let watch = domains[uuid] else {
         lookAt[uuid] = nil
         continue
@@ -89,6 +91,7 @@ extension HostWatch {
     if unswept.isEmpty, sweepAt.map({ now >= $0 }) ?? true {
       unswept = domains.filter { uuid, watch in
         watch.isActive && !watch.isBusy && looks[uuid] == nil && lookAt[uuid] == nil
+          && leftAlone[uuid] == nil
       }.keys.sorted()
       sweepAt =
         now
@@ -96,7 +99,7 @@ extension HostWatch {
           ? Self.slowSweep : configuration.idleInterval)
     }
     guard !unswept.isEmpty else { return }
-    let uuids = unswept.filter { domains[$0] != nil && looks[$0] == nil }
+    let uuids = unswept.filter { domains[$0] != nil && looks[$0] == nil && leftAlone[$0] == nil }
     unswept = []
     guard !uuids.isEmpty else { return }
     sweepBegan = now
@@ -110,7 +113,7 @@ extension HostWatch {
       return
     }
     let resting = domains.filter { uuid, watch in
-      watch.isActive && !watch.isBusy && !watch.isArriving && looks[uuid] == nil
+      watch.isActive && !watch.isBusy && !watch.isArriving && looks[uuid] == nil && leftAlone[uuid] == nil
     }.keys.sorted()
     areDirtyRatesMeasured = true
     actions.append(.measureDirtyRates(resting))

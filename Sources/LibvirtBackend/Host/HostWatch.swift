@@ -48,6 +48,8 @@ struct HostWatch: Sendable {
   var looks: [String: Moment] = [:]
   var hanging: Set<String> = []
   var lookAt: [String: Moment] = [:]
+  /// Domains that are asked nothing, and until when at the latest.
+  var leftAlone: [String: Moment] = [:]
 
   var sweepBegan: Moment?
   var sweepAt: Moment?
@@ -111,6 +113,10 @@ struct HostWatch: Sendable {
       areDirtyRatesMeasured = false
       dirtyRatesAt = now + configuration.dirtyRateInterval
       if let error { complain(error, "dirty rates cannot be measured", into: &actions) }
+    case .leaveAlone(let uuid, let until): leftAlone[uuid] = until
+    case .lookAgain(let uuid):
+      leftAlone[uuid] = nil
+      if domains[uuid] != nil, looks[uuid] == nil { lookAt[uuid] = now }
     }
     proceed(at: now, into: &actions)
     if let due = health.due(at: now) { actions.append(.tell(.health(due))) }
@@ -128,7 +134,7 @@ struct HostWatch: Sendable {
     for uuid in busy {
       if let settles = domains[uuid]?.settlesAt { deadlines.append(settles) }
       if link == .up, looks[uuid] == nil, !sweeping.contains(uuid), let at = lookAt[uuid] {
-        deadlines.append(at)
+        deadlines.append(leftAlone[uuid].map { max(at, $0) } ?? at)
       }
     }
     for (uuid, began) in looks where !hanging.contains(uuid) {

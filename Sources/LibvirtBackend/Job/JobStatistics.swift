@@ -21,6 +21,8 @@ struct JobStatistics: Hashable, Sendable {
   var kind: Kind
   /// Whether it is an outgoing migration; a domain has other jobs, too.
   var isMigrationOut: Bool
+  /// libvirt's `virDomainJobOperation`; nil where a daemon does not tell it.
+  var operation: UInt64?
   /// Since the job began (`time_elapsed`, ms); it runs on while nothing moves.
   var elapsed: Duration?
   /// `downtime`: expected while the job is active, total once it is completed.
@@ -50,7 +52,7 @@ struct JobStatistics: Hashable, Sendable {
       default: .other
       }
     // A daemon before 3.3 does not tell the operation.
-    let operation = parameters.number("operation")
+    operation = parameters.number("operation")
     isMigrationOut = operation.map { $0 == UInt64(VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT.rawValue) } ?? false
     elapsed = parameters.milliseconds("time_elapsed")
     downtime = parameters.milliseconds("downtime")

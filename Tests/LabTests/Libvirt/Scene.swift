@@ -2,6 +2,7 @@ import DroverCore
 import LibvirtBackend
 import LibvirtLab
 import QEMURig
+import Synchronization
 import Testing
 
 @testable import ScenarioSupport
@@ -22,6 +23,8 @@ struct Scene {
 
   let lab: LabHosts
   let watcher: Watcher
+  /// What watches each host, and ends and starts migrations there.
+  let backends: [LabHosts.Host: LibvirtBackend]
 
   /// Brings up both hosts and a watcher that has seen them; everything has ended on return.
   static func with<R: Sendable>(
@@ -49,6 +52,7 @@ struct Scene {
       case .source, .blind: [.a]
       case .target: [.b]
       }
+    let made = Mutex<[LabHosts.Host: LibvirtBackend]>([:])
     return try await Watcher.with(
       backends: { clock, log in
         hosts.map { host in
@@ -60,14 +64,16 @@ struct Scene {
               interval: .seconds(keepalive.interval), count: keepalive.count)
           }
           configure(&configuration)
-          return LibvirtBackend(configuration: configuration, clock: clock, log: log)
+          let backend = LibvirtBackend(configuration: configuration, clock: clock, log: log)
+          made.withLock { $0[host] = backend }
+          return backend
         }
       }, settings: settings
     ) { watcher in
       try await watcher.until("all hosts") { record in
         record.snapshot.backends.allSatisfy(\.isUp) && record.snapshot.nodes.count == hosts.count ? true : nil
       }
-      return try await body(Scene(lab: lab, watcher: watcher))
+      return try await body(Scene(lab: lab, watcher: watcher, backends: made.withLock { $0 }))
     }
   }
 

@@ -1,0 +1,74 @@
+internal import DroverCore
+internal import Synchronization
+
+/// What the watch of a host has told of migrations, for those who start and end them; and what these know that the watch
+/// cannot.
+final class KnownMigrations: Sendable {
+  private struct State {
+    /// The last migration of each domain, by its key.
+    var seen: [String: (id: MigrationID, outcome: Outcome?)] = [:]
+    /// Aborts that were sent.
+    var aborts: [MigrationID: Moment] = [:]
+    /// What libvirt said of migrations that Drover started and that failed, by the domain's key.
+    var failures: [String: (text: String, startedAt: Moment)] = [:]
+  }
+
+  /// More ends than this are not remembered.
+  private static let most = 5000
+  /// A job that is still there so long after its abort may be aborted again.
+  static let abortPatience = Duration.seconds(30)
+
+  private let state = Mutex(State())
+
+  /// Takes what the watch tells; returns it with what it cannot know: that an abort was sent, and what libvirt said of its
+  /// end.
+  func hear(_ message: BackendMessage) -> BackendMessage {
+    guard case .migration(var observation) = message else { return message }
+    let key = observation.domain.text
+    return state.withLock { state in
+      if state.seen.count >= Self.most { state.seen = state.seen.filter { $0.value.outcome == nil } }
+      state.seen[key] = (observation.id, observation.ending?.outcome)
+      guard let ending = observation.ending else {
+        guard let sent = state.aborts[observation.id], observation.takenAt >= sent,
+          observation.takenAt - sent < Self.abortPatience,
+          observation.phase == .precopy || observation.phase == .preparing
+        else { return message }
+        observation.phase = .aborting
+        return .migration(observation)
+      }
+      state.aborts[observation.id] = nil
+      guard ending.outcome != .succeeded, let failure = state.failures.removeValue(forKey: key),
+        observation.startedAt + MigrationTarget.sameStart >= failure.startedAt
+      else { return message }
+      observation.ending?.text =
+        ending.text.isEmpty ? failure.text : "\(ending.text); libvirt says: \(failure.text)"
+      return .migration(observation)
+    }
+  }
+
+  /// What is known of a migration.
+  func known(_ target: MigrationTarget, at now: Moment) -> KnownMigration {
+    state.withLock { state in
+      let seen = state.seen[target.domain.text]
+      return KnownMigration(
+        outcome: seen?.id == target.id ? seen?.outcome : nil,
+        isAbortSent: state.aborts[target.id].map { now - $0 < Self.abortPatience } ?? false)
+    }
+  }
+
+  /// An abort has been sent.
+  func abortSent(_ id: MigrationID, at now: Moment) {
+    state.withLock { state in
+      state.aborts = state.aborts.filter { now - $0.value < Self.abortPatience }
+      state.aborts[id] = now
+    }
+  }
+
+  /// The migration of a domain that was seen last.
+  func last(_ domain: DomainKey) -> MigrationID? { state.withLock { $0.seen[domain.text]?.id } }
+
+  /// What libvirt said of a migration that failed.
+  func failed(_ domain: DomainKey, startedAt: Moment, _ text: String) {
+    state.withLock { $0.failures[domain.text] = (text, startedAt) }
+  }
+}
