@@ -5,7 +5,8 @@ extension ControlError {
   init(_ error: LibvirtError) {
     let cause = "\(error.message) (libvirt error \(error.code.rawValue))"
     func made(_ kind: Kind, _ remedy: String) -> ControlError {
-      ControlError(kind, call: error.call, cause: cause, remedy: remedy)
+      // What asks only changes nothing; whoever sends says so itself.
+      ControlError(kind, call: error.call, cause: cause, remedy: remedy, mayBeDone: false)
     }
     switch error.kind {
     case .denied:
@@ -49,7 +50,7 @@ extension ControlError {
       self.init(
         .timeout, call: call,
         cause: "the domain cannot be asked: its QEMU hangs, or another client waits for it",
-        remedy: "see whether it answers virsh domjobinfo; nothing was sent")
+        remedy: "see whether it answers virsh domjobinfo; nothing was sent", mayBeDone: false)
     case .late(.sending):
       self.init(
         .timeout, call: call, cause: "libvirt has not answered in time; \(sent)",

@@ -112,7 +112,7 @@ final class LibvirtControl: Sendable {
     guard state.withLock({ $0.stuck[uuid, default: 0] == 0 }) else {
       throw ControlError(
         .timeout, call: call, cause: "an earlier question has not been answered yet: its QEMU hangs",
-        remedy: "see whether it answers virsh domjobinfo; nothing was sent")
+        remedy: "see whether it answers virsh domjobinfo; nothing was sent", mayBeDone: false)
     }
     let answer = await runErrand(within: configuration.controlDeadline) { progress in
       Result { () throws(ControlError) in try body(progress) }
@@ -155,8 +155,9 @@ extension ControlError {
     case .refused where error.code == .operationInvalid:
       kind = .refused
       remedy = "look whether the migration is over"
-    case .unreachable:
+    case .unreachable where error.call != "virConnectOpen":
       cause += "; it may have been done all the same"
+      mayBeDone = true
     default: break
     }
   }
@@ -168,6 +169,7 @@ extension ControlError {
     self.init(error)
     if isLost {
       cause += "; it may begin all the same"
+      mayBeDone = true
     } else if kind == .unreachable, error.call != "virConnectOpen" {
       remedy = "see that the source's daemon can reach the target as libvirt.peers says"
     }

@@ -158,6 +158,7 @@ extension LiveMigration {
     case .running(.switchover):
       error(.refused, "the guest is being switched over", "wait for its end, and migrate it back")
     case .running(.aborting): error(.refused, "an abort was sent already", "wait for its end")
+    case .unclear: error(.refused, "what it does is not known", "look at the domain's job")
     case .running: nil
     case .finished: error(.gone, "the migration is over", "nothing is left to be done")
     case .gone: error(.gone, "the migration is not there any more", "nothing is left to be done")

@@ -200,7 +200,7 @@ extension MoveSurvey {
   func plan(_ order: StartOrder) -> (plan: StartPlan, request: MigrationRequest?) {
     var plan = StartPlan(warnings: domain.notes, source: domain.host)
     func refuse(_ reason: RefusalReason, _ text: String) {
-      plan.refusals.append(StartPlan.Refusal(reason, text))
+      plan.refusals.append(Refusal(reason, text))
     }
     if !domain.state.isActive { refuse(.notRunning, "it does not run; start it") }
     if domain.isMigrating { refuse(.migrating, "it migrates already; wait for the end of that") }
