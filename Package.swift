@@ -41,6 +41,11 @@ let package = Package(
     // The only full interface to a libvirt host: events, statistics, and a keepalive of its own.
     .systemLibrary(name: "CLibvirt", pkgConfig: "libvirt", providers: [.apt(["libvirt-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    // Certificates that are exchanged while the server runs, and what is asked of clients: libmicrohttpd, which
+    // stands on it, has calls for neither. Also keyed digests of secrets.
+    .systemLibrary(name: "CGnuTLS", pkgConfig: "gnutls", providers: [.apt(["libgnutls28-dev"])]),
+    // bcrypt, as web.yml has its passwords.
+    .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
     .systemLibrary(name: "CLinux"),
     // Holds the commit: Swift has no way to be told a text by its build.
     .target(name: "CRevision", cSettings: [.define("DROVER_REVISION", to: "\"\(revision)\"")]),
@@ -63,7 +68,7 @@ let package = Package(
     // One room for each dependency on the outside world.
     .target(name: "CurlClient", dependencies: ["CCurl", "Posix"], swiftSettings: librarySettings),
     .target(
-      name: "MicroHTTP", dependencies: ["CMicroHTTP", "CLinux", "KeptBytes", "Posix"],
+      name: "MicroHTTP", dependencies: ["CGnuTLS", "CMicroHTTP", "CLinux", "KeptBytes", "Posix"],
       swiftSettings: librarySettings),
     .target(
       name: "QEMUBackend",
@@ -97,8 +102,8 @@ let package = Package(
     .target(
       name: "DroverService",
       dependencies: [
-        "DroverCore", "Exposition", "KeptBytes", "KubeVirtBackend", "LibvirtBackend", "MicroHTTP",
-        "QEMUBackend",
+        "CCrypt", "CGnuTLS", "DroverCore", "Exposition", "KeptBytes", "KubeVirtBackend", "LibvirtBackend",
+        "MicroHTTP", "QEMUBackend",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
       ],

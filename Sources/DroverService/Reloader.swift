@@ -39,6 +39,7 @@ final class Reloader: Sendable {
   private let source: ConfigurationSource?
   private let monitor: FleetMonitor
   private let supervisor: BackendSupervisor
+  private let authorizer: Authorizer
   private let rootDirectory: String
   private let clock: any Timepiece
   private let log: Logger
@@ -46,12 +47,13 @@ final class Reloader: Sendable {
   private let queue = DispatchQueue(label: "drover.reload")
 
   init(
-    source: ConfigurationSource?, monitor: FleetMonitor, supervisor: BackendSupervisor, rootDirectory: String,
-    clock: any Timepiece, log: Logger
+    source: ConfigurationSource?, monitor: FleetMonitor, supervisor: BackendSupervisor,
+    authorizer: Authorizer, rootDirectory: String, clock: any Timepiece, log: Logger
   ) {
     self.source = source
     self.monitor = monitor
     self.supervisor = supervisor
+    self.authorizer = authorizer
     self.rootDirectory = rootDirectory
     self.clock = clock
     self.log = log
@@ -90,6 +92,8 @@ final class Reloader: Sendable {
   ///
   /// A scrape reads the state meanwhile, so the lock is held for the exchange alone.
   private func change(to configuration: Configuration) {
+    // Before what it is about: a right that is taken away is gone first.
+    authorizer.apply(configuration.access, configuration.switches)
     let old = inForce.withLock(\.configuration.backends)
     let fresh = configuration.backends.filter { backend in !old.contains { $0.watchesAlike(backend) } }
     for backend in old where !configuration.backends.contains(where: { $0.watchesAlike(backend) }) {

@@ -27,6 +27,10 @@ public struct Configuration: Hashable, Sendable {
   public internal(set) var vms = VMSelection.blocked
   /// Most migrations that are tracked at a time.
   public internal(set) var maxMigrations = 5000
+  /// Who may do what, besides root and Drover's own user on the control socket.
+  public internal(set) var access: [AccessRule] = []
+  /// What is armed; a switch that is absent is disabled.
+  public internal(set) var switches: [ControlSwitch: SwitchState] = [:]
 
   /// The documented defaults, without a back end.
   public init() {}

@@ -15,8 +15,8 @@ extension ConfigurationReader {
     var result = Configuration()
     let top = mapping(
       document.root, "",
-      keys: ["backends", "timeouts", "verdict", "retention", "metrics"],
-      later: ["journal", "access", "control"],
+      keys: ["backends", "timeouts", "verdict", "retention", "metrics", "access", "control"],
+      later: ["journal"],
       remedies: [
         "web": "addresses are given by --web.listen-address;",
         "log": "it is given by --log.level and --log.format;",
@@ -50,6 +50,9 @@ extension ConfigurationReader {
     result.maxMigrations =
       integer(metrics["maxMigrations"], "metrics.maxMigrations", in: 1...100_000, example: 5000)
       ?? result.maxMigrations
+
+    result.access = access(top["access"])
+    result.switches = switches(top["control"])
 
     result.backends = backends(top["backends"], timeouts: timeouts)
     return result

@@ -9,14 +9,16 @@ struct Routes: Sendable {
   let clock: any Timepiece
   let build: BuildInfo
   let reloader: Reloader
+  let authorizer: Authorizer
 
   func router(telemetryPath: String) -> Router {
     var router = Router()
+    router.gate = authorizer.gate
     if telemetryPath != "/" { router.on(.get, "/", .immediate { page($0, telemetryPath: telemetryPath) }) }
     router.on(.get, telemetryPath, .immediate { scrape($0) })
     // A busy server is alive: a probe must not be told to come again later.
-    router.on(.get, "/-/healthy", isLimited: false, .immediate { _ in .text("drover is healthy\n") })
-    router.on(.get, "/-/ready", isLimited: false, .immediate { _ in ready() })
+    router.on(.get, "/-/healthy", isLimited: false, isGated: false, .immediate { _ in .text("drover is healthy\n") })
+    router.on(.get, "/-/ready", isLimited: false, isGated: false, .immediate { _ in ready() })
     router.on(.post, "/-/reload", .deferred { await reload($0) })
     router.on(.get, "/api/v1/migrations", .immediate { list($0) })
     router.on(.get, "/api/v1/migrations/{id}", .immediate { show($0) })
@@ -62,11 +64,7 @@ struct Routes: Sendable {
   }
 
   private func reload(_ request: Request) async -> Response {
-    guard ControlSocket.mayAdminister(request) else {
-      return .problem(
-        status: 403,
-        detail: "only root and drover's own user may have the configuration re-read, over the control socket")
-    }
+    if case .refused(let refusal) = authorizer.administers(request) { return refusal }
     switch await reloader.reload() {
     case .done: return .text("configuration re-read\n")
     case .failed(let reason): return .problem(status: 422, detail: reason)
