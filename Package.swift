@@ -127,7 +127,10 @@ let package = Package(
     .testTarget(
       name: "InetDiagTests", dependencies: ["CLinux", "DroverCore", "InetDiag", "Posix"],
       swiftSettings: settings),
-    .testTarget(name: "MicroHTTPTests", dependencies: ["KeptBytes", "MicroHTTP"], swiftSettings: settings),
+    // curl as a client, and certificates that openssl makes.
+    .target(name: "PeerTools", path: "Tests/PeerTools", swiftSettings: settings),
+    .testTarget(
+      name: "MicroHTTPTests", dependencies: ["KeptBytes", "MicroHTTP", "PeerTools"], swiftSettings: settings),
     .testTarget(
       name: "CurlClientTests", dependencies: ["CurlClient", "MicroHTTP"], swiftSettings: settings),
     .testTarget(
@@ -158,7 +161,7 @@ let package = Package(
       name: "DroverServiceTests",
       dependencies: [
         "CurlClient", "DroverCore", "DroverService", "Exposition", "KubeVirtBackend", "LibvirtBackend",
-        "MicroHTTP", .product(name: "Logging", package: "swift-log"),
+        "MicroHTTP", "PeerTools", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
     // Watches real QEMUs and hosts with the real back ends and tracker; for the two suites below.
@@ -189,7 +192,8 @@ let package = Package(
       swiftSettings: settings),
     // The executable from outside: its commands, its signals, a real Prometheus.
     .testTarget(
-      name: "EndToEndTests", dependencies: ["drover", "CurlClient", "DroverService", "MicroHTTP", "QEMURig"],
+      name: "EndToEndTests",
+      dependencies: ["drover", "CurlClient", "DroverService", "MicroHTTP", "PeerTools", "QEMURig"],
       swiftSettings: settings),
 
     // `make bench`: speed and memory as ratios; no product, so that nobody installs it.

@@ -314,7 +314,8 @@ struct ConfigurationErrorTests {
   @Test(
     "keys of later versions are told apart from slips",
     arguments: [
-      "journal: {}", "control: {rules: []}", "control: {switches: {policies: enabled}}", "metrics: {vmLabels: []}",
+      "journal: {}", "control: {rules: []}", "control: {switches: {policies: enabled}}",
+      "metrics: {vmLabels: []}",
       "backends: [{kubevirt: {lease: {namespace: a, name: drover}}}]",
       "backends: [{libvirt: {uri: 'qemu:///system', controlURI: x}}]",
       "backends: [{libvirt: {uri: 'qemu:///system', peers: []}}]",

@@ -28,7 +28,8 @@ extension ConfigurationReader {
       let line = YAMLDocument.Place(entry.mark).line
       if let first = lines[subject] {
         complain(
-          at: entry, "access names \(given[0]) \(words(subject)) twice, on lines \(first) and \(line); "
+          at: entry,
+          "access names \(given[0]) \(words(subject)) twice, on lines \(first) and \(line); "
             + "put the rights together")
         continue
       }
@@ -71,7 +72,8 @@ extension ConfigurationReader {
         return nil
       }
       if key == "tokenFile", !value.hasPrefix("/") {
-        complain(at: node, "access.tokenFile must be an absolute path, not \(quoted(value)); such as \(example)")
+        complain(
+          at: node, "access.tokenFile must be an absolute path, not \(quoted(value)); such as \(example)")
         return nil
       }
       return make(value)

@@ -17,7 +17,8 @@ struct Routes: Sendable {
     if telemetryPath != "/" { router.on(.get, "/", .immediate { page($0, telemetryPath: telemetryPath) }) }
     router.on(.get, telemetryPath, .immediate { scrape($0) })
     // A busy server is alive: a probe must not be told to come again later.
-    router.on(.get, "/-/healthy", isLimited: false, isGated: false, .immediate { _ in .text("drover is healthy\n") })
+    router.on(
+      .get, "/-/healthy", isLimited: false, isGated: false, .immediate { _ in .text("drover is healthy\n") })
     router.on(.get, "/-/ready", isLimited: false, isGated: false, .immediate { _ in ready() })
     router.on(.post, "/-/reload", .deferred { await reload($0) })
     router.on(.get, "/api/v1/migrations", .immediate { list($0) })

@@ -136,7 +136,10 @@ public final class Authorizer: Sendable {
     return .undecided {
       switch await self.passwords.isRight(user, password, users) {
       case true?: return nil
-      case false?: return self.refuse(request, [.read], Shown(isWrong: true, hasUsers: true), isRule: false)
+      case false?:
+        return self.refuse(
+          request, request.isReading ? [.read] : [], Shown(isWrong: true, hasUsers: true),
+          isRule: false)
       case nil:
         return self.refuse(
           request, .tooMany, "too many passwords wait for being checked", headers: ["Retry-After": "1"],
@@ -151,7 +154,7 @@ public final class Authorizer: Sendable {
     let rules = state.withLock(\.rules)
     // What acts asks for its own right.
     let suffices = request.isReading ? rules.rights(of: shown.credentials).contains(.read) : !shown.isEmpty
-    return suffices ? nil : refuse(request, [.read], shown, isRule: false)
+    return suffices ? nil : refuse(request, request.isReading ? [.read] : [], shown, isRule: false)
   }
 
   // MARK: Who
@@ -206,7 +209,9 @@ public final class Authorizer: Sendable {
   private func refuse(_ request: Request, _ missing: [Right], _ shown: Shown, isRule: Bool) -> Response {
     let words = missing.map(\.rawValue).joined(separator: " and ")
     let rights = missing.map(\.rawValue).joined(separator: ", ")
-    let needs = "this needs the \(missing.count == 1 ? "right" : "rights") \(words)"
+    let needs =
+      missing.isEmpty
+      ? "acting needs a right" : "this needs the \(missing.count == 1 ? "right" : "rights") \(words)"
     if let credential = shown.credentials.first {
       let also = shown.isWrong ? ", and the token shown is none that is granted" : ""
       return refuse(

@@ -30,9 +30,9 @@ final class PasswordCheck: Sendable {
 
   /// What is known of a user's password without calculating.
   func known(_ user: String, _ password: String, _ users: [String: BcryptHash]) -> Known {
-    guard let digest = digest(user, password, users[user]) else { return .unknown }
+    guard let shown = fingerprint(user, password, users[user]) else { return .unknown }
     let kept = state.withLock { $0.right[user] }
-    return kept.map { isSameInConstantTime($0, digest) } == true ? .right : .unknown
+    return kept.map { isSameInConstantTime($0, shown) } == true ? .right : .unknown
   }
 
   /// Whether a password is right; it takes as long for a user that does not exist.
@@ -60,16 +60,16 @@ final class PasswordCheck: Sendable {
     let hash = users[user]
     let dummy = BcryptHash.dummy(cost: users.values.map(\.cost).max() ?? 10)
     let isRight = (hash ?? dummy)?.isHash(of: password) == true && hash != nil
-    let digest = isRight ? digest(user, password, hash) : nil
+    let right = isRight ? fingerprint(user, password, hash) : nil
     state.withLock { state in
       state.done += 1
-      if let digest { state.right[user] = digest }
+      if let right { state.right[user] = right }
       state.right = state.right.filter { users[$0.key] != nil }
     }
     return isRight
   }
 
-  private func digest(_ user: String, _ password: String, _ hash: BcryptHash?) -> [UInt8]? {
+  private func fingerprint(_ user: String, _ password: String, _ hash: BcryptHash?) -> [UInt8]? {
     guard let hash else { return nil }
     return digest(Array(user.utf8), Array(password.utf8), Array(hash.text.utf8))
   }

@@ -1,4 +1,3 @@
-
 /// What somebody may be allowed to do.
 public enum Right: String, CaseIterable, Comparable, Sendable {
   /// Read, where reading asks for a user.

@@ -163,7 +163,8 @@ extension ConfigurationReader {
     let path = "basic_auth_users"
     guard let node, !isNull(node) else { return [:] }
     guard let mapping = node.mapping else {
-      complain(at: node, "\(path) must be names with bcrypt hashes; such as alice: $2y$10$… (htpasswd -nBC 10)")
+      complain(
+        at: node, "\(path) must be names with bcrypt hashes; such as alice: $2y$10$… (htpasswd -nBC 10)")
       return [:]
     }
     var result: [String: BcryptHash] = [:]

@@ -51,7 +51,9 @@ final class WebFile: Sendable {
   /// What is in force now; it looks first whether a file has changed.
   func current() -> InForce {
     let (inForce, news) = state.withLock { state -> (InForce, Result<InForce, any Error>?) in
-      guard state.stamps.contains(where: { FileStamp($0.key) != $0.value }) else { return (state.inForce, nil) }
+      guard state.stamps.contains(where: { FileStamp($0.key) != $0.value }) else {
+        return (state.inForce, nil)
+      }
       let (read, stamps) = Self.read(path)
       state.stamps = stamps
       let result = Result { try Self.checked(read.get(), against: state.inForce) }

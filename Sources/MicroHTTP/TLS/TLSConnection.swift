@@ -79,7 +79,7 @@ final class TLSConnection: Sendable {
       guard gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) == 0 else {
         return "status \(status)"
       }
-      defer { gnutls_free?(text.data) }
+      defer { drover_gnutls_free(text.data) }
       return String(decoding: UnsafeRawBufferPointer(start: text.data, count: Int(text.size)), as: UTF8.self)
         .split(separator: " ").joined(separator: " ")
     }

@@ -1,51 +1,48 @@
 internal import CGnuTLS
-internal import Synchronization
 
 /// Certificate, key and authorities, read and ready for any number of connections.
 public final class TLSCredentials: Sendable {
   let settings: TLSSettings
-  /// GnuTLS changes neither of them once they are made.
-  private let handles: Mutex<Handles>
-
-  private struct Handles {
-    var credentials: gnutls_certificate_credentials_t?
-    var priority: gnutls_priority_t?
-  }
+  /// Addresses of GnuTLS's own objects, which nothing changes once they are made.
+  private let credentials: UInt
+  private let priority: UInt
 
   /// Reads what the settings hold.
   ///
   /// - Throws: What cannot be used of them, with GnuTLS's reason.
   public init(_ settings: TLSSettings) throws(TLSError) {
     self.settings = settings
-    handles = Mutex(Handles())
+    let words = try settings.priority()
     var credentials: gnutls_certificate_credentials_t?
     guard gnutls_certificate_allocate_credentials(&credentials) == 0, let credentials else {
       throw TLSError(.memory, call: "gnutls_certificate_allocate_credentials", "there is no memory")
     }
-    handles.withLock { $0.credentials = credentials }
-    let words = try settings.priority()
-    var priority: gnutls_priority_t?
-    let result = gnutls_priority_init(&priority, words, nil)
-    guard result == 0 else {
-      throw TLSError(.badSettings, call: "gnutls_priority_init \(words)", Self.reason(result))
+    do throws(TLSError) {
+      try Self.load(settings, into: credentials)
+      var priority: gnutls_priority_t?
+      let result = gnutls_priority_init(&priority, words, nil)
+      guard result == 0, let priority else {
+        throw TLSError(.badSettings, call: "gnutls_priority_init \(words)", Self.reason(result))
+      }
+      self.credentials = UInt(bitPattern: credentials)
+      self.priority = UInt(bitPattern: priority)
+    } catch {
+      gnutls_certificate_free_credentials(credentials)
+      throw error
     }
-    handles.withLock { $0.priority = priority }
-    try Self.load(settings, into: credentials)
   }
 
   deinit {
-    handles.withLock { handles in
-      if let priority = handles.priority { gnutls_priority_deinit(priority) }
-      if let credentials = handles.credentials { gnutls_certificate_free_credentials(credentials) }
-    }
+    gnutls_priority_deinit(OpaquePointer(bitPattern: priority))
+    gnutls_certificate_free_credentials(OpaquePointer(bitPattern: credentials))
   }
 
   /// Gives them to a session whose handshake has not begun; they must live as long as it.
   func apply(to session: gnutls_session_t) -> Bool {
-    let isSet = handles.withLock { handles in
-      gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, handles.credentials.map { .init($0) }) == 0
-        && gnutls_priority_set(session, handles.priority) == 0
-    }
+    let isSet =
+      gnutls_credentials_set(
+        session, GNUTLS_CRD_CERTIFICATE, UnsafeMutableRawPointer(bitPattern: credentials))
+      == 0 && gnutls_priority_set(session, OpaquePointer(bitPattern: priority)) == 0
     let request: gnutls_certificate_request_t =
       switch settings.clientCertificate {
       case .none: GNUTLS_CERT_IGNORE
