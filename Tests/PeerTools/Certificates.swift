@@ -1,21 +1,21 @@
 import Foundation
 
 /// A PEM certificate and its key, in files.
-public struct CertificateFiles: Sendable {
-  public let certificate: String
-  public let key: String
+package struct CertificateFiles: Sendable {
+  package let certificate: String
+  package let key: String
 }
 
 /// Authorities and certificates that openssl makes.
-public struct CertificateMaker: Sendable {
-  public enum Purpose: String, Sendable { case server = "serverAuth", client = "clientAuth" }
+package struct CertificateMaker: Sendable {
+  package enum Purpose: String, Sendable { case server = "serverAuth", client = "clientAuth" }
 
-  public let directory: Scratch
+  package let directory: Scratch
 
-  public init(in directory: Scratch) { self.directory = directory }
+  package init(in directory: Scratch) { self.directory = directory }
 
   /// An authority that signs certificates.
-  public func authority(_ name: String) throws -> CertificateFiles {
+  package func authority(_ name: String) throws -> CertificateFiles {
     try openssl("req -x509 \(Self.newKey) -keyout \(name).key -out \(name).pem -subj /CN=\(name) -days 2")
     return files(name)
   }
@@ -26,7 +26,7 @@ public struct CertificateMaker: Sendable {
   ///   - names: Alternative names as openssl writes them: `DNS:a,IP:127.0.0.1,URI:x:y,email:a@b`.
   ///   - purpose: What it may be used for; nil: anything.
   ///   - isExpired: Whether it was in force for one day of 2020.
-  public func certificate(
+  package func certificate(
     _ name: String, by authority: CertificateFiles, subject: String? = nil, names: String = "",
     purpose: Purpose? = nil, isExpired: Bool = false
   ) throws -> CertificateFiles {

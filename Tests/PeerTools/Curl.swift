@@ -1,22 +1,22 @@
 import Foundation
 
 /// What curl got.
-public struct CurlAnswer: Sendable {
+package struct CurlAnswer: Sendable {
   /// curl's own exit code: 0, 7 (no connection), 35 or 56 (TLS), 60 (not trusted).
-  public var exit: Int32
+  package var exit: Int32
   /// 0 where there was no answer.
-  public var status = 0
-  public var headers: [(name: String, value: String)] = []
-  public var body = ""
-  public var errors: String
+  package var status = 0
+  package var headers: [(name: String, value: String)] = []
+  package var body = ""
+  package var errors: String
 
-  public func header(_ name: String) -> String? {
+  package func header(_ name: String) -> String? {
     headers.first { $0.name.lowercased() == name.lowercased() }?.value
   }
 }
 
 /// Asks with curl, as this user or as another one (which takes root).
-public func curl(_ arguments: [String], as uid: UInt32? = nil, in directory: Scratch) async throws
+package func curl(_ arguments: [String], as uid: UInt32? = nil, in directory: Scratch) async throws
   -> CurlAnswer
 {
   let options = ["--silent", "--show-error", "--include", "--max-time", "60", "--noproxy", "*"] + arguments

@@ -1,23 +1,23 @@
-public import Foundation
+import Foundation
 
 /// What a program said, and how it ended.
-public struct ToolResult: Sendable {
-  public var status: Int32
-  public var output: [UInt8]
-  public var errors: String
+package struct ToolResult: Sendable {
+  package var status: Int32
+  package var output: [UInt8]
+  package var errors: String
 
-  public var text: String { String(decoding: output, as: UTF8.self) }
+  package var text: String { String(decoding: output, as: UTF8.self) }
 }
 
-public struct ToolError: Error, CustomStringConvertible {
-  public var description: String
+package struct ToolError: Error, CustomStringConvertible {
+  package var description: String
 }
 
 /// A directory that goes with its last reference.
-public final class Scratch: Sendable {
-  public let path = "/tmp/drover-peer-\(UUID().uuidString)"
+package final class Scratch: Sendable {
+  package let path = "/tmp/drover-peer-\(UUID().uuidString)"
 
-  public init() throws {
+  package init() throws {
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     // Other users reach the sockets in it.
     try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
@@ -25,15 +25,15 @@ public final class Scratch: Sendable {
 
   deinit { try? FileManager.default.removeItem(atPath: path) }
 
-  public func file(_ name: String) -> String { "\(path)/\(name)" }
+  package func file(_ name: String) -> String { "\(path)/\(name)" }
 
-  public func read(_ name: String) throws -> [UInt8] {
+  package func read(_ name: String) throws -> [UInt8] {
     Array(try Data(contentsOf: URL(fileURLWithPath: file(name))))
   }
 
   /// Writes a file anew, in place of an old one, and gives its path.
   @discardableResult
-  public func write(_ name: String, _ text: String, mode: Int = 0o600) throws -> String {
+  package func write(_ name: String, _ text: String, mode: Int = 0o600) throws -> String {
     let new = file(".\(name).new")
     try Data(text.utf8).write(to: URL(fileURLWithPath: new))
     try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: new)
@@ -43,7 +43,7 @@ public final class Scratch: Sendable {
 }
 
 /// Runs a program to its end, on a thread of its own.
-public func run(_ tool: String, _ arguments: [String], in directory: Scratch) async throws -> ToolResult {
+package func run(_ tool: String, _ arguments: [String], in directory: Scratch) async throws -> ToolResult {
   try await withCheckedThrowingContinuation { continuation in
     Thread.detachNewThread {
       continuation.resume(with: Result { try runNow(tool, arguments, in: directory) })

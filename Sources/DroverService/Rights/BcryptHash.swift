@@ -33,10 +33,11 @@ struct BcryptHash: Hashable, Sendable, CustomStringConvertible, CustomReflectabl
     guard !password.utf8.contains(0) else { return false }
     let size = MemoryLayout<crypt_data>.size
     return withUnsafeTemporaryAllocation(byteCount: size, alignment: 16) { data in
-      memset(data.baseAddress, 0, size)
+      guard let start = data.baseAddress else { return false }
+      memset(start, 0, size)
       // What the calculation leaves behind is of use to nobody.
-      defer { explicit_bzero(data.baseAddress, size) }
-      guard let result = crypt_rn(password, text, data.baseAddress, Int32(size)) else { return false }
+      defer { explicit_bzero(start, size) }
+      guard let result = crypt_rn(password, text, start, Int32(size)) else { return false }
       return isSameInConstantTime(Array(String(cString: result).utf8), Array(text.utf8))
     }
   }

@@ -9,7 +9,7 @@ struct SecretDigest: Sendable {
     key = (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
   }
 
-  /// The digest of texts one after another; where one ends counts. Nil where GnuTLS makes none.
+  /// The digest of texts one after another, where each ends counts; nil where GnuTLS makes none.
   func callAsFunction(_ parts: [UInt8]...) -> [UInt8]? {
     let text = parts.flatMap { part in
       withUnsafeBytes(of: UInt64(part.count).bigEndian) { Array($0) } + part

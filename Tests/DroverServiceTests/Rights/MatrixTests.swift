@@ -90,11 +90,10 @@ struct MatrixTests {
     ]
   }
 
-  /// Users of this machine other than the server's. Without root nobody can be another one: the server then takes
-  /// somebody else for its own user.
+  // Without root nobody can be another user: the server then takes somebody else for its own.
   private static let isRoot = geteuid() == 0
   private static let other: UInt32 = isRoot ? 65534 : geteuid()
-  private static let granted: UInt32 = isRoot ? 65533 : 65533
+  private static let granted: UInt32 = 65533
   private static let own: UInt32 = isRoot ? 0 : 4_000_000
 
   private func serve(
