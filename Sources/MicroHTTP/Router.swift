@@ -35,7 +35,7 @@ public struct Router: Sendable {
 
   private var root = Node()
   /// What stands before every route that is not said to be open, and before the answer that there is none.
-  public var gate: Gate?
+  public var gate: RequestGate?
 
   /// Makes a router that knows no path.
   public init() {}

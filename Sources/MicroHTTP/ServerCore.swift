@@ -27,7 +27,7 @@ final class ServerCore: Sendable {
   }
 
   init(
-    router: Router, limits: Limits, tls: (@Sendable () -> TLSCredentials)?,
+    router: Router, limits: Limits, tls: (@Sendable () -> TLSCredentials)? = nil,
     jobs: AsyncStream<DeferredJob>.Continuation, log: @escaping @Sendable (String) -> Void
   ) {
     self.router = router

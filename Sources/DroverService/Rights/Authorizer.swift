@@ -63,7 +63,7 @@ public final class Authorizer: Sendable {
   /// Whether a request may act.
   ///
   /// - Parameters:
-  ///   - needed: Rights that the caller must have, all of them.
+  ///   - needed: Rights that the caller must have, all of them; nobody acts where it is none.
   ///   - controlSwitch: The switch that must be enabled; nil where none arms it.
   public func authorize(
     _ request: Request, _ needed: Set<Right>, switch controlSwitch: ControlSwitch?
@@ -72,7 +72,7 @@ public final class Authorizer: Sendable {
     let shown = credentials(of: request)
     let rules = state.withLock(\.rules)
     let missing = needed.subtracting(rules.rights(of: shown.credentials)).sorted()
-    guard missing.isEmpty else {
+    guard missing.isEmpty, !needed.isEmpty else {
       return .refused(refuse(request, missing, shown, isRule: true))
     }
     if let controlSwitch, !isEnabled(controlSwitch) {
@@ -108,8 +108,8 @@ public final class Authorizer: Sendable {
   // MARK: Reading
 
   /// What stands before every route.
-  public var gate: Gate {
-    Gate(fields: { self.fields() }) { self.admit($0) }
+  public var gate: RequestGate {
+    RequestGate(fields: { self.fields() }) { self.admit($0) }
   }
 
   private func fields() -> [Headers.Field] {
@@ -117,11 +117,11 @@ public final class Authorizer: Sendable {
     return web.current().configuration.headers.sorted { $0.key < $1.key }.map { .init($0.key, $0.value) }
   }
 
-  private func admit(_ request: Request) -> Gate.Admission {
+  private func admit(_ request: Request) -> RequestGate.Admission {
     // A handler that forgets to ask is not to act for a page.
     if !request.isReading, let refusal = refusalOfBrowser(request) { return .refused(refusal) }
-    guard let web, !request.isOnSocket else { return .open }
-    guard web.takeRequest(at: .now) else {
+    guard let web else { return .open }
+    guard request.isOnSocket || web.takeRequest(at: .now) else {
       return .refused(
         refuse(
           request, .tooMany, "more requests come than rate_limit of web.yml lets in",
@@ -129,8 +129,8 @@ public final class Authorizer: Sendable {
     }
     let users = web.current().configuration.users
     guard !users.isEmpty else { return .open }
-    guard case .basic(let user, let password) = ShownSecret(request.headers) else {
-      return admitted(request).map(Gate.Admission.refused) ?? .open
+    guard !request.isOnSocket, case .basic(let user, let password) = ShownSecret(request.headers) else {
+      return admitted(request).map(RequestGate.Admission.refused) ?? .open
     }
     if passwords.known(user, password, users) == .right { return .open }
     return .undecided {
@@ -217,7 +217,7 @@ public final class Authorizer: Sendable {
       return refuse(
         request, .missingRight,
         "\(needs), which \(credential.words) has not\(also); grant it in the configuration: "
-          + "access: [{\(credential.key), rights: [\(rights)]}]")
+          + "access: [{\(credential.key), rights: [\(rights.isEmpty ? "…" : rights)]}]")
     }
     let cause =
       shown.isWrong ? "the token or password that was shown is not right" : "no credential was shown"
@@ -250,7 +250,7 @@ public final class Authorizer: Sendable {
       "request refused",
       metadata: [
         "peer": "\(peer)", "method": "\(printable(request.method.rawValue))",
-        "path": "\(printable(request.rawPath))", "reason": "\(reason.rawValue)",
+        "path": "\(printable(request.rawPath))", "reason": "\(reason.rawValue)", "detail": "\(detail)",
       ])
     return .problem(status: status, detail: detail, headers: headers)
   }

@@ -188,6 +188,29 @@ struct AuthorizerTests {
     }
   }
 
+  @Test("where no right is asked for nobody acts")
+  func noRight() throws {
+    let authorizer = try authorizer()
+    #expect(refusal(authorizer.authorize(request(), [], switch: nil))?.status == 401)
+    #expect(refusal(authorizer.authorize(request(headers("Bearer t0ken")), [], switch: nil))?.status == 403)
+  }
+
+  @Test("where web.yml asks for a user a uid on the socket needs the right to read, else it reads freely")
+  func readingOnTheSocket() throws {
+    func isOpen(_ authorizer: Authorizer, uid: UInt32, _ headers: Headers = [:]) -> Bool {
+      let request = request(.unix(uid: uid, gid: 0, pid: 1), headers, method: .get)
+      if case .open = authorizer.gate.admit(request) { return true } else { return false }
+    }
+    let closed = try authorizer(web: users)
+    #expect(isOpen(closed, uid: 0) && isOpen(closed, uid: 1000))
+    #expect(!isOpen(closed, uid: 8))
+    // A password is for TCP.
+    #expect(!isOpen(closed, uid: 8, headers(basic("alice", "secret"))))
+    closed.apply([AccessRule(.uid(8), [.read])], [:])
+    #expect(isOpen(closed, uid: 8))
+    #expect(isOpen(try authorizer(), uid: 8))
+  }
+
   @Test("a right that is taken away, and a token that is exchanged, are gone at once")
   func change() throws {
     let authorizer = try authorizer()

@@ -1,5 +1,5 @@
 /// What stands before the routes: it sees every request, except to routes that say otherwise.
-public struct Gate: Sendable {
+public struct RequestGate: Sendable {
   /// Whether a request may pass.
   public enum Admission: Sendable {
     /// It may.
