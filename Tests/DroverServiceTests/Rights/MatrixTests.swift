@@ -78,7 +78,6 @@ struct MatrixTests {
 
   private let scratch: Scratch
   private let rules: [AccessRule]
-  private let acted = Mutex<[String]>([])
 
   init() throws {
     scratch = try Scratch()
