@@ -199,7 +199,8 @@ struct AuthorizerTests {
   func readingOnTheSocket() throws {
     func isOpen(_ authorizer: Authorizer, uid: UInt32, _ headers: Headers = [:]) -> Bool {
       let request = request(.unix(uid: uid, gid: 0, pid: 1), headers, method: .get)
-      if case .open = authorizer.gate.admit(request) { return true } else { return false }
+      guard case .open = authorizer.gate.admit(request) else { return false }
+      return true
     }
     let closed = try authorizer(web: users)
     #expect(isOpen(closed, uid: 0) && isOpen(closed, uid: 1000))

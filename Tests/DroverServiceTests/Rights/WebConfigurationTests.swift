@@ -47,7 +47,8 @@ struct WebConfigurationTests {
     #expect(tls.settings.clientCertificate == .requireAndVerify)
     #expect(tls.settings.allowedNames == ["prometheus.test", "10.0.0.1"])
     #expect(tls.settings.minVersion == .tls11 && tls.settings.maxVersion == .tls12)
-    #expect(tls.settings.cipherSuites.map { String($0.name.suffix(14)) } == ["128_GCM_SHA256", "256_GCM_SHA384"])
+    #expect(
+      tls.settings.cipherSuites.map { String($0.name.suffix(14)) } == ["128_GCM_SHA256", "256_GCM_SHA384"])
     #expect(!tls.settings.prefersServerOrder)
     #expect(tls.settings.curves == [.x25519, .p256])
     #expect(web.headers.count == 3)
