@@ -42,7 +42,7 @@ package struct CertificateMaker: Sendable {
     let dates = isExpired ? "-startdate 20200101000000Z -enddate 20200102000000Z" : "-days 2"
     try openssl(
       """
-      ca -batch -config \(name).cnf -rand_serial -in \(name).csr -out \(name).pem -notext \(dates) \
+      ca -batch -config \(name).cnf -create_serial -in \(name).csr -out \(name).pem -notext \(dates) \
       -cert \(authority.certificate) -keyfile \(authority.key)
       """)
     return files(name)
@@ -65,6 +65,7 @@ package struct CertificateMaker: Sendable {
     default_ca = default
     [default]
     database = \(name).index
+    serial = \(name).serial
     new_certs_dir = .
     default_md = sha256
     policy = policy

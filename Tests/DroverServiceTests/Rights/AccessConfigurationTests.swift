@@ -46,7 +46,7 @@ struct AccessConfigurationTests {
       ),
       ("[{uid: 1, user: a, rights: [abort]}]", "not for uid and user; such as"),
       ("[{uid: 1}]", "f:1:10: an entry of access grants no rights; such as rights: [abort]"),
-      ("[{uid: 1, rights: []}]", "f:1:26: an entry of access grants no rights"),
+      ("[{uid: 1, rights: []}]", "f:1:27: an entry of access grants no rights"),
       ("[{uid: 1, rights: abort}]", #"access.rights must be a list, not "abort""#),
       (
         "[{uid: 1, rights: [aborts]}]",

@@ -122,7 +122,7 @@ struct WebConfigurationTests {
       ),
       (
         "tls_server_config: {cert_file: a, key_file: b, curve_preferences: [X25519MLKEM768]}",
-        "is unknown, unsound or not in GnuTLS; did you mean X25519?"
+        "is unknown, unsound or not in GnuTLS; known: CurveP256"
       ),
       ("http_server_config: {headers: {Server: x}}", #"unknown key "Server""#),
       ("http_server_config: {headers: {X-Frame-Options: allow}}", "must be one of deny, sameorigin"),
