@@ -145,8 +145,7 @@ struct TLSTests {
     try await withServer(router, tls: { current.value }) { server in
       // The second request goes over the connection of the first.
       let both = try await ask(
-        server.address, "/swap",
-        options: ["--write-out", "[%{num_connects}]", "https://\(server.address)/who"])
+        server.address, options: ["--write-out", "[%{num_connects}]", "https://\(server.address)/swap"])
       #expect(both.exit == 0)
       #expect(both.body.contains("swapped[1]") && both.body.hasSuffix("nobody[0]"), "\(both)")
       #expect(try await ask(server.address).exit == 60)

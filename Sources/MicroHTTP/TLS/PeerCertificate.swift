@@ -28,7 +28,7 @@ public struct PeerCertificate: Hashable, Sendable {
     defer { gnutls_x509_crt_deinit(certificate) }
     guard gnutls_x509_crt_import(certificate, &der, GNUTLS_X509_FMT_DER) == 0 else { return nil }
     var text = gnutls_datum_t()
-    guard gnutls_x509_crt_get_dn2(certificate, &text) == 0 else { return nil }
+    guard gnutls_x509_crt_get_dn3(certificate, &text, 0) == 0 else { return nil }
     defer { drover_gnutls_free(text.data) }
     subject = String(
       decoding: UnsafeRawBufferPointer(start: text.data, count: Int(text.size)), as: UTF8.self)
