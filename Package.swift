@@ -43,6 +43,11 @@ let package = Package(
     // The only full interface to a libvirt host: events, statistics, and a keepalive of its own.
     .systemLibrary(name: "CLibvirt", pkgConfig: "libvirt", providers: [.apt(["libvirt-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    // Certificates that are exchanged while the server runs, and what is asked of clients: libmicrohttpd, which
+    // stands on it, has calls for neither. Also keyed digests of secrets.
+    .systemLibrary(name: "CGnuTLS", pkgConfig: "gnutls", providers: [.apt(["libgnutls28-dev"])]),
+    // bcrypt, as web.yml has its passwords.
+    .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
     .systemLibrary(name: "CLinux"),
     // Holds the commit: Swift has no way to be told a text by its build.
     .target(name: "CRevision", cSettings: [.define("DROVER_REVISION", to: "\"\(revision)\"")]),
@@ -65,7 +70,7 @@ let package = Package(
     // One room for each dependency on the outside world.
     .target(name: "CurlClient", dependencies: ["CCurl", "Posix"], swiftSettings: librarySettings),
     .target(
-      name: "MicroHTTP", dependencies: ["CMicroHTTP", "CLinux", "KeptBytes", "Posix"],
+      name: "MicroHTTP", dependencies: ["CGnuTLS", "CMicroHTTP", "CLinux", "KeptBytes", "Posix"],
       swiftSettings: librarySettings),
     .target(
       name: "QEMUBackend",
@@ -109,9 +114,8 @@ let package = Package(
     .target(
       name: "DroverService",
       dependencies: [
-        "DroverCore", "Exposition", "Journal", "KeptBytes", "KubeVirtBackend", "LibvirtBackend", "MicroHTTP",
-        "MigrationControl",
-        "QEMUBackend",
+        "CCrypt", "CGnuTLS", "DroverCore", "Exposition", "Journal", "KeptBytes", "KubeVirtBackend",
+        "LibvirtBackend", "MicroHTTP", "MigrationControl", "QEMUBackend",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
       ],
@@ -139,7 +143,10 @@ let package = Package(
     .testTarget(
       name: "InetDiagTests", dependencies: ["CLinux", "DroverCore", "InetDiag", "Posix"],
       swiftSettings: settings),
-    .testTarget(name: "MicroHTTPTests", dependencies: ["KeptBytes", "MicroHTTP"], swiftSettings: settings),
+    // curl as a client, and certificates that openssl makes.
+    .target(name: "PeerTools", path: "Tests/PeerTools", swiftSettings: settings),
+    .testTarget(
+      name: "MicroHTTPTests", dependencies: ["KeptBytes", "MicroHTTP", "PeerTools"], swiftSettings: settings),
     .testTarget(
       name: "CurlClientTests", dependencies: ["CurlClient", "MicroHTTP"], swiftSettings: settings),
     .testTarget(
@@ -180,7 +187,7 @@ let package = Package(
       name: "DroverServiceTests",
       dependencies: [
         "CurlClient", "DroverCore", "DroverService", "Exposition", "Journal", "KubeVirtBackend",
-        "LibvirtBackend", "MicroHTTP", .product(name: "GRDB", package: "GRDB.swift"),
+        "LibvirtBackend", "MicroHTTP", "PeerTools", .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
@@ -216,7 +223,8 @@ let package = Package(
       swiftSettings: settings),
     // The executable from outside: its commands, its signals, a real Prometheus.
     .testTarget(
-      name: "EndToEndTests", dependencies: ["drover", "CurlClient", "DroverService", "MicroHTTP", "QEMURig"],
+      name: "EndToEndTests",
+      dependencies: ["drover", "CurlClient", "DroverService", "MicroHTTP", "PeerTools", "QEMURig"],
       swiftSettings: settings),
 
     // `make bench`: speed and memory as ratios; no product, so that nobody installs it.

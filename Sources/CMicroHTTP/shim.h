@@ -5,6 +5,8 @@
 /// What a daemon is started with; `context` is handed to every callback.
 struct drover_mhd_settings {
   int listener;
+  /// Not 0: connections speak TLS, and `notify` gives each session its credentials.
+  int tls;
   unsigned int threads;
   unsigned int connections;
   unsigned int connections_per_address;
@@ -20,10 +22,17 @@ struct drover_mhd_settings {
   size_t (*unescape)(void *context, struct MHD_Connection *connection, char *text);
 };
 
+/// What libmicrohttpd wants before it starts with TLS; a session that has no credentials of its own ends here.
+static inline int drover_no_certificate(void) { return -1; }
+
 /// MHD_start_daemon is variadic, which Swift cannot call.
 static inline struct MHD_Daemon *drover_mhd_start(const struct drover_mhd_settings *s) {
+  struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, 0}};
+  struct MHD_OptionItem tls[] = {
+      {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)drover_no_certificate}, {MHD_OPTION_END, 0, 0}};
   return MHD_start_daemon(
-      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+          (s->tls ? MHD_USE_TLS : 0), 0,
       s->accept, s->context, s->handle, s->context,
       MHD_OPTION_EXTERNAL_LOGGER, s->log, s->context,
       MHD_OPTION_LISTEN_SOCKET, s->listener,
@@ -36,6 +45,7 @@ static inline struct MHD_Daemon *drover_mhd_start(const struct drover_mhd_settin
       MHD_OPTION_NOTIFY_CONNECTION, s->notify, s->context,
       MHD_OPTION_URI_LOG_CALLBACK, s->target, s->context,
       MHD_OPTION_UNESCAPE_CALLBACK, s->unescape, s->context,
+      MHD_OPTION_ARRAY, s->tls ? tls : plain,
       MHD_OPTION_END);
 }
 
@@ -50,4 +60,18 @@ static inline const struct sockaddr *drover_mhd_client(struct MHD_Connection *co
   const union MHD_ConnectionInfo *info =
       MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
   return info ? info->client_addr : NULL;
+}
+
+/// The connection's gnutls_session_t; NULL where it speaks no TLS.
+static inline void *drover_mhd_tls_session(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+  return info ? info->tls_session : NULL;
+}
+
+/// What `notify` left for the connection.
+static inline void *drover_mhd_socket_context(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  return info ? info->socket_context : NULL;
 }

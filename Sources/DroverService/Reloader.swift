@@ -42,6 +42,7 @@ final class Reloader: Sendable {
   private let monitor: FleetMonitor
   private let supervisor: BackendSupervisor
   private let keeper: JournalKeeper
+  private let authorizer: Authorizer
   private let rootDirectory: String
   private let clock: any Timepiece
   private let log: Logger
@@ -50,12 +51,13 @@ final class Reloader: Sendable {
 
   init(
     source: ConfigurationSource?, monitor: FleetMonitor, supervisor: BackendSupervisor, keeper: JournalKeeper,
-    rootDirectory: String, clock: any Timepiece, log: Logger
+    authorizer: Authorizer, rootDirectory: String, clock: any Timepiece, log: Logger
   ) {
     self.source = source
     self.monitor = monitor
     self.supervisor = supervisor
     self.keeper = keeper
+    self.authorizer = authorizer
     self.rootDirectory = rootDirectory
     self.clock = clock
     self.log = log
@@ -94,6 +96,8 @@ final class Reloader: Sendable {
   ///
   /// A scrape reads the state meanwhile, so the lock is held for the exchange alone.
   private func change(to configuration: Configuration) {
+    // Before what it is about: a right that is taken away is gone first.
+    authorizer.apply(configuration.access, configuration.switches)
     let (old, path) = inForce.withLock { ($0.configuration.backends, $0.configuration.journalPath) }
     if self.state.loadedAt != nil, path != configuration.journalPath {
       log.warning("journal.path has changed: that needs a restart")

@@ -32,6 +32,8 @@ public struct ServiceOptions: Sendable {
   public var listeners: [Listener] = []
   /// Where to listen too; one that cannot be had is a warning.
   public var optionalListeners: [Listener] = []
+  /// The web configuration (`web.yml`): TLS and users; nil: neither.
+  public var webConfigurationFile: String?
   /// The path of the metrics.
   public var telemetryPath = "/metrics"
   /// Which Drover this is.
@@ -51,6 +53,8 @@ public final class Service: Sendable {
   public let monitor: FleetMonitor
   /// Where migrations and decisions are recorded, or why they are not.
   public let journal: ServiceJournal
+  /// Whether TCP connections speak TLS.
+  public let hasTLS: Bool
 
   private let clock: any Timepiece
   private let server: HTTPServer
@@ -91,8 +95,11 @@ public final class Service: Sendable {
     monitor = FleetMonitor(
       settings: configuration.tracker, clock: clock, log: log, observer: { keeper.take($0) })
     supervisor = BackendSupervisor(monitor: monitor)
+    let web = try options.webConfigurationFile.map { try WebFile($0, log: log) }
+    hasTLS = web?.hasTLS ?? false
+    let authorizer = Authorizer(web: web, log: log)
     reloader = Reloader(
-      source: source, monitor: monitor, supervisor: supervisor, keeper: keeper,
+      source: source, monitor: monitor, supervisor: supervisor, keeper: keeper, authorizer: authorizer,
       rootDirectory: options.rootDirectory, clock: clock, log: log)
     reloader.begin(with: configuration)
     let supervisor = supervisor
@@ -103,14 +110,20 @@ public final class Service: Sendable {
     renderer = ScrapeRenderer()
     let routes = Routes(
       monitor: monitor, renderer: renderer, clock: clock, build: options.build, reloader: reloader,
-      supervisor: supervisor, control: control, journal: journal)
-    server = try Self.bind(options, router: routes.router(telemetryPath: options.telemetryPath), log: log)
+      supervisor: supervisor, control: control, journal: journal, authorizer: authorizer)
+    server = try Self.bind(
+      options, router: routes.router(telemetryPath: options.telemetryPath), web: web, log: log)
     addresses = server.boundAddresses
   }
 
-  private static func bind(_ options: ServiceOptions, router: Router, log: Logger) throws -> HTTPServer {
+  private static func bind(
+    _ options: ServiceOptions, router: Router, web: WebFile?, log: Logger
+  ) throws -> HTTPServer {
+    let tls = web?.tls
     func bind(_ listeners: [Listener]) throws -> HTTPServer {
-      try HTTPServer(listeners: listeners, router: router, limits: options.limits) { log.warning("\($0)") }
+      try HTTPServer(listeners: listeners, router: router, limits: options.limits, tls: tls) {
+        log.warning("\($0)")
+      }
     }
     guard !options.optionalListeners.isEmpty else { return try bind(options.listeners) }
     do {

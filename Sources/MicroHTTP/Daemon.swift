@@ -22,6 +22,7 @@ final class Daemon: Sendable {
     let limits = core.limits
     var settings = drover_mhd_settings()
     settings.listener = descriptor
+    settings.tls = context.tls == nil ? 0 : 1
     settings.connections = UInt32(clamping: max(2, limits.connections))
     settings.threads = UInt32(clamping: min(max(2, limits.threads), max(2, limits.connections)))
     settings.connections_per_address =
@@ -37,13 +38,17 @@ final class Daemon: Sendable {
     settings.accept = { context, _, _ in
       ListenerContext.from(context)?.core.isStopping == false ? .YES : .NO
     }
-    settings.notify = { context, connection, _, event in
+    settings.notify = { context, connection, kept, event in
       guard let context = ListenerContext.from(context), let connection else { return }
       let id = ConnectionID(bitPattern: connection)
       if event == .CONNECTION_NOTIFY_STARTED {
         context.core.opened(id, socket: drover_mhd_socket(connection))
+        kept?.pointee = context.beginTLS(on: connection)
       } else {
         context.core.closed(id)
+        // The session is gone by now.
+        if let tls = kept?.pointee { TLSConnection.release(tls) }
+        kept?.pointee = nil
       }
     }
     settings.target = { context, target, _ in
@@ -87,12 +92,21 @@ final class Daemon: Sendable {
 final class ListenerContext: Sendable {
   let core: ServerCore
   let isUnix: Bool
+  /// What the next connection speaks TLS with; nil where connections are plain.
+  let tls: (@Sendable () -> TLSCredentials)?
   /// Counted for each listener, so that the clients of one cannot shut out those of another.
   private let requests = Mutex(0)
 
   init(core: ServerCore, address: ListenAddress) {
     self.core = core
     if case .unix = address { isUnix = true } else { isUnix = false }
+    tls = isUnix ? nil : core.tls
+  }
+
+  /// A connection that comes to no credentials fails in its handshake.
+  func beginTLS(on connection: OpaquePointer) -> UnsafeMutableRawPointer? {
+    guard let tls, let session = drover_mhd_tls_session(connection) else { return nil }
+    return TLSConnection.begin(OpaquePointer(session), tls(), log: core.log)
   }
 
   /// Takes one of `maxRequests`; false when none is left.

@@ -90,31 +90,38 @@ final class Exchange {
     }
     if isTooLarge { return send(tooLarge, connection) }
     guard let peer = peer(of: connection) else { return .NO }
-    var request = Request(method, target: target, headers: headers(of: connection), body: body, peer: peer)
+    var request = Request(
+      method, target: target, headers: headers(of: connection), body: body, peer: peer,
+      certificate: certificate(of: connection))
     body = []
-    switch core.router.resolve(request) {
-    case .notFound: return send(.notFound(request), connection)
-    case .methodNotAllowed(let allow): return send(.methodNotAllowed(request, allow: allow), connection)
-    case .route(let route, let parameters):
-      request.parameters = parameters
-      if route.isLimited {
-        guard context.takeSlot() else { return send(busy, connection) }
-        holdsSlot = true
-      }
-      switch route.handler {
-      case .immediate(let handler): return send(handler(request), connection)
-      case .deferred(let handler):
-        let reply = DeferredReply()
-        self.reply = reply
-        let job = DeferredJob(request: request, handler: handler, reply: reply, core: core)
-        return core.suspend(ConnectionID(bitPattern: connection), for: job)
-          ? .YES : send(.stopping, connection)
-      }
+    let (handler, isLimited) = core.router.handler(for: &request)
+    if isLimited {
+      guard context.takeSlot() else { return send(busy, connection) }
+      holdsSlot = true
     }
+    switch handler {
+    case .immediate(let handler): return send(handler(request), connection)
+    case .deferred(let handler):
+      let reply = DeferredReply()
+      self.reply = reply
+      let job = DeferredJob(request: request, handler: handler, reply: reply, core: core)
+      return core.suspend(ConnectionID(bitPattern: connection), for: job) ? .YES : send(.stopping, connection)
+    }
+  }
+
+  private func certificate(of connection: OpaquePointer) -> PeerCertificate? {
+    guard context.tls != nil, let tls = drover_mhd_socket_context(connection) else { return nil }
+    return TLSConnection.from(tls).certificate
   }
 
   private func send(_ response: Response, _ connection: OpaquePointer) -> MHD_Result {
     core.sending(ConnectionID(bitPattern: connection))
+    var response = response
+    if !context.isUnix, let gate = core.router.gate {
+      for field in gate.fields() where response.headers[field.name] == nil {
+        response.headers.add(field.name, field.value)
+      }
+    }
     return response.queue(on: connection, log: core.log)
   }
 

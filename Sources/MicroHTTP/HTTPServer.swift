@@ -27,10 +27,14 @@ public final class HTTPServer: Sendable {
   ///
   /// It resolves host names, which may block; IP addresses never do.
   ///
-  /// - Parameter log: takes what libmicrohttpd and the server have to say, mostly about clients that
-  ///   misbehave; called on any thread.
+  /// - Parameters:
+  ///   - tls: gives what the next connection speaks TLS with, on the server's own threads: it must not wait. Nil:
+  ///     connections are plain, as those of Unix sockets always are.
+  ///   - log: takes what libmicrohttpd and the server have to say, mostly about clients that misbehave; called
+  ///     on any thread.
   public init(
     listeners: [Listener], router: Router, limits: Limits = Limits(),
+    tls: (@Sendable () -> TLSCredentials)? = nil,
     log: @escaping @Sendable (String) -> Void
   ) throws(HTTPServerError) {
     var sockets: [ListeningSocket] = []
@@ -39,7 +43,7 @@ public final class HTTPServer: Sendable {
     let (jobs, continuation) = AsyncStream.makeStream(of: DeferredJob.self)
     self.sockets = Mutex(sockets)
     self.jobs = Mutex(jobs)
-    core = ServerCore(router: router, limits: limits, jobs: continuation, log: log)
+    core = ServerCore(router: router, limits: limits, tls: tls, jobs: continuation, log: log)
   }
 
   /// Serves until the task is cancelled.

@@ -57,6 +57,8 @@ public struct Request: Sendable {
   public let body: [UInt8]
   /// Who asks.
   public let peer: Peer
+  /// The certificate that the client has shown; nil where it has shown none, or none was asked for.
+  public let certificate: PeerCertificate?
   /// The values of the route's `{parameter}` segments, decoded.
   public internal(set) var parameters: [String: String] = [:]
   /// The segments of the path, each decoded on its own: an encoded slash does not divide.
@@ -65,12 +67,16 @@ public struct Request: Sendable {
   /// Makes a request of its parts; `target` is path and query as they stand in a request line.
   public init(
     _ method: Method, _ target: String, headers: Headers = Headers(), body: [UInt8] = [],
-    peer: Peer = .tcp(address: "127.0.0.1")
+    peer: Peer = .tcp(address: "127.0.0.1"), certificate: PeerCertificate? = nil
   ) {
-    self.init(method, target: Array(target.utf8), headers: headers, body: body, peer: peer)
+    self.init(
+      method, target: Array(target.utf8), headers: headers, body: body, peer: peer, certificate: certificate)
   }
 
-  init(_ method: Method, target: [UInt8], headers: Headers, body: [UInt8], peer: Peer) {
+  init(
+    _ method: Method, target: [UInt8], headers: Headers, body: [UInt8], peer: Peer,
+    certificate: PeerCertificate?
+  ) {
     let target = RequestTarget(target)
     self.method = method
     rawPath = String(decoding: target.path, as: UTF8.self)
@@ -80,6 +86,7 @@ public struct Request: Sendable {
     self.headers = headers
     self.body = body
     self.peer = peer
+    self.certificate = certificate
   }
 
   /// All values of a query name, in their order.

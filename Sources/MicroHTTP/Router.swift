@@ -17,6 +17,7 @@ public struct Router: Sendable {
     let handler: Handler
     let parameters: [String]
     let isLimited: Bool
+    let isGated: Bool
   }
 
   enum Resolution: Sendable {
@@ -33,16 +34,20 @@ public struct Router: Sendable {
   }
 
   private var root = Node()
+  /// What stands before every route that is not said to be open, and before the answer that there is none.
+  public var gate: RequestGate?
 
   /// Makes a router that knows no path.
   public init() {}
 
   /// Sets the handler of a method on a path such as `/api/v1/migrations/{id}`.
   ///
-  /// - Parameter isLimited: whether the route counts for `Limits.maxRequests`; `false` for what must be
-  ///   answered by a busy server too, such as a liveness probe.
+  /// - Parameters:
+  ///   - isLimited: whether the route counts for `Limits.maxRequests`; `false` for what must be answered by a
+  ///     busy server too, such as a liveness probe.
+  ///   - isGated: whether ``gate`` is asked first; `false` for what everybody may ask, such as such a probe.
   public mutating func on(
-    _ method: Method, _ pattern: String, isLimited: Bool = true, _ handler: Handler
+    _ method: Method, _ pattern: String, isLimited: Bool = true, isGated: Bool = true, _ handler: Handler
   ) {
     var parameters: [String] = []
     let path = pattern.hasPrefix("/") ? pattern.dropFirst() : pattern[...]
@@ -53,23 +58,33 @@ public struct Router: Sendable {
       parameters.append(String(segment.dropFirst().dropLast()))
       return Segment.parameter
     }
-    let route = Route(handler: handler, parameters: parameters, isLimited: isLimited)
+    let route = Route(handler: handler, parameters: parameters, isLimited: isLimited, isGated: isGated)
     Self.insert(route, for: method, segments[...], into: &root)
   }
 
   /// Answers a request without a server.
   public func respond(to request: Request) async -> Response {
-    switch resolve(request) {
-    case .notFound: return .notFound(request)
-    case .methodNotAllowed(let allow): return .methodNotAllowed(request, allow: allow)
-    case .route(let route, let parameters):
-      var request = request
-      request.parameters = parameters
-      switch route.handler {
-      case .immediate(let handler): return handler(request)
-      case .deferred(let handler): return await handler(request)
-      }
+    var request = request
+    let (handler, _) = handler(for: &request)
+    switch handler {
+    case .immediate(let handler): return handler(request)
+    case .deferred(let handler): return await handler(request)
     }
+  }
+
+  /// What answers a request, after the gate; and whether it counts for the limit.
+  func handler(for request: inout Request) -> (Handler, isLimited: Bool) {
+    let (handler, isLimited, isGated): (Handler, Bool, Bool)
+    switch resolve(request) {
+    case .notFound: (handler, isLimited, isGated) = (.immediate { .notFound($0) }, false, true)
+    case .methodNotAllowed(let allow):
+      (handler, isLimited, isGated) = (.immediate { .methodNotAllowed($0, allow: allow) }, false, true)
+    case .route(let route, let parameters):
+      request.parameters = parameters
+      (handler, isLimited, isGated) = (route.handler, route.isLimited, route.isGated)
+    }
+    guard isGated, let gate else { return (handler, isLimited) }
+    return (gate.before(handler, request), isLimited)
   }
 
   func resolve(_ request: Request) -> Resolution {

@@ -12,6 +12,7 @@ final class ServerCore: Sendable {
 
   let router: Router
   let limits: Limits
+  let tls: (@Sendable () -> TLSCredentials)?
   let log: @Sendable (String) -> Void
   private let jobs: AsyncStream<DeferredJob>.Continuation
   private let waker = Waker()
@@ -26,11 +27,12 @@ final class ServerCore: Sendable {
   }
 
   init(
-    router: Router, limits: Limits, jobs: AsyncStream<DeferredJob>.Continuation,
-    log: @escaping @Sendable (String) -> Void
+    router: Router, limits: Limits, tls: (@Sendable () -> TLSCredentials)? = nil,
+    jobs: AsyncStream<DeferredJob>.Continuation, log: @escaping @Sendable (String) -> Void
   ) {
     self.router = router
     self.limits = limits
+    self.tls = tls
     self.jobs = jobs
     self.log = log
     state = Mutex(

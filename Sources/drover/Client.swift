@@ -20,8 +20,33 @@ struct ClientOptions: ParsableArguments {
     help: ArgumentHelp("File with the token to show to the server.", valueName: "path"), completion: .file())
   var tokenFile: String?
 
+  @Option(
+    name: .customLong("ca-file"),
+    help: ArgumentHelp(
+      "PEM file of who may sign the server's certificate. Default: those that this system trusts.",
+      valueName: "path"),
+    completion: .file())
+  var caFile: String?
+
+  @Option(
+    name: .customLong("cert-file"),
+    help: ArgumentHelp("PEM file of the certificate to show to the server.", valueName: "path"),
+    completion: .file())
+  var certificateFile: String?
+
+  @Option(
+    name: .customLong("key-file"),
+    help: ArgumentHelp("PEM file of its key. Default: it is beside the certificate.", valueName: "path"),
+    completion: .file())
+  var keyFile: String?
+
   func makeClient(environment: Environment = .current) throws -> DroverClient {
-    DroverClient(addresses: try addresses(environment), token: try tokenFile.map(Self.token))
+    var tls = TLSOptions()
+    if let caFile { tls.authorities = .file(caFile) }
+    tls.clientCertificate = certificateFile.map(PEMSource.file)
+    tls.clientKey = keyFile.map(PEMSource.file)
+    return DroverClient(
+      addresses: try addresses(environment), token: try tokenFile.map(Self.token), tls: tls)
   }
 
   private func addresses(_ environment: Environment) throws -> [ServerAddress] {
@@ -50,11 +75,13 @@ final class DroverClient: Sendable {
   /// Where one may be, until the first that answers; from then on that one.
   private let addresses: Mutex<[ServerAddress]>
   private let token: BearerToken?
+  private let tls: TLSOptions
   private let http = CurlClient()
 
-  init(addresses: [ServerAddress], token: BearerToken?) {
+  init(addresses: [ServerAddress], token: BearerToken?, tls: TLSOptions = TLSOptions()) {
     self.addresses = Mutex(addresses)
     self.token = token
+    self.tls = tls
   }
 
   func migrations() async throws -> MigrationList { try await get("/api/v1/migrations") }
@@ -126,6 +153,7 @@ final class DroverClient: Sendable {
         var request = Request(
           method, Endpoint(address, path: path), headers: ["Accept": "application/json"], body: body)
         request.bearerToken = token
+        request.tls = tls
         // What acts looks at the live state first, and waits for a machine that hangs.
         request.totalDeadline = method == .get ? deadline : .seconds(60)
         let response = try await http.send(request)

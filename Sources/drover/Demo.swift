@@ -118,6 +118,7 @@ private struct DemoSettings {
       - qemu: {name: demo, sockets: ["\(socketGlob)"], timeouts: {completionPerGiB: 120s, progress: 20s}}
     verdict: {stalledAfter: 5s}
     retention: 1m
+    control: {switches: {manual: enabled, drain: enabled}}
     """
   }
 
@@ -178,11 +179,13 @@ private struct DemoScreen: Sendable {
       + foot
   }
 
+  private var scheme: String { service.hasTLS ? "https" : "http" }
+
   /// The first TCP address; nil where there is none.
   private var base: String? {
     service.addresses.lazy.compactMap { address in
       guard case .tcp(let host, let port) = address else { return nil }
-      return "http://\(Self.reachable(host)):\(port)"
+      return "\(scheme)://\(Self.reachable(host)):\(port)"
     }.first
   }
 
@@ -190,7 +193,7 @@ private struct DemoScreen: Sendable {
     let lines = service.addresses.map { address in
       switch address {
       case .tcp(let host, let port):
-        let base = "http://\(Self.reachable(host)):\(port)"
+        let base = "\(scheme)://\(Self.reachable(host)):\(port)"
         return "  page     \(base)/\n  metrics  \(base)\(telemetryPath)\n"
       case .unix(let path): return "  socket   unix://\(path)   (drover list, show, watch)\n"
       }

@@ -123,6 +123,14 @@ struct WebOptions: ParsableArguments {
   var listenAddresses: [String] = []
 
   @Option(
+    name: .customLong("web.config.file"),
+    help: ArgumentHelp(
+      "TLS and users of the TCP addresses (YAML), in the form of Prometheus' exporter-toolkit; re-read when it changes.",
+      valueName: "path"),
+    completion: .file())
+  var webConfigurationFile: String?
+
+  @Option(
     name: .customLong("web.telemetry-path"), help: ArgumentHelp("Path of the metrics.", valueName: "path"))
   var telemetryPath = "/metrics"
 
@@ -166,6 +174,7 @@ struct WebOptions: ParsableArguments {
       options.optionalListeners = [Listener(.unix(path: path), createsDirectory: true)]
     }
     options.telemetryPath = telemetryPath
+    options.webConfigurationFile = webConfigurationFile
     options.limits.maxRequests = maxRequests
     return options
   }

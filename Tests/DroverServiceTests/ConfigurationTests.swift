@@ -327,7 +327,7 @@ struct ConfigurationErrorTests {
   @Test(
     "keys of later versions are told apart from slips",
     arguments: [
-      "access: []", "control: {}", "metrics: {vmLabels: []}",
+      "control: {rules: []}", "control: {switches: {policies: enabled}}", "metrics: {vmLabels: []}",
       "backends: [{kubevirt: {lease: {namespace: a, name: drover}}}]",
     ])
   func laterVersions(text: String) {

@@ -23,7 +23,9 @@ extension EndToEnd {
     private func with(_ body: (Serving, GuestPair, String) async throws -> Void) async throws {
       try await GuestPair.with(Self.spec) { pair in
         let sockets = [await pair.source.monitorSocket, await pair.destination.monitorSocket]
-        let serving = try await Serving(["--qemu.socket"] + sockets)
+        let directory = try TemporaryDirectory()
+        let file = try directory.write("control: {switches: {manual: enabled}}\n", to: "drover.yaml")
+        let serving = try await Serving(["--config.file", file, "--qemu.socket"] + sockets, in: directory)
         try await pair.migrate(MigrationOptions(bandwidth: 2 << 20, downtimeLimit: .milliseconds(50)))
         let id = try await eventually("the migration in its copy") {
           try await serving.web.migrations().first { $0.phase == "precopy" }?.id

@@ -307,11 +307,13 @@ final class Gate: Sendable {
 @discardableResult
 func withServer(
   _ router: Router, limits: Limits = Limits(), at addresses: [String] = ["127.0.0.1:0"],
-  _ body: @Sendable (TestServer) async throws -> Void
+  tls: (@Sendable () -> TLSCredentials)? = nil, _ body: @Sendable (TestServer) async throws -> Void
 ) async throws -> Duration {
   let log = Recorder()
   let listeners = try addresses.map { Listener(try ListenAddress($0), createsDirectory: true) }
-  let server = try HTTPServer(listeners: listeners, router: router, limits: limits) { log.add($0) }
+  let server = try HTTPServer(listeners: listeners, router: router, limits: limits, tls: tls) {
+    log.add($0)
+  }
   return try await withThrowingTaskGroup { group in
     group.addTask { try await server.run() }
     let result: Result<Void, any Error>

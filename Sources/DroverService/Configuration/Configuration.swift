@@ -32,6 +32,10 @@ public struct Configuration: Hashable, Sendable {
   public internal(set) var journalPath = ""
   /// How much the journal keeps.
   public internal(set) var journal = JournalLimits()
+  /// Who may do what, besides root and Drover's own user on the control socket.
+  public internal(set) var access: [AccessRule] = []
+  /// What is armed; a switch that is absent is disabled.
+  public internal(set) var switches: [ControlSwitch: SwitchState] = [:]
 
   /// The documented defaults, without a back end.
   public init() {}

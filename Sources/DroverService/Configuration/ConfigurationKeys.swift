@@ -16,8 +16,7 @@ extension ConfigurationReader {
     var result = Configuration()
     let top = mapping(
       document.root, "",
-      keys: ["backends", "timeouts", "verdict", "retention", "metrics", "journal"],
-      later: ["access", "control"],
+      keys: ["backends", "timeouts", "verdict", "retention", "metrics", "journal", "access", "control"],
       remedies: [
         "web": "addresses are given by --web.listen-address;",
         "log": "it is given by --log.level and --log.format;",
@@ -53,6 +52,9 @@ extension ConfigurationReader {
       ?? result.maxMigrations
 
     journal(top["journal"], &result)
+    result.access = access(top["access"])
+    result.switches = switches(top["control"])
+
     result.backends = backends(top["backends"], timeouts: timeouts)
     return result
   }

@@ -53,6 +53,19 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
           ("maxSize", .text(ByteSize.format(configuration.journal.maxSize))),
         ])
       ),
+      ("access", .list(configuration.access.map(Self.value))),
+      (
+        "control",
+        .mapping([
+          (
+            "switches",
+            .mapping(
+              ControlSwitch.allCases.map {
+                ($0.rawValue, .text((configuration.switches[$0] ?? .disabled).rawValue))
+              })
+          )
+        ])
+      ),
     ])
   }
 
@@ -134,6 +147,17 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
     ])
   }
 
+  private static func value(_ rule: AccessRule) -> Value {
+    let subject: (String, Value) =
+      switch rule.subject {
+      case .uid(let uid): ("uid", .integer(Int(uid)))
+      case .tokenFile(let file): ("tokenFile", .text(file))
+      case .user(let name): ("user", .text(name))
+      case .certificate(let name): ("certificate", .text(name))
+      }
+    return .mapping([subject, ("rights", .list(rule.rights.sorted().map { .text($0.rawValue) }))])
+  }
+
   private static func values(_ timeouts: BudgetSettings) -> [(String, Value)] {
     [("completionPerGiB", .duration(timeouts.completionPerGiB)), ("progress", .duration(timeouts.progress))]
   }
@@ -189,7 +213,7 @@ private enum Value: Encodable, Sendable {
 
   /// Words and durations need no quotes; what could be a number or a boolean has them.
   private func isPlain(_ text: String) -> Bool {
-    ["blocked", "all", "none"].contains(text)
+    ["blocked", "all", "none", "enabled", "disabled"].contains(text) || Right(rawValue: text) != nil
       || (text.first?.isNumber == true && text.last?.isLetter == true
         && ((try? PrometheusDuration.parse(text)) != nil || (try? ByteSize.parse(text)) != nil))
   }

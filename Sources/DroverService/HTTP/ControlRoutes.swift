@@ -6,6 +6,7 @@ internal import MigrationControl
 struct ControlRoutes: Sendable {
   let monitor: FleetMonitor
   let control: MigrationControl
+  let authorizer: Authorizer
 
   /// What `POST .../abort` may carry.
   private struct AbortBody: StrictBody {
@@ -25,12 +26,26 @@ struct ControlRoutes: Sendable {
   }
 
   func add(to router: inout Router) {
-    router.on(.post, "/api/v1/migrations/{id}/abort", .deferred { await abort($0) })
-    router.on(.post, "/api/v1/migrations", .deferred { await start($0) })
+    on(.abort, in: &router) { await abort($0, by: $1) }
+    on(.migrate, in: &router) { await start($0, by: $1) }
   }
 
-  private func abort(_ request: Request) async -> Response {
-    guard case .allowed(let requester) = Caller.mayAct(request) else { return Caller.refusal }
+  /// Asks first whether the caller may.
+  private func on(
+    _ route: ActingRoute, in router: inout Router,
+    _ act: @escaping @Sendable (Request, _ requester: String) async -> Response
+  ) {
+    router.on(
+      route.method, route.pattern,
+      .deferred { [authorizer] request in
+        switch authorizer.authorize(request, route) {
+        case .allowed(let requester): await act(request, requester.description)
+        case .refused(let response): response
+        }
+      })
+  }
+
+  private func abort(_ request: Request, by requester: String) async -> Response {
     let body: AbortBody
     do {
       body = request.body.isEmpty ? AbortBody() : try AbortBody.read(request.body)
@@ -58,8 +73,7 @@ struct ControlRoutes: Sendable {
     return Self.response(answer.decision, refusals: [], answer.error, ControlItem(answer))
   }
 
-  private func start(_ request: Request) async -> Response {
-    guard case .allowed(let requester) = Caller.mayAct(request) else { return Caller.refusal }
+  private func start(_ request: Request, by requester: String) async -> Response {
     let body: StartBody
     do {
       body = try StartBody.read(request.body)
@@ -174,19 +188,4 @@ private struct KnownKeys<Body: StrictBody>: Decodable {
 
 private struct UnknownKey: Error, CustomStringConvertible {
   let description: String
-}
-
-/// Who may act.
-enum Caller {
-  enum Answer { case allowed(String), refused }
-
-  static func mayAct(_ request: Request) -> Answer {
-    guard ControlSocket.mayAdminister(request), case .unix(let uid, _, _) = request.peer else {
-      return .refused
-    }
-    return .allowed("uid \(uid) on the control socket")
-  }
-
-  static let refusal = Response.problem(
-    status: 403, detail: "only root and drover's own user may act, over the control socket")
 }

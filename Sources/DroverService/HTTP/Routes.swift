@@ -13,21 +13,26 @@ struct Routes: Sendable {
   let supervisor: BackendSupervisor
   let control: MigrationControl
   let journal: ServiceJournal
+  let authorizer: Authorizer
 
   func router(telemetryPath: String) -> Router {
     var router = Router()
+    router.gate = authorizer.gate
     if telemetryPath != "/" { router.on(.get, "/", .immediate { page($0, telemetryPath: telemetryPath) }) }
     router.on(.get, telemetryPath, .immediate { scrape($0) })
     // A busy server is alive: a probe must not be told to come again later.
-    router.on(.get, "/-/healthy", isLimited: false, .immediate { _ in .text("drover is healthy\n") })
-    router.on(.get, "/-/ready", isLimited: false, .immediate { _ in ready() })
+    router.on(
+      .get, "/-/healthy", isLimited: false, isGated: false, .immediate { _ in .text("drover is healthy\n") })
+    router.on(.get, "/-/ready", isLimited: false, isGated: false, .immediate { _ in ready() })
     router.on(.post, "/-/reload", .deferred { await reload($0) })
     router.on(.get, "/api/v1/migrations", .immediate { list($0) })
     router.on(.get, "/api/v1/migrations/{id}", .immediate { show($0) })
     router.on(.get, "/api/v1/nodes", .immediate { nodes($0) })
     router.on(.get, "/api/v1/vms", .immediate { vms($0) })
-    ControlRoutes(monitor: monitor, control: control).add(to: &router)
-    WhyRoutes(monitor: monitor, control: control, journal: journal, clock: clock).add(to: &router)
+    ControlRoutes(monitor: monitor, control: control, authorizer: authorizer).add(to: &router)
+    WhyRoutes(
+      monitor: monitor, control: control, journal: journal, authorizer: authorizer, clock: clock
+    ).add(to: &router)
     router.on(.get, "/api/v1/history", .deferred { await history($0) })
     router.on(.get, "/api/v1/decisions", .deferred { await decisions($0) })
     router.on(
@@ -73,11 +78,7 @@ struct Routes: Sendable {
   }
 
   private func reload(_ request: Request) async -> Response {
-    guard ControlSocket.mayAdminister(request) else {
-      return .problem(
-        status: 403,
-        detail: "only root and drover's own user may have the configuration re-read, over the control socket")
-    }
+    if case .refused(let refusal) = authorizer.administers(request) { return refusal }
     switch await reloader.reload() {
     case .done: return .text("configuration re-read\n")
     case .failed(let reason): return .problem(status: 422, detail: reason)

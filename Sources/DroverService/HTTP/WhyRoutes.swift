@@ -8,6 +8,7 @@ struct WhyRoutes: Sendable {
   let monitor: FleetMonitor
   let control: MigrationControl
   let journal: ServiceJournal
+  let authorizer: Authorizer
   let clock: any Timepiece
 
   func add(to router: inout Router) {
@@ -25,7 +26,10 @@ struct WhyRoutes: Sendable {
     }
     switch MigrationLookup(name, in: snapshot.migrations) {
     case .found(let view) where !view.isOver || view.lookupID == name:
-      let answer = view.isOver ? nil : await askAbort(view)
+      guard !view.isOver, case .allowed = authorizer.authorize(request, .abort) else {
+        return .json(why.migration(view, abort: nil))
+      }
+      let answer = await askAbort(view)
       return .json(why.migration(view, abort: answer))
     case .ambiguous(let candidates) where !candidates.allSatisfy(\.isOver):
       return .ambiguous(name, "migrations", candidates.map(\.lookupID))
@@ -34,6 +38,8 @@ struct WhyRoutes: Sendable {
     switch VMLookup(name, in: snapshot.vms) {
     case .found(let path):
       guard let view = snapshot.vm(at: path) else { break }
+      // The question reaches the API server with Drover's rights; whoever may not act does not cause it.
+      guard case .allowed = authorizer.authorize(request, .migrate) else { return .json(why.vm(view, start: nil)) }
       let answer = await control.migrate(StartOrder(vm: view.vm), requester: "nobody", isDryRun: true)
       let isUnsupported = answer.refusals.contains { $0.reason == .unsupported }
       return .json(why.vm(view, start: isUnsupported ? nil : (answer.refusals, answer.warnings)))

@@ -1,0 +1,122 @@
+import Testing
+
+@testable import DroverService
+
+@Suite("Rights and switches in the configuration")
+struct AccessConfigurationTests {
+  private func errors(_ text: String) -> [String] {
+    do throws(ConfigurationError) {
+      _ = try Configuration.parse(text, file: "f")
+      return []
+    } catch {
+      return error.description.split(separator: "\n").map(String.init)
+    }
+  }
+
+  @Test("nothing is granted and nothing armed by default")
+  func defaults() {
+    #expect(Configuration().access.isEmpty && Configuration().switches.isEmpty)
+  }
+
+  @Test("rights are granted to uids, tokens, users and certificates")
+  func granted() throws {
+    let configuration = try Configuration.parse(
+      """
+      access:
+        - {uid: 1000, rights: [abort]}
+        - {tokenFile: /etc/drover/alertmanager.token, rights: [alerts]}
+        - {user: alice, rights: [migrate, drain]}
+        - {certificate: "spiffe://x/y", rights: [read]}
+      control: {switches: {manual: enabled, drain: disabled}}
+      """, file: "f")
+    #expect(
+      configuration.access == [
+        AccessRule(.uid(1000), [.abort]), AccessRule(.tokenFile("/etc/drover/alertmanager.token"), [.alerts]),
+        AccessRule(.user("alice"), [.migrate, .drain]), AccessRule(.certificate("spiffe://x/y"), [.read]),
+      ])
+    #expect(configuration.switches == [.manual: .enabled, .drain: .disabled])
+  }
+
+  @Test(
+    "what is wrong is told with its place",
+    arguments: [
+      (
+        "[{rights: [abort]}]",
+        "f:1:10: an entry of access is for one of uid, tokenFile, user, certificate, not for nobody"
+      ),
+      ("[{uid: 1, user: a, rights: [abort]}]", "not for uid and user; such as"),
+      ("[{uid: 1}]", "f:1:10: an entry of access grants no rights; such as rights: [abort]"),
+      ("[{uid: 1, rights: []}]", "f:1:27: an entry of access grants no rights"),
+      ("[{uid: 1, rights: abort}]", #"access.rights must be a list, not "abort""#),
+      (
+        "[{uid: 1, rights: [aborts]}]",
+        #"an entry of access.rights must be one of read, abort, migrate, drain, alerts, not "aborts"; did you mean abort?"#
+      ),
+      ("[{uid: 1, rights: [abort, abort]}]", "access.rights names abort twice; remove one"),
+      ("[{uid: -1, rights: [abort]}]", "access.uid must be a whole number from 0 to 4294967294"),
+      ("[{uid: root, rights: [abort]}]", "access.uid must be a whole number"),
+      ("[{user: '', rights: [abort]}]", "access.user is empty; such as alice"),
+      ("[{user: yes, rights: [abort]}]", "YAML reads yes as a boolean"),
+      (
+        "[{tokenFile: a.token, rights: [abort]}]",
+        #"access.tokenFile must be an absolute path, not "a.token""#
+      ),
+      ("[{token: abc, rights: [abort]}]", "a token is in a file of its own (tokenFile)"),
+      ("[{uid: 1, right: [abort]}]", #"unknown key "right" in access; did you mean "rights"?"#),
+      ("[~]", "an entry of access is empty; such as"),
+      ("{uid: 1}", "access must be a list, not keys with values"),
+      (
+        "[{uid: 1, rights: [abort]}, {uid: 1, rights: [drain]}]",
+        "f:1:37: access names uid 1 twice, on lines 1 and 1; put the rights together"
+      ),
+    ])
+  func wrong(access: String, error: String) {
+    let told = errors("access: \(access)")
+    #expect(told.contains { $0.contains(error) }, "\(told)")
+  }
+
+  @Test(
+    "a switch is disabled or enabled, and there are two",
+    arguments: [
+      ("{switches: {manual: on}}", #"control.switches.manual must be one of disabled, enabled, not "on""#),
+      ("{switches: {manual: true}}", "must be one of disabled, enabled"),
+      ("{switches: {manuel: enabled}}", #"did you mean "manual"?"#),
+      ("{switches: {policies: shadow}}", "is not known to this version of Drover"),
+      ("{manual: enabled}", "it is one of control.switches"),
+      ("{alerts: {names: []}}", "is not known to this version of Drover"),
+    ])
+  func wrongSwitch(control: String, error: String) {
+    let told = errors("control: \(control)")
+    #expect(told.count == 1 && told.first?.contains(error) == true, "\(told)")
+  }
+
+  @Test("check-config shows what is in force, as a file that means the same")
+  func effective() throws {
+    let text = """
+      access: [{uid: 5, rights: [drain, abort]}, {certificate: "a b", rights: [read]}]
+      control: {switches: {drain: enabled}}
+      """
+    let configuration = try Configuration.parse(text, file: "f")
+    let shown = EffectiveConfiguration(configuration).description
+    #expect(
+      shown.hasSuffix(
+        """
+        access:
+          - uid: 5
+            rights:
+              - abort
+              - drain
+          - certificate: "a b"
+            rights:
+              - read
+        control:
+          switches:
+            manual: disabled
+            drain: enabled
+
+        """), "\(shown)")
+    let again = try Configuration.parse(shown, file: "f")
+    #expect(again.access == configuration.access)
+    #expect(again.switches == [.manual: .disabled, .drain: .enabled])
+  }
+}

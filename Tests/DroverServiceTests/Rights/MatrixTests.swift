@@ -1,0 +1,207 @@
+import Foundation
+import Logging
+import MicroHTTP
+import PeerTools
+import Synchronization
+import Testing
+
+@testable import DroverService
+
+/// Every acting route, asked by everybody who must not act, over real connections.
+@Suite("Nobody acts without the right", .timeLimit(.minutes(10)))
+struct MatrixTests {
+  /// How somebody comes who must not act, and what answers.
+  struct Attempt: Sendable, CustomTestStringConvertible {
+    var name: String
+    var headers: [String] = []
+    var isOnSocket = false
+    /// Another user of this machine, who is granted nothing.
+    var isOther = false
+    var switches: [ControlSwitch: SwitchState] = [.manual: .enabled, .drain: .enabled]
+    var status: Int
+    var words: String
+    var testDescription: String { name }
+  }
+
+  private static let browsers = [
+    ("a foreign Origin", "Origin: https://evil.test"),
+    ("an Origin of our own", "Origin: http://127.0.0.1:10950"),
+    ("Sec-Fetch-Site", "Sec-Fetch-Site: cross-site"),
+  ]
+
+  static let attempts: [Attempt] =
+    [
+      Attempt(name: "TCP, no credential", status: 401, words: "no credential was shown"),
+      Attempt(
+        name: "TCP, wrong token", headers: ["Authorization: Bearer wrong"], status: 401, words: "is not right"
+      ),
+      Attempt(
+        name: "TCP, a user", headers: ["Authorization: Basic cm9vdDpyb290"], status: 401,
+        words: "is not right"),
+      Attempt(
+        name: "TCP, Alertmanager's token", headers: ["Authorization: Bearer alerts"], status: 403,
+        words: "token alerts.token has not"),
+      Attempt(
+        name: "TCP, a token that may read", headers: ["Authorization: Bearer reads"], status: 403,
+        words: "token reads.token has not"),
+      Attempt(
+        name: "socket, another uid", isOnSocket: true, isOther: true, status: 403,
+        words: "on the control socket has not"),
+      Attempt(
+        name: "socket, another uid, wrong token", headers: ["Authorization: Bearer wrong"], isOnSocket: true,
+        isOther: true, status: 403, words: "none that is granted"),
+      Attempt(
+        name: "socket, another uid, Alertmanager's token", headers: ["Authorization: Bearer alerts"],
+        isOnSocket: true, isOther: true, status: 403, words: "has not"),
+    ]
+    + browsers.flatMap { name, field in
+      [
+        Attempt(
+          name: "TCP, all rights, \(name)", headers: ["Authorization: Bearer all", field], status: 403,
+          words: "browser"),
+        Attempt(
+          name: "socket, all rights, \(name)", headers: ["Authorization: Bearer all", field],
+          isOnSocket: true,
+          status: 403, words: "browser"),
+      ]
+    }
+
+  /// Only where a switch arms the route.
+  static let disarmed = [
+    Attempt(
+      name: "TCP, all rights, switch disabled", headers: ["Authorization: Bearer all"], switches: [:],
+      status: 403, words: "is disabled"),
+    Attempt(
+      name: "socket, all rights, switch disabled", headers: ["Authorization: Bearer all"], isOnSocket: true,
+      switches: [:], status: 403, words: "is disabled"),
+  ]
+
+  private let scratch: Scratch
+  private let rules: [AccessRule]
+
+  init() throws {
+    scratch = try Scratch()
+    rules = [
+      AccessRule(.tokenFile(try scratch.write("alerts.token", "alerts")), [.alerts]),
+      AccessRule(.tokenFile(try scratch.write("reads.token", "reads")), [.read]),
+      AccessRule(.tokenFile(try scratch.write("all.token", "all")), Set(Right.allCases)),
+      AccessRule(.uid(Self.granted), [.abort, .migrate, .drain]),
+    ]
+  }
+
+  // Without root nobody can be another user: the server then takes somebody else for its own.
+  private static let isRoot = geteuid() == 0
+  private static let other: UInt32 = isRoot ? 65534 : geteuid()
+  private static let granted: UInt32 = 65533
+  private static let own: UInt32 = isRoot ? 0 : 4_000_000
+
+  private func serve(
+    _ switches: [ControlSwitch: SwitchState], _ rules: [AccessRule]? = nil,
+    _ body: @Sendable (_ tcp: String, _ socket: String, _ acted: Acted) async throws -> Void
+  ) async throws {
+    let authorizer = Authorizer(web: nil, ownUID: Self.own, log: Lines().logger())
+    authorizer.apply(rules ?? self.rules, switches)
+    let acted = Acted()
+    var router = Router()
+    router.gate = authorizer.gate
+    for route in ActingRoute.all {
+      router.on(
+        route.method, route.pattern,
+        .deferred { request in
+          switch authorizer.authorize(request, route) {
+          case .refused(let refusal): return refusal
+          case .allowed(let requester):
+            acted.add(requester.description)
+            return .text(requester.description)
+          }
+        })
+    }
+    let path = scratch.file("control.sock")
+    try await withRights(router, at: [.tcp(host: "127.0.0.1", port: 0), .unix(path: path)]) { addresses in
+      try await body("\(addresses[0])", path, acted)
+    }
+  }
+
+  final class Acted: Sendable {
+    private let kept = Mutex<[String]>([])
+    var all: [String] { kept.withLock(\.self) }
+    func add(_ who: String) { kept.withLock { $0.append(who) } }
+  }
+
+  private func ask(
+    _ route: ActingRoute, _ attempt: Attempt, _ tcp: String, _ socket: String, as uid: UInt32? = nil
+  ) async throws -> CurlAnswer {
+    let path = route.pattern.replacing(/\{[a-z]+\}/, with: "x")
+    let headers = attempt.headers.flatMap { ["--header", $0] }
+    let place = attempt.isOnSocket ? ["--unix-socket", socket, "http://x\(path)"] : ["http://\(tcp)\(path)"]
+    return try await curl(
+      ["--request", route.method.rawValue] + headers + place,
+      as: uid ?? (Self.isRoot && attempt.isOther ? Self.other : nil), in: scratch)
+  }
+
+  @Test("not these", arguments: attempts + disarmed)
+  func refused(attempt: Attempt) async throws {
+    try await serve(attempt.switches) { tcp, socket, acted in
+      for route in ActingRoute.all where !attempt.switches.isEmpty || route.controlSwitch != nil {
+        let answer = try await ask(route, attempt, tcp, socket)
+        #expect(answer.status == attempt.status, "\(route.pattern) \(answer)")
+        #expect(answer.header("Content-Type") == "application/problem+json")
+        #expect(answer.body.contains(attempt.words), "\(route.pattern) \(answer)")
+        #expect((answer.header("WWW-Authenticate") != nil) == (attempt.status == 401))
+      }
+      #expect(acted.all == [])
+    }
+  }
+
+  @Test("one right less is not enough, and the refusal names it")
+  func oneRightLess() async throws {
+    for route in ActingRoute.all {
+      for missing in route.rights {
+        let token = try scratch.write("less.token", "less")
+        let rights = Set(Right.allCases).subtracting([missing])
+        try await serve([.manual: .enabled, .drain: .enabled], [AccessRule(.tokenFile(token), rights)]) {
+          tcp, socket, acted in
+          let attempt = Attempt(name: "", headers: ["Authorization: Bearer less"], status: 403, words: "")
+          let answer = try await ask(route, attempt, tcp, socket)
+          #expect(
+            answer.status == 403 && answer.body.contains("the right \(missing.rawValue), "), "\(answer)")
+          #expect(acted.all == [])
+        }
+      }
+    }
+  }
+
+  @Test(
+    "these do: a token with all rights over TCP and on the socket, and who is granted or the server's own there"
+  )
+  func allowed() async throws {
+    try await serve([.manual: .enabled, .drain: .enabled]) { tcp, socket, acted in
+      for route in ActingRoute.all {
+        let token = ["Authorization: Bearer all"]
+        var answers = [
+          try await ask(route, Attempt(name: "", headers: token, status: 200, words: ""), tcp, socket),
+          try await ask(
+            route, Attempt(name: "", headers: token, isOnSocket: true, status: 200, words: ""), tcp, socket),
+        ]
+        if Self.isRoot {
+          for uid in [Self.own, Self.granted] {
+            answers.append(
+              try await ask(
+                route, Attempt(name: "", isOnSocket: true, status: 200, words: ""), tcp, socket, as: uid))
+          }
+        }
+        for answer in answers { #expect(answer.status == 200, "\(route.pattern) \(answer)") }
+      }
+      let each = ["token all.token", "uid 0 on the control socket", "uid 65533 on the control socket"]
+      #expect(Set(acted.all).isSubset(of: each))
+      #expect(acted.all.count == ActingRoute.all.count * (Self.isRoot ? 4 : 2))
+    }
+  }
+
+  @Test("every acting route that changes something needs a right, and all but the hold's a switch")
+  func routes() {
+    #expect(ActingRoute.all.allSatisfy { !$0.rights.isEmpty && !$0.rights.contains(.read) })
+    #expect(ActingRoute.all.filter { $0.controlSwitch == nil } == [.resetHold])
+    #expect(Set(ActingRoute.all).count == 7)
+  }
+}
