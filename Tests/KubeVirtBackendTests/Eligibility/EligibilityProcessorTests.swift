@@ -65,7 +65,8 @@ struct EligibilityProcessorTests {
   }
 
   @Test(
-    "A node with another primary model that can take the source's model is possible, and the page's rule is told"
+    "A node with another primary model that can take the source's model is possible, and the page's rule "
+      + "is told"
   )
   func receiver() async throws {
     var cluster = seed()

@@ -192,7 +192,7 @@ struct EligibilityStorageTests {
   func podsDenied() async throws {
     var cluster = TestCluster()
     cluster.launcher { $0["metadata", "labels", "kubevirt.io/created-by"] = "vmi-uid" }
-    let facts = try await EligibilityReader(cluster).facts(of: "demo", in: "default")
+    let facts = try await EligibilityReader(cluster, limit: .seconds(3600)).facts(of: "demo", in: "default")
     var partly = facts
     partly.pods["b"] = .denied(right: "list on pods")
     var answer = EligibilityRules.evaluate(partly, as: TestCluster.vm)
@@ -206,7 +206,8 @@ struct EligibilityStorageTests {
   }
 
   @Test(
-    "Pods that the VM is to be kept apart from, or near to, decide; rules over zones are not looked at, and said"
+    "Pods that the VM is to be kept apart from, or near to, decide; rules over zones are not looked at, "
+      + "and said"
   )
   func neighbours() async throws {
     func rule(_ app: JSON, _ key: JSON = "kubernetes.io/hostname") -> JSON {
