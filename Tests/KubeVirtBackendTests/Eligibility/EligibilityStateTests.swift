@@ -321,10 +321,7 @@ struct EligibilitySampleTests {
     #expect(!remedy.contains("Skylake"))
   }
 
-  @Test(
-    "After the first migration the host name that it asked for binds nothing, and the needs are those of "
-      + "the first node"
-  )
+  @Test("After a migration its host name binds nothing, and the needs are those of the first node")
   func completed() async throws {
     let answer = try await explained("vmi-completed.json")
     #expect(answer.node == "harvester-node-1" && answer.possible == ["harvester-node-0"])

@@ -205,10 +205,7 @@ struct EligibilityStorageTests {
     #expect(EligibilityRules.evaluate(partly, as: TestCluster.vm).isMigratable == nil)
   }
 
-  @Test(
-    "Pods that the VM is to be kept apart from, or near to, decide; rules over zones are not looked at, "
-      + "and said"
-  )
+  @Test("Pods that it is kept apart from, or near to, decide; rules over zones are not looked at, and said")
   func neighbours() async throws {
     func rule(_ app: JSON, _ key: JSON = "kubernetes.io/hostname") -> JSON {
       ["labelSelector": ["matchLabels": ["app": app]], "topologyKey": key, "namespaces": ["other"]]
