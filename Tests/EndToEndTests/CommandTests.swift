@@ -4,7 +4,9 @@ import Testing
 extension EndToEnd {
   @Suite("Commands that need no server")
   struct CommandTests {
-    private static let commands = [[], ["serve"], ["demo"], ["list"], ["show"], ["watch"], ["check-config"]]
+    private static let commands = [
+      [], ["serve"], ["demo"], ["list"], ["show"], ["watch"], ["explain"], ["check-config"],
+    ]
 
     @Test("explain each of their options", arguments: commands)
     func help(command: [String]) async throws {
