@@ -217,7 +217,8 @@ let package = Package(
     .testTarget(
       name: "LabTests",
       dependencies: [
-        "DroverCore", "DroverService", "KubeLab", "KubeVirtBackend", "LibvirtBackend", "LibvirtLab", "MigrationControl",
+        "DroverCore", "DroverService", "KubeLab", "KubeVirtBackend", "LibvirtBackend", "LibvirtLab",
+        "MigrationControl",
         "QEMUBackend", "QEMURig", "ScenarioSupport", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),

@@ -191,7 +191,8 @@ extension MigrationControl {
   /// One that its back end does not show for so long is over, however it ended.
   private static let longestUnseen = Duration.seconds(60)
 
-  private func follow(_ decision: Decision, _ migration: MigrationID, sentAt: Moment, isResumed: Bool = false) {
+  private func follow(_ decision: Decision, _ migration: MigrationID, sentAt: Moment, isResumed: Bool = false)
+  {
     withState { state in
       state.lastFollowed += 1
       state.followed.append(

@@ -191,7 +191,9 @@ private final class LateAnswer: Sendable {
   func take(_ result: Result<DecisionID, JournalError>) -> Bool {
     let (waiter, isInTime) = state.withLock { state in
       defer { state.waiter = nil }
-      guard !state.isOver else { return (nil as CheckedContinuation<Result<DecisionID, JournalError>, Never>?, false) }
+      guard !state.isOver else {
+        return (nil as CheckedContinuation<Result<DecisionID, JournalError>, Never>?, false)
+      }
       state.result = result
       if state.waiter != nil { state.isOver = true }
       return (state.waiter, true)

@@ -5,8 +5,9 @@ extension EndToEnd {
   @Suite("Commands that need no server")
   struct CommandTests {
     private static let commands = [
-      [], ["serve"], ["demo"], ["list"], ["show"], ["watch"], ["why"], ["history"], ["decisions"], ["abort"],
-      ["migrate"], ["check-config"],
+      [], ["serve"], ["demo"], ["list"], ["show"], ["watch"], ["why"], ["explain"], ["history"],
+      ["decisions"],
+      ["abort"], ["migrate"], ["check-config"],
     ]
 
     @Test("explain each of their options", arguments: commands)

@@ -183,7 +183,8 @@ struct BetweenTests {
     #expect(scene.fleet.announced.isEmpty)
   }
 
-  @Test("a journal that hangs makes nothing late: it is not done, and what comes in later is closed as not sent")
+  @Test(
+    "a journal that hangs makes nothing late: it is not done, and what comes in later is closed as not sent")
   func hangingJournal() async throws {
     let scene = try Scene(longestRecording: .milliseconds(50))
     let (gate, open) = AsyncStream<Void>.makeStream()
@@ -214,7 +215,8 @@ struct BetweenTests {
     #expect(start.refusals.map(\.reason) == [.journal])
   }
 
-  @Test("a cause that cannot be ended leaves the migration alone; one that was ended is told with what failed")
+  @Test(
+    "a cause that cannot be ended leaves the migration alone; one that was ended is told with what failed")
   func causes() async throws {
     let scene = try Scene()
     scene.backend.state.withLock {
@@ -224,7 +226,8 @@ struct BetweenTests {
     let open = await scene.control.abort(scene.order(endsCause: true))
     #expect(!scene.backend.calls.contains("abort \(scene.id)"))
     #expect(open.decision.result == .error)
-    #expect(open.decision.resultText.hasPrefix("the eviction may have been taken back, and the migration was not"))
+    #expect(
+      open.decision.resultText.hasPrefix("the eviction may have been taken back, and the migration was not"))
     scene.backend.state.withLock {
       $0.causeError = nil
       $0.abortError = .sample(.denied)
@@ -294,7 +297,9 @@ struct ResumeTests {
     await scene.end(.aborted)
     #expect(scene.journal.decisions.first?.result == .aborted)
     #expect(!(try shifted(-2001)).isSameJob(as: scene.id))
-    #expect(try #require(MigrationID("9d0a-3f1c5b7e9a11")).isSameJob(as: try #require(MigrationID("9d0a-3f1c5b7e9a12"))) == false)
+    #expect(
+      try #require(MigrationID("9d0a-3f1c5b7e9a11")).isSameJob(
+        as: try #require(MigrationID("9d0a-3f1c5b7e9a12"))) == false)
   }
 
   @Test("of a migration that is never seen again are an error after a minute")

@@ -68,7 +68,8 @@ public struct LiveMigration: Hashable, Sendable {
 
   /// Describes a migration.
   public init(
-    _ state: State, word: String, comesBack: ComesBack? = nil, isEnding: Bool = false, consequence: String = ""
+    _ state: State, word: String, comesBack: ComesBack? = nil, isEnding: Bool = false,
+    consequence: String = ""
   ) {
     self.state = state
     self.word = word

@@ -85,7 +85,8 @@ public struct MigrationID: Hashable, Sendable, CustomStringConvertible {
   /// Whether both are ids of one job: the start of one that is looked at anew comes out up to 2 s different.
   public func isSameJob(as other: MigrationID) -> Bool {
     if self == other { return true }
-    guard let (domain, start) = parts, let (otherDomain, otherStart) = other.parts, domain == otherDomain else {
+    guard let (domain, start) = parts, let (otherDomain, otherStart) = other.parts, domain == otherDomain
+    else {
       return false
     }
     return abs(start.subtractingReportingOverflow(otherStart).partialValue) <= 2000

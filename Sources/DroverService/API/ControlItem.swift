@@ -63,7 +63,8 @@ extension ControlItem {
   private init(_ decision: Decision, isDryRun: Bool) {
     self.init(
       decision: decision.id?.rawValue, action: decision.action.rawValue, kind: decision.kind.rawValue,
-      isDryRun: isDryRun, migration: decision.migration?.description, vm: decision.vm.map { VMPath($0).description },
+      isDryRun: isDryRun, migration: decision.migration?.description,
+      vm: decision.vm.map { VMPath($0).description },
       text: decision.text, warnings: [], result: decision.result?.rawValue,
       resultText: decision.resultText.isEmpty ? nil : decision.resultText)
   }

@@ -1,6 +1,7 @@
 public import DroverCore
 
-/// The answer to `GET /api/v1/vms/{backend}/{scope}/{name}/eligibility`: whether a VM can be migrated, and where to.
+/// The answer to `GET /api/v1/vms/{backend}/{scope}/{name}/eligibility`: whether a VM can be migrated, and
+/// where to.
 public struct EligibilityItem: Codable, Hashable, Sendable {
   /// The back end's configured name.
   public var backend: String
@@ -12,7 +13,8 @@ public struct EligibilityItem: Codable, Hashable, Sendable {
   public var vm: String
   /// The node or host that it is on.
   public var node: String?
-  /// Whether it can be migrated somewhere; absent where nothing speaks against it but something could not be read.
+  /// Whether it can be migrated somewhere; absent where nothing speaks against it but something could not be
+  /// read.
   public var isMigratable: Bool?
   /// What speaks against it wherever it is to go.
   public var obstacles: [Obstacle]

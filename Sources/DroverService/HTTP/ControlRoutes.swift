@@ -112,7 +112,8 @@ struct ControlRoutes: Sendable {
     }
     if decision.result == .error {
       return problem(
-        status: error?.kind.status ?? 409, detail: decision.resultText, [error?.kind.rawValue ?? "not_sent"], decision)
+        status: error?.kind.status ?? 409, detail: decision.resultText, [error?.kind.rawValue ?? "not_sent"],
+        decision)
     }
     return .json(item, status: item.isDryRun || decision.result == .done ? 200 : 202)
   }
@@ -181,7 +182,8 @@ private struct KnownKeys<Body: StrictBody>: Decodable {
   init(from decoder: any Decoder) throws {
     let known = Body.CodingKeys.allCases.map(\.stringValue)
     for key in try decoder.container(keyedBy: Key.self).allKeys where !known.contains(key.stringValue) {
-      throw UnknownKey(description: "there is no key \"\(key.stringValue)\"; allowed: \(known.joined(separator: ", "))")
+      throw UnknownKey(
+        description: "there is no key \"\(key.stringValue)\"; allowed: \(known.joined(separator: ", "))")
     }
   }
 }

@@ -39,7 +39,9 @@ struct WhyRoutes: Sendable {
     case .found(let path):
       guard let view = snapshot.vm(at: path) else { break }
       // The question reaches the API server with Drover's rights; whoever may not act does not cause it.
-      guard case .allowed = authorizer.authorize(request, .migrate) else { return .json(why.vm(view, start: nil)) }
+      guard case .allowed = authorizer.authorize(request, .migrate) else {
+        return .json(why.vm(view, start: nil))
+      }
       let answer = await control.migrate(StartOrder(vm: view.vm), requester: "nobody", isDryRun: true)
       let isUnsupported = answer.refusals.contains { $0.reason == .unsupported }
       return .json(why.vm(view, start: isUnsupported ? nil : (answer.refusals, answer.warnings)))

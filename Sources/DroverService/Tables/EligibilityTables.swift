@@ -5,7 +5,8 @@ public struct EligibilityTables: Sendable {
   /// Draws for a terminal.
   public init(_ style: TerminalStyle) { self.style = style }
 
-  /// The verdict, every obstacle with its remedy, each node with what speaks against it, and what else is worth knowing.
+  /// The verdict, every obstacle with its remedy, each node with what speaks against it, and what else is
+  /// worth knowing.
   public func explain(_ item: EligibilityItem) -> String {
     var lines = [
       style.paint(printable("\(item.scope)/\(item.vm)"), .bold)
@@ -75,7 +76,8 @@ public struct EligibilityTables: Sendable {
     return obstacle.isUnknown ? .yellow : .red
   }
 
-  /// Breaks a text between words where the terminal has an end; a command is left whole, so that it can be copied.
+  /// Breaks a text between words where the terminal has an end; a command is left whole, so that it can be
+  /// copied.
   private func wrapped(_ text: String, first: String, rest: String) -> [String] {
     let text = printable(text)
     guard let width = style.width, displayWidth(first + text) > width else { return [first + text] }

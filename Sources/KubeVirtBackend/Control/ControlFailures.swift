@@ -16,14 +16,16 @@ extension ControlError {
       }
     let isRefusal =
       switch error.kind {
-      case .forbidden, .unauthorized, .credentials, .conflict, .invalid, .badRequest, .alreadyExists, .throttled,
+      case .forbidden, .unauthorized, .credentials, .conflict, .invalid, .badRequest, .alreadyExists,
+        .throttled,
         .connect, .dns, .tls:
         true
       default: false
       }
     let mayBeDone = isSent && !isRefusal
     self.init(
-      kind, call: call, cause: "\(error)", remedy: Self.remedy(kind, mayBeDone: mayBeDone), mayBeDone: mayBeDone)
+      kind, call: call, cause: "\(error)", remedy: Self.remedy(kind, mayBeDone: mayBeDone),
+      mayBeDone: mayBeDone)
   }
 
   private static func remedy(_ kind: Kind, mayBeDone: Bool) -> String {
@@ -60,7 +62,8 @@ func within<Value: Sendable>(
     throw ControlError(
       .timeout, call: call, cause: "no answer within \(deadline.inSeconds) s",
       remedy: isSent
-        ? "look at the migration: it may have been done all the same" : "look at the API server, and try again",
+        ? "look at the migration: it may have been done all the same"
+        : "look at the API server, and try again",
       mayBeDone: isSent)
   }
   return try first.get()

@@ -118,7 +118,9 @@ extension KubeVirtBackend: ControllableBackend {
   }
 
   /// Sent anywhere it would be worse than not at all.
-  private static func takenBack(_ made: VMIM, _ client: KubernetesClient, _ call: String) async -> ControlError {
+  private static func takenBack(_ made: VMIM, _ client: KubernetesClient, _ call: String) async
+    -> ControlError
+  {
     let name = "\(made.metadata.namespace)/\(made.metadata.name)"
     let cause = "this KubeVirt does not keep where a VM is to go"
     do throws(KubernetesError) {

@@ -4,8 +4,10 @@ internal import Synchronization
 extension KubeVirtBackend: EligibilitySource {
   /// Finds out whether a VM can be migrated, and where to: reads what decides it now, within 10 s.
   ///
-  /// Throws `.gone` where the VM is not there or does not run, `.denied` where its VMI may not be read, `.unreachable` or
-  /// `.timeout` where the API server does not answer. Anything else that cannot be read is part of the answer.
+  /// Throws `.gone` where the VM is not there or does not run, `.denied` where its VMI may not be read,
+  /// `.unreachable` or
+  /// `.timeout` where the API server does not answer. Anything else that cannot be read is part of the
+  /// answer.
   public func eligibility(of vm: VMRef) async throws(ControlError) -> Eligibility {
     let call = "eligibility of \(vm.scope.name)/\(vm.name)"
     guard case .namespace(let namespace) = vm.scope else {

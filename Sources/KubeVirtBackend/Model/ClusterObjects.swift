@@ -123,7 +123,8 @@ struct KubeVirtCR: KubernetesObject {
     let configuration = spec?.configuration
     updatesByMigration =
       spec?.hasStrategy == true
-      ? spec?.workloadUpdateStrategy.map { $0.workloadUpdateMethods?.contains("LiveMigrate") ?? false } : false
+      ? spec?.workloadUpdateStrategy.map { $0.workloadUpdateMethods?.contains("LiveMigrate") ?? false }
+      : false
     migrations = configuration?.migrations ?? MigrationLimits()
     evictionStrategy = configuration?.evictionStrategy
     featureGates = configuration?.developerConfiguration?.featureGates ?? []

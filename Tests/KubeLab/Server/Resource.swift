@@ -122,7 +122,8 @@ public struct Resource: Hashable, Sendable {
   public static let all = [
     vmis, vmims, vms, kubeVirts, policies, settings, volumes, replicas, networkAttachments, nodes, namespaces,
     pods, events, configMaps, secrets, services, serviceAccounts, resourceQuotas, persistentVolumeClaims,
-    persistentVolumes, csiNodes, volumeAttachments, statefulSets, deployments, daemonSets, storageClasses, leases, clusterRoles, clusterRoleBindings, roles,
+    persistentVolumes, csiNodes, volumeAttachments, statefulSets, deployments, daemonSets, storageClasses,
+    leases, clusterRoles, clusterRoleBindings, roles,
     roleBindings, customResourceDefinitions,
   ]
 

@@ -78,7 +78,8 @@ struct LiveReadingTests {
   @Test("What runs, and of which the VMI says nothing, may be in post-copy: it is not touched")
   func unclear() throws {
     #expect(try live(reading(.running(), MadeVMI())).state == .unclear)
-    #expect(try live(reading(.running(), MadeVMI().with(MadeState(uid: "older-uid", start: 1)))).state == .unclear)
+    #expect(
+      try live(reading(.running(), MadeVMI().with(MadeState(uid: "older-uid", start: 1)))).state == .unclear)
     #expect(try live(reading(.running(), nil)).state == .gone)
   }
 

@@ -64,9 +64,7 @@ struct EligibilityProcessorTests {
     #expect(answer.obstacles.first?.remedy.hasPrefix("no CPU model is offered by every node") == true)
   }
 
-  @Test(
-    "A node with another primary model that can take the source's model is possible, and the page's rule is told"
-  )
+  @Test("A node with another primary model that can take the source's is possible; the page's rule is told")
   func receiver() async throws {
     var cluster = seed()
     cluster.label("a", "host-model-required-features.node.kubevirt.io/vmx", "true")

@@ -192,7 +192,7 @@ struct EligibilityStorageTests {
   func podsDenied() async throws {
     var cluster = TestCluster()
     cluster.launcher { $0["metadata", "labels", "kubevirt.io/created-by"] = "vmi-uid" }
-    let facts = try await EligibilityReader(cluster).facts(of: "demo", in: "default")
+    let facts = try await EligibilityReader(cluster, limit: .seconds(3600)).facts(of: "demo", in: "default")
     var partly = facts
     partly.pods["b"] = .denied(right: "list on pods")
     var answer = EligibilityRules.evaluate(partly, as: TestCluster.vm)
@@ -205,9 +205,7 @@ struct EligibilityStorageTests {
     #expect(EligibilityRules.evaluate(partly, as: TestCluster.vm).isMigratable == nil)
   }
 
-  @Test(
-    "Pods that the VM is to be kept apart from, or near to, decide; rules over zones are not looked at, and said"
-  )
+  @Test("Pods that it is kept apart from, or near to, decide; rules over zones are not looked at, and said")
   func neighbours() async throws {
     func rule(_ app: JSON, _ key: JSON = "kubernetes.io/hostname") -> JSON {
       ["labelSelector": ["matchLabels": ["app": app]], "topologyKey": key, "namespaces": ["other"]]

@@ -25,7 +25,8 @@ enum JSON: Hashable, Sendable {
     guard let name = path.first else { return value }
     var members = members
     let changed = (members[name] ?? .null).setting(value, at: path.dropFirst())
-    members[name] = changed == .null ? nil : changed
+    // A bare nil would be a JSON null.
+    members[name] = changed == .null ? JSON?.none : changed
     return .object(members)
   }
 

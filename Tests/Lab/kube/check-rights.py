@@ -253,6 +253,13 @@ def read(name):
         return file.read()
 
 
+def settle(server, wanted):
+    """Waits until rights that were granted, or taken back, are in force."""
+    deadline = time.monotonic() + 10
+    while server.rights() != wanted and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def check(server, names, everybody):
     """Grants the files, compares what that comes to with what it should, and takes it back."""
     made = [path for name in names for path in server.create(read(name), PARTS[name][0])]
@@ -260,6 +267,7 @@ def check(server, names, everybody):
     wanted = set().union(*(PARTS[name][2] for name in names))
     wider = [part for name in names for part in WIDER.get(name, [])]
     faults = []
+    settle(server, wanted | everybody)
     for method, path in REQUESTS:
         status, _ = server.ask(method, path, "" if method == "GET" else "{}", account=ACCOUNT)
         # Single objects are not there, nor is KubeVirt's own API: that they were looked for is enough.
@@ -279,6 +287,7 @@ def check(server, names, everybody):
     faults += [f"not granted: {right}" for right in sorted(wanted - found)]
     for path in made:
         server.ask("DELETE", path)
+    settle(server, everybody)
     what = f"{len(needed)} requests let through, {len(found)} rights"
     print(f"{'FAIL' if faults else 'ok':4} {' + '.join(names)}: {what}")
     for fault in faults:

@@ -16,7 +16,8 @@ extension LabTests {
       ("model", "cpu_model", true), ("large", "no_resources", true),
     ]
 
-    /// Without a right: the VM that it takes the certainty from, and whether that leaves open if it can be migrated.
+    /// Without a right: the VM that it takes the certainty from, and whether that leaves open if it can be
+    /// migrated.
     static let rights: [(resource: Resource, vm: String, isOpen: Bool)] = [
       (.persistentVolumeClaims, "rwo", true), (.persistentVolumes, "single", true),
       (.storageClasses, "unbound", false), (.volumes, "single", false),
@@ -156,8 +157,8 @@ extension LabTests.KubeEligibility {
     }
     func add(
       _ name: String, mode: String = "ReadWriteMany", replicas: Int = 3, isBound: Bool = true,
-      hasVM: Bool = false,
-      pod: (inout JSONValue) -> Void = { _ in }, _ edit: (inout JSONValue) -> Void = { _ in }
+      hasVM: Bool = false, _ edit: (inout JSONValue) -> Void = { _ in },
+      pod: (inout JSONValue) -> Void = { _ in }
     ) async throws {
       let vm = try await cluster.addVMI(name, on: "n1", accessMode: mode, hasVM: hasVM, edit: edit)
       try await addDisk(cluster, "\(name)-root", mode: mode, replicas: replicas, isBound: isBound)
@@ -206,8 +207,10 @@ extension LabTests.KubeEligibility {
     let device: JSONValue = [["name": "dev0", "deviceName": "example.com/device"]]
     try await add("pci") { $0[path: "spec", "domain", "devices", "hostDevices"] = device }
     try await add("vgpu") { $0[path: "spec", "domain", "devices", "gpus"] = device }
-    try await add("selector", pod: { $0[path: "spec", "nodeSelector", "kubernetes.io/hostname"] = "n1" }) {
+    try await add("selector") {
       $0[path: "spec", "nodeSelector"] = ["kubernetes.io/hostname": "n1"]
+    } pod: {
+      $0[path: "spec", "nodeSelector", "kubernetes.io/hostname"] = "n1"
     }
     try await add(
       "rule", pod: { $0[path: "spec", "affinity", "nodeAffinity", affinity] = term("zone", "one") })
@@ -219,12 +222,11 @@ extension LabTests.KubeEligibility {
     try await add("unset") { $0[path: "spec", "domain", "cpu", "model"] = nil }
     try await add(
       "large", pod: { $0[path: "spec", "containers"] = large })
-    try await add(
-      "several", mode: "ReadWriteOnce",
-      pod: { $0[path: "spec", "nodeSelector", "kubernetes.io/hostname"] = "n1" }
-    ) {
+    try await add("several", mode: "ReadWriteOnce") {
       $0[path: "spec", "domain", "devices", "hostDevices"] = device
       $0[path: "spec", "nodeSelector"] = ["kubernetes.io/hostname": "n1"]
+    } pod: {
+      $0[path: "spec", "nodeSelector", "kubernetes.io/hostname"] = "n1"
     }
     try await add("changed", hasVM: true)
     try await cluster.edit(.vms, "changed", in: "default") {

@@ -177,7 +177,8 @@ struct Scene {
   let id: MigrationID
   private let domain: DomainKey
 
-  init(hasJournal: Bool = true, isControllable: Bool = true, longestRecording: Duration = .seconds(3)) throws {
+  init(hasJournal: Bool = true, isControllable: Bool = true, longestRecording: Duration = .seconds(3)) throws
+  {
     fleet = Fleet(clock, backend.descriptor)
     let backend = backend
     control = MigrationControl(

@@ -166,7 +166,8 @@ private struct PodSpec: Decodable {
     overhead = Amounts(values.lenient(.overhead))
   }
 
-  /// As the scheduler sums them: containers that are started first and go on count beside all that come after them.
+  /// As the scheduler sums them: containers that are started first and go on count beside all that come
+  /// after them.
   var requests: Amounts {
     var lasting: Amounts = [:]
     var largest: Amounts = [:]

@@ -19,7 +19,8 @@ enum DeviceRules {
         .gpu,
         "GPU \(gpu.name) (\(gpu.deviceName)) is passed through to it"
           + (mayMove
-            ? ": KubeVirt migrates one vGPU, since its gate VGPULiveMigration is open; Harvester's menu refuses it"
+            ? ": KubeVirt migrates one vGPU, since its gate VGPULiveMigration is open; Harvester's menu "
+              + "refuses it"
             : ""),
         remedy: remedy("gpus", gpu.name), isEnforced: !mayMove)
     }

@@ -17,7 +17,8 @@ enum DiskRules {
           Obstacle(
             .accessMode, "disk \(volume.name) is the file \(path) of the node",
             remedy:
-              "move its content to a ReadWriteMany claim, or set hostDisk.shared where every node has the file"
+              "move its content to a ReadWriteMany claim, or set hostDisk.shared where every node has the "
+              + "file"
           ))
       case .claim(let claim):
         if let obstacle = accessMode(volume, claim, facts) { obstacles.append(obstacle) }
@@ -39,7 +40,8 @@ enum DiskRules {
       }
     return Obstacle(
       .cdrom,
-      "disk \(volume.name) is a CD-ROM: Harvester's page says that it prevents migration, KubeVirt migrates with it, and \(what)"
+      "disk \(volume.name) is a CD-ROM: Harvester's page says that it prevents migration, KubeVirt "
+        + "migrates with it, and \(what)"
         + "; forced maintenance of some Harvester versions shuts such a VM down",
       remedy:
         "eject it in Harvester, or take it out of spec.template.spec.domain.devices.disks (\(commands.edit))",
@@ -51,11 +53,14 @@ enum DiskRules {
   ) -> Obstacle {
     Obstacle(
       .containerDisk,
-      "disk \(volume.name) is the container disk \(image): Harvester's page says that it prevents migration, KubeVirt "
-        + "migrates with it: the target pulls the image, and what was written since the start is copied over; "
+      "disk \(volume.name) is the container disk \(image): Harvester's page says that it prevents "
+        + "migration, KubeVirt "
+        + "migrates with it: the target pulls the image, and what was written since the start is copied "
+        + "over; "
         + "forced maintenance of some Harvester versions shuts such a VM down",
       remedy:
-        "where it is not needed any more, take it out of spec.template.spec.volumes (\(commands.edit)) and restart "
+        "where it is not needed any more, take it out of spec.template.spec.volumes (\(commands.edit)) "
+        + "and restart "
         + "the VM", isEnforced: false)
   }
 
@@ -76,9 +81,11 @@ enum DiskRules {
     guard !modes.contains("ReadWriteMany") else { return nil }
     return Obstacle(
       .accessMode,
-      "claim \(name) of disk \(volume.name) is \(modes.joined(separator: ", ")): only one node at a time may use it",
+      "claim \(name) of disk \(volume.name) is \(modes.joined(separator: ", ")): only one node at a time "
+        + "may use it",
       remedy:
-        "copy it to a ReadWriteMany claim (a clone, or a storage migration with updateVolumesStrategy: Migration)"
+        "copy it to a ReadWriteMany claim (a clone, or a storage migration with updateVolumesStrategy: "
+        + "Migration)"
     )
   }
 }

@@ -19,7 +19,8 @@ enum NetworkRules {
           .networkInterface,
           "interface \(pod.name) is bridged to the network of its pod, whose address it would lose",
           remedy:
-            "use masquerade, or a VM network; or set the annotation \(podBridgeAnnotation) in the VM's template "
+            "use masquerade, or a VM network; or set the annotation \(podBridgeAnnotation) in the VM's "
+            + "template "
             + "(\(commands.edit)) and restart the VM"))
     }
     for name in attachments(facts) {
@@ -31,7 +32,8 @@ enum NetworkRules {
             .networkInterface,
             "network \(name) does not exist any more: the target's pod could not be connected",
             remedy:
-              "make it again, or take it out of spec.template.spec.networks (\(commands.edit)) and restart the VM"
+              "make it again, or take it out of spec.template.spec.networks (\(commands.edit)) and "
+              + "restart the VM"
           ))
       default:
         obstacles.append(.unknown("which nodes network \(name) reaches", "the network attachment", fact))

@@ -1,7 +1,8 @@
 internal import DroverCore
 internal import Kubernetes
 
-/// What the pod of a migration's target would ask of a node: KubeVirt's own way to make one, from the VMI, from the pod that
+/// What the pod of a migration's target would ask of a node: KubeVirt's own way to make one, from the VMI,
+/// from the pod that
 /// runs and from the labels of the node that it runs on.
 struct PlacementNeeds: Sendable {
   /// Labels that the node must have.
@@ -39,7 +40,8 @@ struct PlacementNeeds: Sendable {
     for (key, value) in processor.labels where selector[key] == nil { selector[key] = value }
   }
 
-  /// The pod's node selector without what was added for one migration only: the next pod is made anew from the VMI.
+  /// The pod's node selector without what was added for one migration only: the next pod is made anew from
+  /// the VMI.
   private static func lasting(_ pod: PlacementPod, _ facts: EligibilityFacts) -> [String: String] {
     guard pod.metadata.labels["kubevirt.io/migrationJobUID"] != nil else { return pod.nodeSelector }
     let own = facts.spec.nodeSelector

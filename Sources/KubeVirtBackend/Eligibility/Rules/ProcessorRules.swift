@@ -32,7 +32,8 @@ enum ProcessorRules {
     ]
   }
 
-  /// Harvester's page lets a host-model guest go to nodes with the same primary model only; KubeVirt does not ask for that.
+  /// Harvester's page lets a host-model guest go to nodes with the same primary model only; KubeVirt does
+  /// not ask for that.
   private static func stricterRule(_ needs: ProcessorNeeds, _ node: PlacementNode) -> [Obstacle] {
     guard let model = needs.model else { return [] }
     let primary = node.labels(after: LabelPrefix.hostModel)
@@ -40,8 +41,10 @@ enum ProcessorRules {
     return [
       Obstacle(
         .cpuModel,
-        "its primary CPU model is \(listed(primary.sorted())), not \(model): by Harvester's page a host-model VM does not "
-          + "go there, but KubeVirt lets it, since the node has \(LabelPrefix.migrationModel)\(model) and every "
+        "its primary CPU model is \(listed(primary.sorted())), not \(model): by Harvester's page a "
+          + "host-model VM does not "
+          + "go there, but KubeVirt lets it, since the node has \(LabelPrefix.migrationModel)\(model) and "
+          + "every "
           + "feature that is needed",
         remedy: "nothing has to be done", isEnforced: false)
     ]
@@ -78,8 +81,10 @@ enum ProcessorRules {
         + "migrate between nodes of one kind, or add a node like \(facts.guest.node)"
     }
     return "every node offers \(listed(models)). For this VM alone: \(commands.setModel(model)), then "
-      + "\(commands.restart). For the whole cluster: \(commands.setClusterModel(model)), then restart the VM; that "
-      + "changes every VM without a model of its own at its next start, new ones too. Both take effect only after a "
+      + "\(commands.restart). For the whole cluster: \(commands.setClusterModel(model)), then restart the "
+      + "VM; that "
+      + "changes every VM without a model of its own at its next start, new ones too. Both take effect "
+      + "only after a "
       + "restart of the VM, and the guest then sees another processor"
   }
 
@@ -92,7 +97,8 @@ enum ProcessorRules {
       let primary = facts.source?.labels(after: LabelPrefix.hostModel) ?? []
       let elsewhere = model.map { !primary.isEmpty && !primary.contains($0) } ?? false
       let what = [
-        model.map { "CPU model \($0)" }, features.isEmpty ? nil : "\(features.count) CPU feature\(features.count == 1 ? "" : "s")",
+        model.map { "CPU model \($0)" },
+        features.isEmpty ? nil : "\(features.count) CPU feature\(features.count == 1 ? "" : "s")",
       ].compactMap(\.self).joined(separator: " and ")
       return [
         "It was migrated before, and still needs what the node had that it first ran on: \(what)"
@@ -106,7 +112,8 @@ enum ProcessorRules {
         return !primary.isEmpty && primary != own
       }.map(\.name)
       return [
-        "Its CPU model is host-passthrough: KubeVirt does not compare processors, and a guest on an unlike one may crash"
+        "Its CPU model is host-passthrough: KubeVirt does not compare processors, and a guest on an "
+          + "unlike one may crash"
           + (unlike.isEmpty ? "" : " (unlike: \(listed(unlike)))")
       ]
     default: return []

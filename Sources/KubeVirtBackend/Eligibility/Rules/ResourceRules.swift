@@ -17,7 +17,8 @@ enum ResourceRules {
       let text =
         node.allocatable[resource] == nil
         ? "it has no \(resource)"
-        : "it has \(free.words(of: resource)) of \(name(resource)) free, and the VM needs \(wanted.words(of: resource))"
+        : "it has \(free.words(of: resource)) of \(name(resource)) free, and the VM needs "
+          + "\(wanted.words(of: resource))"
       return Obstacle(.noResources, text, remedy: remedy(resource, node))
     }
     if let slots = node.allocatable["pods"], Amount(Int64(running.count) + 1) > slots {

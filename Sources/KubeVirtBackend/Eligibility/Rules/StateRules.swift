@@ -18,7 +18,8 @@ enum StateRules {
     return obstacles + judgement(guest, found)
   }
 
-  /// KubeVirt names the first reason that it finds; it is left out where the same was found here, with its details.
+  /// KubeVirt names the first reason that it finds; it is left out where the same was found here, with its
+  /// details.
   private static func judgement(_ guest: Guest, _ found: [Obstacle]) -> [Obstacle] {
     guard let condition = guest.conditions["LiveMigratable"], !condition.status.isEmpty else {
       guard guest.phase == "Running" else { return [] }
@@ -68,78 +69,5 @@ enum StateRules {
     case "HostDeviceNotLiveMigratable": "take the device out, and restart the VM"
     default: "change the VM so that KubeVirt's reason goes, and restart it"
     }
-  }
-}
-
-/// What the VM would be after a restart, where that differs from what runs.
-enum TemplateRules {
-  static func notes(_ facts: EligibilityFacts) -> [String] {
-    guard let machine = facts.machine.value else {
-      guard facts.machine.isUnreadable else { return [] }
-      return [
-        "Whether its template was changed since it started is not known: the VM "
-          + "\(facts.machine.problem ?? "says nothing") (\(facts.machine.remedy))"
-      ]
-    }
-    var changes = machine.template.map { differences($0, machine.hasInstanceType, facts) } ?? []
-    if let condition = machine.conditions["RestartRequired"], condition.isTrue, changes.isEmpty {
-      changes = [condition.message.isEmpty ? "KubeVirt says that a restart is needed" : condition.message]
-    }
-    guard !changes.isEmpty else { return [] }
-    return [
-      "Its template was changed, but the VM not yet restarted: \(changes.joined(separator: "; ")). What counts here is what "
-        + "runs; the change takes effect after \(Commands(facts).restart)"
-    ]
-  }
-
-  /// What KubeVirt fills in when it makes a VMI is no difference.
-  private static func differences(
-    _ template: GuestSpec, _ hasInstanceType: Bool, _ facts: EligibilityFacts
-  ) -> [String] {
-    let runs = facts.spec
-    var changes: [String] = []
-    let cluster = facts.cluster.value?.cpuModel ?? ""
-    let wanted = [template.cpuModel, cluster, "host-model"].first { !$0.isEmpty } ?? ""
-    let has = [runs.cpuModel, cluster, "host-model"].first { !$0.isEmpty } ?? ""
-    // What an unset model comes to is known only with the KubeVirt object, and without an instance type.
-    if wanted != has, !template.cpuModel.isEmpty || facts.cluster.value != nil && !hasInstanceType {
-      changes.append("CPU model \(wanted), runs with \(has)")
-    }
-    func compare<Value: Equatable>(_ name: String, _ value: (GuestSpec) -> Value) {
-      if value(template) != value(runs) { changes.append("\(name) differs") }
-    }
-    if !hasInstanceType {
-      compare("CPU pinning", \.hasDedicatedCPUs)
-      compare("list of passed-through devices") { $0.hostDevices + $0.gpus }
-    }
-    compare("node selector", \.nodeSelector)
-    compare("node affinity", \.required)
-    compare("list of volumes") { Set($0.volumes) }
-    if !template.networks.isEmpty { compare("list of networks") { Set($0.networks) } }
-    return changes
-  }
-}
-
-/// Migrations that may run at a time.
-enum SlotRules {
-  static func notes(_ facts: EligibilityFacts) -> [String] {
-    var notes: [String] = []
-    if let state = facts.guest.state, state.start != nil, state.end == nil, !state.isCompleted {
-      notes.append("A migration of it is under way; another is refused until that is over")
-    }
-    guard let cluster = facts.cluster.value else { return notes + [unknown(facts.cluster)] }
-    guard let slots = facts.slots.value else { return notes + [unknown(facts.slots)] }
-    let settings = ClusterSettings(cluster.base)
-    let limits = (Int(settings.clusterSlots ?? 5), Int(settings.nodeSlots ?? 2))
-    let isFull = slots.inCluster >= limits.0 || slots.atNode >= limits.1
-    notes.append(
-      "Migrations that may begin now: \(max(0, limits.0 - slots.inCluster)) of \(limits.0) in the cluster, "
-        + "\(max(0, limits.1 - slots.atNode)) of \(limits.1) from \(facts.guest.node)"
-        + (isFull ? "; this one would wait" : ""))
-    return notes
-  }
-
-  private static func unknown<Value>(_ fact: Fact<Value>) -> String {
-    "How many migrations may begin now is not known: what tells it \(fact.problem ?? "says nothing") (\(fact.remedy))"
   }
 }

@@ -46,8 +46,10 @@ enum StorageRules {
   private static func single(_ claim: String, _ source: String) -> Obstacle {
     Obstacle(
       .singleReplica,
-      "the volume of claim \(claim) has one copy (numberOfReplicas 1 of \(source)): Harvester's page says that it "
-        + "prevents migration; KubeVirt migrates, but the node with that copy cannot be drained, and its loss is the "
+      "the volume of claim \(claim) has one copy (numberOfReplicas 1 of \(source)): Harvester's page says "
+        + "that it "
+        + "prevents migration; KubeVirt migrates, but the node with that copy cannot be drained, and its "
+        + "loss is the "
         + "volume's",
       remedy: "set numberOfReplicas of the Longhorn volume to 2 or more and wait until it is healthy",
       isEnforced: false)
