@@ -140,12 +140,18 @@ struct ConfigurationTests {
           # path: journal.db in the directory for the state of services
           maxAge: 90d
           maxSize: 1GiB
+        access: []
+        control:
+          switches:
+            manual: disabled
+            drain: disabled
 
         """)
     let json = String(decoding: try APICoding.encode(EffectiveConfiguration(Configuration())), as: UTF8.self)
     #expect(
       json
-        == #"{"backends":[],"journal":{"maxAge":"90d","maxSize":"1GiB"},"metrics":{"maxMigrations":5000,"#
+        == #"{"access":[],"backends":[],"control":{"switches":{"drain":"disabled","manual":"disabled"}},"#
+        + #""journal":{"maxAge":"90d","maxSize":"1GiB"},"metrics":{"maxMigrations":5000,"#
         + #""vms":"blocked"},"retention":"15m","#
         + #""timeouts":{"completionPerGiB":"800s","progress":"150s"},"#
         + #""verdict":{"controlSilence":"7s","dataSilence":"5s","dirtyRatio":0.9,"passes":3,"stalledAfter":"10s"}}"#
@@ -209,7 +215,7 @@ struct ConfigurationErrorTests {
           #"f:4:22: unknown key "dirty_ratio" in verdict; did you mean "dirtyRatio"? "#
             + "allowed here: controlSilence, dataSilence, dirtyRatio, passes, stalledAfter",
           #"f:5:1: unknown key "timeout" at the top; did you mean "timeouts"? "#
-            + "allowed at the top: backends, journal, metrics, retention, timeouts, verdict",
+            + "allowed at the top: access, backends, control, journal, metrics, retention, timeouts, verdict",
         ])
   }
 

@@ -179,7 +179,7 @@ struct LibvirtConfigurationTests {
     let json = String(decoding: try APICoding.encode(shown), as: UTF8.self)
     #expect(
       json.hasPrefix(
-        #"{"backends":[{"libvirt":{"controlURI":"","dirtyRate":false,"host":"","name":"a","peers":[],"#
+        #"{"access":[],"backends":[{"libvirt":{"controlURI":"","dirtyRate":false,"host":"","name":"a","peers":[],"#
           + #""timeouts":{"completionPerGiB":"800s","progress":"150s"},"uri":"qemu://a/system"}},"#
           + #"{"libvirt":{"controlURI":"","dirtyRate":true,"host":"b1","name":"b","peers":[],"timeouts":{"completionPerGiB":"800s","#
           + #""keepalive":{"count":3,"interval":"5s"},"progress":"150s"},"uri":"qemu+tcp://b/system"}}],"#),

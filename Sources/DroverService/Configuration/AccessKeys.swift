@@ -48,7 +48,8 @@ extension ConfigurationReader {
       later: ["policies", "alerts"])
     var result: [ControlSwitch: SwitchState] = [:]
     for name in ControlSwitch.allCases {
-      result[name] = choice(keys[name.rawValue], "control.switches.\(name.rawValue)", SwitchState.self)
+      let state = choice(keys[name.rawValue], "control.switches.\(name.rawValue)", SwitchState.self)
+      if state == .enabled { result[name] = .enabled }
     }
     return result
   }

@@ -76,6 +76,7 @@ struct KubeVirtCR: KubernetesObject {
   let evictionStrategy: String?
   let featureGates: [String]
   /// Whether it migrates VMs to bring them up to date.
+  ///
   /// nil where that cannot be read.
   let updatesByMigration: Bool?
   /// The version that runs; empty where it is not told yet.
