@@ -216,7 +216,7 @@ extension EndToEnd {
       #expect(hosts == ["a", "b"])
 
       let faults = try directory.write(
-        "backends:\n  - libvirt: {uri: a}\n  - libvirt: {}\n  - libvirt: {uri: \"qemu:///system\",\n      peers: []}\n",
+        "backends:\n  - libvirt: {uri: a}\n  - libvirt: {}\n  - libvirt: {uri: \"qemu:///system\",\n      password: x}\n",
         to: "faults.yaml")
       let refused = try await Program.run(["check-config", faults], in: directory)
       #expect(refused.ending == .exited(1))
