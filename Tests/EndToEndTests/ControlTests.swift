@@ -77,7 +77,11 @@ extension EndToEnd {
     func names() async throws {
       try await with { serving, _, id in
         let unknown = try await drover(serving, "abort", "nobody-1")
-        #expect(unknown.ending == .exited(1) && unknown.errors.contains("nobody-1"))
+        #expect(unknown.ending == .exited(1) && unknown.errors.contains("nobody-1; drover list shows them"))
+        let bare = try await drover(serving, "abort", "web-1", "--dry-run")
+        #expect(
+          bare.ending == .exited(1) && bare.errors.contains("did you mean ")
+            && bare.errors.contains("/web-1?"))
         let nothing = try await drover(serving, "why", "nothing")
         #expect(nothing.ending == .exited(1) && nothing.errors.contains("drover list"))
         let vm = try await drover(serving, "migrate", "web-1", "--dry-run")

@@ -58,14 +58,12 @@ extension EndToEnd {
         ("decisions?migration=a/b", "the id of a migration"), ("decisions?outcome=failed", "there is no"),
       ])
     func badQueries(query: String, detail: String) async throws {
-      let serving = try await Self.shared.value()
+      let serving = try await Serving()
       let answer = try await serving.web.get("/api/v1/\(query)")
       #expect(answer.status == 400)
       #expect(answer["Content-Type"].hasPrefix("application/problem+json"))
       #expect(try (json(answer.text)["detail"] as? String)?.contains(detail) == true, "\(answer.text)")
     }
-
-    private static let shared = Shared()
 
     @Test("is used by one drover at a time: another serves without, says so, and takes over")
     func busy() async throws {
@@ -127,17 +125,5 @@ extension EndToEnd {
       #expect(serving.program.errors.contains("journal.path has changed: that needs a restart"))
       #expect(!FileManager.default.fileExists(atPath: "\(directory.path)/k.db"))
     }
-  }
-}
-
-/// One drover for many questions.
-private actor Shared {
-  private var serving: Serving?
-
-  func value() async throws -> Serving {
-    if let serving { return serving }
-    let made = try await Serving()
-    serving = made
-    return made
   }
 }

@@ -56,11 +56,7 @@ struct ControlRoutes: Sendable {
     let id: MigrationID
     switch MigrationLookup(typed, in: monitor.snapshot().migrations) {
     case .found(let view): id = view.identity.id
-    case .none:
-      guard let unknown = MigrationID(typed) else {
-        return .problem(status: 404, detail: "no migration is called \(typed)")
-      }
-      id = unknown
+    case .none: return .problem(status: 404, detail: Self.unknown(typed, in: monitor.snapshot()))
     case .ambiguous(let candidates):
       let ids = candidates.map(\.lookupID).sorted().joined(separator: ", ")
       return .problem(status: 409, detail: "\(typed) can be several migrations: \(ids); name one by its id")
@@ -71,6 +67,14 @@ struct ControlRoutes: Sendable {
         withoutJournal: body.withoutJournal ?? false),
       isDryRun: body.dryRun ?? false)
     return Self.response(answer.decision, refusals: [], answer.error, ControlItem(answer))
+  }
+
+  /// A VM's name alone may be what somebody typed.
+  private static func unknown(_ typed: String, in snapshot: FleetSnapshot) -> String {
+    let meant = snapshot.migrations.filter { !$0.isOver && $0.identity.vm.name == typed }
+      .map { "\($0.identity.vm.scope.name)/\(typed)" }.sorted()
+    let hint = meant.isEmpty ? "drover list shows them" : "did you mean \(meant.joined(separator: " or "))?"
+    return "no migration is called \(typed); \(hint)"
   }
 
   private func start(_ request: Request, by requester: String) async -> Response {

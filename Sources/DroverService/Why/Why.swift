@@ -140,6 +140,12 @@ struct Why: Sendable {
           text: "says all that speaks against its migration, and where it can go")
       ],
       impossible: [])
+    if let open {
+      answer.possible.insert(
+        .init(
+          command: "drover why \(open.identity.id)", text: "its migration, and whether that may be ended"),
+        at: 0)
+    }
     if let start {
       let command = "drover migrate \(name)"
       if start.refusals.isEmpty {

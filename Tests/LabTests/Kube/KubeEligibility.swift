@@ -311,7 +311,10 @@ private final class Daemon: Sendable {
     defer { try? FileManager.default.removeItem(at: directory) }
     let daemon = Daemon(directory)
     let process = daemon.process(
-      ["serve", "--control.socket", daemon.socket, "--web.listen-address", "127.0.0.1:0"]
+      [
+        "serve", "--control.socket", daemon.socket, "--web.listen-address", "127.0.0.1:0", "--journal.path",
+        directory.appending(path: "journal.db").path,
+      ]
         + kubeconfigs.flatMap { ["--kubevirt.kubeconfig", $0] })
     let log = directory.appending(path: "log")
     _ = FileManager.default.createFile(atPath: log.path, contents: nil)

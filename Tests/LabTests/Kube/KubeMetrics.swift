@@ -37,6 +37,7 @@ extension LabTests {
           [
             "serve", "--kubevirt.kubeconfig", try cluster.server.kubeconfig(User.admin),
             "--web.listen-address", "127.0.0.1:\(port)", "--control.socket", socket,
+            "--journal.path", "\(cluster.server.directory)/journal.db",
           ], in: cluster.server.directory)
         defer { drover.end() }
         let metrics = "http://127.0.0.1:\(port)/metrics"
