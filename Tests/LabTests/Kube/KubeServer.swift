@@ -47,10 +47,13 @@ extension LabTests {
         try await failing.fail(.libvirt("internal error: client socket is closed"))
         try await cluster.server.compact()
         try await cluster.server.accept(User.all)
+        // A refusal is asked again after a minute, and what is too old is listed anew after another pause.
+        let longest = Duration.seconds(180)
         for migration in [ending, unseen] {
-          #expect(try await scene.untilOver(migration).phase == .succeeded)
+          let over = try await scene.until("the end", migration, within: longest) { $0.isOver }
+          #expect(over.phase == .succeeded)
         }
-        let failed = try await scene.untilOver(failing)
+        let failed = try await scene.until("the end", failing, within: longest) { $0.isOver }
         #expect(failed.phase == .failed && failed.guest == .source)
         try await scene.watcher.until("all at once") { record in
           record.countedEnds == 3 && record.isUp ? true : nil
