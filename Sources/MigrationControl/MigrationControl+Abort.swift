@@ -88,11 +88,11 @@ extension MigrationControl {
   ) async -> AbortAnswer {
     let recorded = await record(made)
     var decision = recorded.decision
-    if let problem = recorded.problem, !mayGoOn(without: problem, order) {
+    let isWaived = order.withoutJournal && order.trigger == .person
+    if let refusal = refusal(of: recorded.problem, isWaived: isWaived) {
       decision.kind = .refused
-      decision.refusal = .journal
-      decision.text = "it cannot be recorded, so it is not done: \(problem)"
-      if problem.kind != .newer { decision.text += "; a person may say --without-journal" }
+      decision.refusal = refusal.reason
+      decision.text = refusal.text
       announce(decision)
       return AbortAnswer(decision: decision, consequence: "", isDryRun: false)
     }
@@ -126,11 +126,6 @@ extension MigrationControl {
     follow(decision, target.id, sentAt: sentAt)
     if let failure { decision.resultText = "not confirmed: \(failure)" }
     return AbortAnswer(decision: decision, consequence: live.consequence, error: failure, isDryRun: false)
-  }
-
-  /// A journal of a newer Drover forbids to act, whoever asks; without any, a person may.
-  private func mayGoOn(without problem: JournalError, _ order: AbortOrder) -> Bool {
-    problem.kind != .newer && order.withoutJournal && order.trigger == .person
   }
 
   private func fail(_ decision: Decision, _ error: ControlError?, _ text: String) async -> AbortAnswer {

@@ -63,9 +63,7 @@ extension MigrationControl {
     }
     let recorded = await record(decision)
     decision = recorded.decision
-    if let problem = recorded.problem, problem.kind == .newer || !withoutJournal {
-      let refusal = Refusal(
-        .journal, "it cannot be recorded, so it is not done: \(problem); a person may say --without-journal")
+    if let refusal = refusal(of: recorded.problem, isWaived: withoutJournal) {
       return await refuse(decision, [refusal], plan, isDryRun: isDryRun, isRecorded: true)
     }
     announce(decision)

@@ -98,6 +98,15 @@ public final class MigrationControl: Sendable {
     }
   }
 
+  /// Why what cannot be recorded is not done; nil where it may be all the same.
+  ///
+  /// A journal of a newer Drover forbids to act, whoever asks.
+  func refusal(of problem: JournalError?, isWaived: Bool) -> Refusal? {
+    guard let problem, problem.kind == .newer || !isWaived else { return nil }
+    let remedy = problem.kind == .newer ? "" : "; a person may say --without-journal"
+    return Refusal(.journal, "it cannot be recorded, so it is not done: \(problem)\(remedy)")
+  }
+
   func announce(_ decision: Decision) {
     if decision.action == .abort { withState { $0.totals.count(decision.trigger, decision.kind) } }
     log.log(

@@ -23,16 +23,7 @@ struct Abort: AsyncParsableCommand {
   @Flag(help: "End what began it, too: an eviction is taken back first.")
   var andItsCause = false
 
-  @Flag(help: "Do it also where it cannot be recorded.")
-  var withoutJournal = false
-
-  @Flag(inversion: .prefixedNo, help: "Wait until it is over.")
-  var wait = true
-
-  @OptionGroup var client: ClientOptions
-
-  @Option(help: ArgumentHelp("Form of the answer.", valueName: "form"))
-  var output = OutputFormat.table
+  @OptionGroup var acting: ActingOptions
 
   private struct Body: Encodable {
     var dryRun: Bool
@@ -41,21 +32,10 @@ struct Abort: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let signals = Signals()
-    let client = try client.makeClient()
-    try await signals.run {
-      let answer = try await client.post(
-        "/api/v1/migrations/\(DroverClient.segment(id))/abort",
-        Body(dryRun: dryRun, andItsCause: andItsCause, withoutJournal: withoutJournal))
-      if output == .table { try write(answer.lines) }
-      guard !dryRun, wait, let migration = answer.migration else {
-        if output == .json { try printJSON(answer) }
-        return
-      }
-      let item = try await Follower(client: client).end(of: migration, isShown: output == .table)
-      if output == .json { try printJSON(item) }
-      guard item.ending?.outcome == "aborted" else { throw ExitCode(4) }
-    }
+    try await acting.act(
+      "/api/v1/migrations/\(DroverClient.segment(id))/abort",
+      Body(dryRun: dryRun, andItsCause: andItsCause, withoutJournal: acting.withoutJournal),
+      isDryRun: dryRun, wanting: "aborted")
   }
 }
 
@@ -78,6 +58,25 @@ struct Migrate: AsyncParsableCommand {
   @Flag(help: "Look at everything, show what would be sent, and send nothing.")
   var dryRun = false
 
+  @OptionGroup var acting: ActingOptions
+
+  private struct Body: Encodable {
+    var vm: String
+    var to: String?
+    var dryRun: Bool
+    var withoutJournal: Bool
+  }
+
+  func run() async throws {
+    try await acting.act(
+      "/api/v1/migrations",
+      Body(vm: vm, to: to, dryRun: dryRun, withoutJournal: acting.withoutJournal),
+      isDryRun: dryRun, wanting: "succeeded")
+  }
+}
+
+/// What every command takes that acts on a migration, and follows it.
+struct ActingOptions: ParsableArguments {
   @Flag(help: "Do it also where it cannot be recorded.")
   var withoutJournal = false
 
@@ -89,27 +88,22 @@ struct Migrate: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Form of the answer.", valueName: "form"))
   var output = OutputFormat.table
 
-  private struct Body: Encodable {
-    var vm: String
-    var to: String?
-    var dryRun: Bool
-    var withoutJournal: Bool
-  }
-
-  func run() async throws {
+  /// Asks for something to be done and follows it to its end; any other than the wanted one is exit code 4.
+  func act(_ path: String, _ body: some Encodable & Sendable, isDryRun: Bool, wanting outcome: String)
+    async throws
+  {
     let signals = Signals()
     let client = try client.makeClient()
     try await signals.run {
-      let answer = try await client.post(
-        "/api/v1/migrations", Body(vm: vm, to: to, dryRun: dryRun, withoutJournal: withoutJournal))
+      let answer = try await client.post(path, body)
       if output == .table { try write(answer.lines) }
-      guard !dryRun, wait, let migration = answer.migration else {
+      guard !isDryRun, wait, let migration = answer.migration else {
         if output == .json { try printJSON(answer) }
         return
       }
       let item = try await Follower(client: client).end(of: migration, isShown: output == .table)
       if output == .json { try printJSON(item) }
-      guard item.ending?.outcome == "succeeded" else { throw ExitCode(4) }
+      guard item.ending?.outcome == outcome else { throw ExitCode(4) }
     }
   }
 }
