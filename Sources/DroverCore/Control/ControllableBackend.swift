@@ -2,7 +2,7 @@
 ///
 /// Only the control module calls these: it guards, records and follows. None of them waits without an end; each throws
 /// `.timeout` after its own deadline.
-public protocol ControllableBackend: EligibilitySource {
+public protocol ControllableBackend: EligibilitySource, NodeControl {
   /// Reads a migration at its source, at this moment.
   func live(_ migration: MigrationTarget) async throws(ControlError) -> LiveMigration
 
