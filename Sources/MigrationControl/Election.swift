@@ -27,7 +27,7 @@ extension MigrationControl {
     guard !standing.isLeader(at: clock.now()) else { return nil }
     return Refusal(
       .notLeader,
-      "this Drover does not lead, and only the leader acts; \(standing.leaderInWords): ask that one")
+      "this Drover does not lead, and only the leader acts: \(standing.leaderInWords)")
   }
 
   /// Tells the next leader of an abort before it is sent.

@@ -33,11 +33,11 @@ public struct Leadership: Hashable, Sendable {
     return term?.heldUntil.map { now < $0 } ?? false
   }
 
-  /// Who leads instead of this process, in words.
+  /// Whom to ask instead of this process, in words.
   public var leaderInWords: String {
     guard let term, !term.holder.isEmpty, term.heldUntil == nil else {
-      return "no leader is known at this moment"
+      return "no leader is known at this moment; try again"
     }
-    return "the leader is \(term.holder)"
+    return "ask the leader, \(term.holder)"
   }
 }
