@@ -177,14 +177,16 @@ struct Scene {
   let id: MigrationID
   private let domain: DomainKey
 
-  init(hasJournal: Bool = true, isControllable: Bool = true, longestRecording: Duration = .seconds(3)) throws
-  {
+  init(
+    hasJournal: Bool = true, isControllable: Bool = true, longestRecording: Duration = .seconds(3),
+    election: Election = .none
+  ) throws {
     fleet = Fleet(clock, backend.descriptor)
     let backend = backend
     control = MigrationControl(
       fleet: fleet, journal: hasJournal ? journal : nil, clock: clock,
       log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
-      longestRecording: longestRecording
+      longestRecording: longestRecording, election: election
     ) { name in
       isControllable && name == backend.descriptor.name ? backend : nil
     }
