@@ -116,7 +116,9 @@ public final class AutomaticControl: Sendable {
   public func ask(_ alert: AlertWish) async -> AlertResult {
     await restore()
     let (now, snapshot) = (control.clock.now(), control.fleet.snapshot())
-    let (answer, isRestored) = state.withLock { ($0.aborts.ask(alert, snapshot, at: now), $0.aborts.isRestored) }
+    let (answer, isRestored) = state.withLock {
+      ($0.aborts.ask(alert, snapshot, at: now), $0.aborts.isRestored)
+    }
     switch answer {
     case .ignored(let words):
       return isRestored || !alert.isFiring
@@ -211,7 +213,8 @@ public final class AutomaticControl: Sendable {
             return !state.isRestoreTold
           }
           if isFirst {
-            log.error("automatic aborts hold: earlier decisions are not known", metadata: ["error": "\(error)"])
+            log.error(
+              "automatic aborts hold: earlier decisions are not known", metadata: ["error": "\(error)"])
           }
           return
         }
@@ -222,7 +225,9 @@ public final class AutomaticControl: Sendable {
       guard !state.aborts.isRestored else { return }
       state.aborts.restore(decisions, epoch, at: now)
       for decision in decisions where decision.result == nil {
-        if let reason = AutomaticAborts.hold(begunBy: decision), let id = decision.id { state.holds[reason] = id }
+        if let reason = AutomaticAborts.hold(begunBy: decision), let id = decision.id {
+          state.holds[reason] = id
+        }
       }
     }
   }

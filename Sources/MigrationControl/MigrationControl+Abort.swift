@@ -166,8 +166,7 @@ extension MigrationControl {
   }
 
   /// The facts that were known when it was decided.
-  static func evidence(_ view: MigrationView, _ live: LiveMigration?, now: Moment) -> [Decision.Fact]
-  {
+  static func evidence(_ view: MigrationView, _ live: LiveMigration?, now: Moment) -> [Decision.Fact] {
     var facts: [Decision.Fact] = [
       .init("phase", view.phase.rawValue), .init("verdict", view.verdict.kind.rawValue),
       .init("sample_age_seconds", "\((now - view.sampledAt).inSeconds)"),

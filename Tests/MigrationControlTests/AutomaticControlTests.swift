@@ -16,13 +16,16 @@ struct AutomaticControlTests {
   }
 
   private static func make(
-    _ scene: Scene, journal: (any AutomaticJournal)? = nil, _ change: (inout AutomaticSettings) -> Void = { _ in }
+    _ scene: Scene, journal: (any AutomaticJournal)? = nil,
+    _ change: (inout AutomaticSettings) -> Void = { _ in }
   ) -> AutomaticControl {
     let automatic = AutomaticControl(
-      scene.control, journal: journal ?? scene.journal, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      scene.control, journal: journal ?? scene.journal,
+      log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     var settings = AutomaticSettings()
     settings.policies = .abort
     settings.alerts = .abort
+    settings.alertNames = ["GuestIsSlow"]
     settings.rules = [
       PolicyRule(name: "night", reason: "batch", wishes: [.completionTimeout: PolicyWish(.abort)])
     ]
@@ -52,7 +55,7 @@ struct AutomaticControlTests {
   private var alert: AlertWish {
     AlertWish(
       labels: [
-        "alertname": "DroverMigrationStalled", "drover_action": "abort", "backend": "rack1", "host": "a",
+        "alertname": "GuestIsSlow", "drover_action": "abort", "backend": "rack1", "host": "a",
         "migration": scene.id.description,
       ], isFiring: true, startedAt: 1, fingerprint: "f")
   }
@@ -66,7 +69,8 @@ struct AutomaticControlTests {
     #expect(scene.backend.calls == ["live", "live", "abort \(scene.id)"])
     let made = try #require(scene.journal.decisions.first)
     #expect(made.kind == .acted && made.trigger == .completionTimeout && made.requester == "rule night")
-    #expect(made.text.contains("because its 800 s for the whole migration are used up (batch)"), "\(made.text)")
+    #expect(
+      made.text.contains("because its 800 s for the whole migration are used up (batch)"), "\(made.text)")
     #expect(made.evidence.contains(.init("rule", "night")) && made.evidence.contains(.init("live", "active")))
     await look()
     #expect(scene.journal.decisions.count == 1 && scene.backend.calls.count == 3)
@@ -226,7 +230,8 @@ struct AutomaticControlTests {
     scene.journal.state.withLock { $0.error = nil }
     #expect(await one.resetHold(by: "uid 0").ended == [.breaker])
     #expect(one.holds == [])
-    #expect(scene.journal.decisions.last?.action == .resetHold && scene.journal.decisions.last?.result == .done)
+    #expect(
+      scene.journal.decisions.last?.action == .resetHold && scene.journal.decisions.last?.result == .done)
     #expect(scene.journal.decisions[1].result == .done)
     #expect(await one.resetHold(by: "uid 0").ended == [])
     #expect(scene.journal.decisions.count == 3)

@@ -28,7 +28,8 @@ extension ConfigurationReader {
       let isName =
         label.utf8.first.map { !(48...57).contains($0) } ?? false
         && label.utf8.allSatisfy { byte in
-          byte == UInt8(ascii: "_") || MigrationID(String(UnicodeScalar(byte))) != nil && byte != UInt8(ascii: "-")
+          byte == UInt8(ascii: "_")
+            || MigrationID(String(UnicodeScalar(byte))) != nil && byte != UInt8(ascii: "-")
         }
       if !isName { complain(at: node, "\(path): \(quoted(label)) is no name of a label; such as namespace") }
       result.namespaceLabel = label
@@ -50,7 +51,8 @@ extension ConfigurationReader {
       duration(keys["sampleAge"], path("sampleAge"), in: .seconds(1)...hours(1), example: "10s")
       ?? limits.sampleAge
     limits.guardTime =
-      duration(keys["guard"], path("guard"), in: .seconds(1)...hours(1), zero: "no such limit", example: "10s")
+      duration(
+        keys["guard"], path("guard"), in: .seconds(1)...hours(1), zero: "no such limit", example: "10s")
       ?? limits.guardTime
     limits.partition =
       integer(keys["partition"], path("partition"), in: 2...1000, example: 3) ?? limits.partition
@@ -65,7 +67,9 @@ extension ConfigurationReader {
     for entry in list(node, "control.rules", example: Self.example) {
       let keys = mapping(entry, "control.rules", keys: ["name", "reason", "match", "when"])
       guard entry.mapping != nil else {
-        if isNull(entry) { complain(at: entry, "an entry of control.rules is empty; such as \(Self.example)") }
+        if isNull(entry) {
+          complain(at: entry, "an entry of control.rules is empty; such as \(Self.example)")
+        }
         continue
       }
       guard let name = text(keys["name"], "control.rules.name", example: "default"), !name.isEmpty else {
@@ -81,7 +85,8 @@ extension ConfigurationReader {
           "control.rules has two rules called \(quoted(name)), on lines \(first) and \(line); rename one")
       }
       lines[name] = line
-      let reason = text(keys["reason"], "control.rules.reason", example: "\"the nightly batch may wait\"") ?? ""
+      let reason =
+        text(keys["reason"], "control.rules.reason", example: "\"the nightly batch may wait\"") ?? ""
       let wishes = wishes(keys["when"], of: entry)
       rules.append(PolicyRule(name: name, reason: reason, match: match(keys["match"]), wishes: wishes))
     }
@@ -147,7 +152,9 @@ extension ConfigurationReader {
   /// A text or a list of them; nil where it is absent.
   private mutating func texts(_ node: Node?, _ path: String, example: String) -> [String]? {
     guard let node else { return nil }
-    guard node.sequence != nil || isNull(node) else { return text(node, path, example: example).map { [$0] } ?? [] }
+    guard node.sequence != nil || isNull(node) else {
+      return text(node, path, example: example).map { [$0] } ?? []
+    }
     return list(node, path, example: example).compactMap { entry in
       text(entry, "an entry of \(path)", example: example)
     }

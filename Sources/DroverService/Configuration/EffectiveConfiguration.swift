@@ -56,15 +56,16 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
       ("access", .list(configuration.access.map(Self.value))),
       (
         "control",
-        .mapping([
-          (
-            "switches",
-            .mapping(
-              ControlSwitch.allCases.map {
-                ($0.rawValue, .text((configuration.switches[$0] ?? .disabled).rawValue))
-              })
-          )
-        ] + Self.values(configuration.automatic))
+        .mapping(
+          [
+            (
+              "switches",
+              .mapping(
+                ControlSwitch.allCases.map {
+                  ($0.rawValue, .text((configuration.switches[$0] ?? .disabled).rawValue))
+                })
+            )
+          ] + Self.values(configuration.automatic))
       ),
     ])
   }
@@ -110,7 +111,10 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
     }
     return .mapping(
       [("name", .text(rule.name))] + (rule.reason.isEmpty ? [] : [("reason", .text(rule.reason))])
-        + [("match", chosen.isEmpty ? .unset("every migration") : .mapping(chosen)), ("when", .mapping(wishes))])
+        + [
+          ("match", chosen.isEmpty ? .unset("every migration") : .mapping(chosen)),
+          ("when", .mapping(wishes)),
+        ])
   }
 
   /// The configuration as YAML.
@@ -257,7 +261,8 @@ private enum Value: Encodable, Sendable {
 
   /// Words and durations need no quotes; what could be a number or a boolean has them.
   private func isPlain(_ text: String) -> Bool {
-    ["blocked", "all", "none", "enabled", "disabled", "shadow", "observe"].contains(text) || Right(rawValue: text) != nil
+    ["blocked", "all", "none", "enabled", "disabled", "shadow", "observe"].contains(text)
+      || Right(rawValue: text) != nil
       || (text.first?.isNumber == true && text.last?.isLetter == true
         && ((try? PrometheusDuration.parse(text)) != nil || (try? ByteSize.parse(text)) != nil))
   }

@@ -41,7 +41,8 @@ struct AutomaticRoutes: Sendable {
     guard payload.version == "4" else {
       return .problem(
         status: 400,
-        detail: "the body is of version \(quoted(payload.version)), and only 4 is known; leave `payload` of the "
+        detail:
+          "the body is of version \(quoted(payload.version)), and only 4 is known; leave `payload` of the "
           + "webhook as it is by default")
     }
     let wishes = payload.alerts.map(\.wish)

@@ -75,6 +75,11 @@ extension AutomaticAborts {
       decision.refusal = Refusal(.disabled, "the switch alerts is disabled")
       return concludeWithoutView(&decision)
     }
+    if AutomaticGate.refusal(of: view, settings.limits, at: now) == nil, !isStillSo(alert, view, at: now) {
+      decision.refusal = Refusal(
+        .changed, "what the alert says does not hold any more: now it is \(view.verdict.kind.rawValue)")
+      return concludeWithoutView(&decision)
+    }
     // Each repeat is looked at anew.
     standings[key]?.lookAgainAt = nil
     if conclude(&decision, action, view, at: now) { return .decision(decision) }
@@ -117,7 +122,8 @@ extension AutomaticAborts {
       let isConfigured = snapshot.backends.contains { $0.descriptor.name.rawValue == alert.labels["backend"] }
       return isUp || !isConfigured
         ? Refusal(.unknown, "no migration is called \(alert.migration)")
-        : Refusal(.unreadable, "its back end does not answer now: whether there is such a migration is not known")
+        : Refusal(
+          .unreadable, "its back end does not answer now: whether there is such a migration is not known")
     }
     let label: String
     switch view.identity.vm.scope {
@@ -133,10 +139,19 @@ extension AutomaticAborts {
           + "them, say so in control.alerts.namespaceLabel")
     }
     if view.isOver { return Refusal(.finished, "it is over already: \(view.phase.rawValue)") }
-    if let verdict = alert.labels["verdict"], verdict != view.verdict.kind.rawValue {
-      return Refusal(
-        .changed, "the alert says \(String(verdict.prefix(40))), and now it is \(view.verdict.kind.rawValue)")
-    }
     return nil
+  }
+
+  /// Whether what an alert tells by its label `verdict`, or by being one of Drover's own, holds at this moment: it may have
+  /// been long on its way.
+  private func isStillSo(_ alert: AlertWish, _ view: MigrationView, at now: Moment) -> Bool {
+    let kind = view.verdict.kind
+    if let verdict = alert.labels["verdict"], verdict != kind.rawValue { return false }
+    return switch alert.name {
+    case "DroverMigrationNotConverging": kind == .notConverging
+    case "DroverMigrationStalled":
+      kind == .stalled || kind == .networkLost || PolicyCondition.of(.progressTimeout, view, at: now) != nil
+    default: true
+    }
   }
 }

@@ -141,7 +141,9 @@ public struct AutomaticAborts: Sendable {
         next = min(next ?? acts, acts)
         continue
       }
-      if let decision = decide(key, view, rule, wish, condition, began, at: now) { decisions.append(decision) }
+      if let decision = decide(key, view, rule, wish, condition, began, at: now) {
+        decisions.append(decision)
+      }
       if let standing = standings[key], standing.kind == .held || standing.isUnderWay {
         let again = max(standing.lookAgainAt ?? now, now + .milliseconds(200))
         next = min(next ?? again, again)
@@ -305,7 +307,8 @@ public struct AutomaticAborts: Sendable {
     case .partition:
       let names = networks.hold?.names ?? []
       let some = names.prefix(5).joined(separator: ", ") + (names.count > 5 ? ", …" : "")
-      return "\(names.count) migrations lost their network within a minute (\(some)): automatic aborts wait until "
+      return
+        "\(names.count) migrations lost their network within a minute (\(some)): automatic aborts wait until "
         + "that has not changed for \(PolicyCondition.seconds(networks.hold?.quiet ?? .zero)), or somebody says "
         + "drover decisions --reset-hold"
     case .breaker, .journal, .takeover:
@@ -325,8 +328,9 @@ public struct AutomaticAborts: Sendable {
 
   /// Takes up what was decided before the start, the earliest first; only then is anything decided.
   public mutating func restore(_ decisions: [Decision], _ epoch: EpochOffset, at now: Moment) {
-    for decision in decisions.sorted(by: { ($0.madeAt, $0.id?.rawValue ?? 0) < ($1.madeAt, $1.id?.rawValue ?? 0) })
-    {
+    for decision in decisions.sorted(by: {
+      ($0.madeAt, $0.id?.rawValue ?? 0) < ($1.madeAt, $1.id?.rawValue ?? 0)
+    }) {
       // A wall clock that was set back must not put a claim into the future.
       let at = min(epoch.moment(unixMilliseconds: decision.madeAt), now)
       ledger.advance(settings.limits, to: at)
@@ -351,7 +355,9 @@ public struct AutomaticAborts: Sendable {
       if decision.result == nil { networks.restore(since: at, at: now) } else { networks.reset() }
       return
     }
-    if let id = decision.migration, let vm = decision.vm, decision.kind == .acted || decision.kind == .shadowed {
+    if let id = decision.migration, let vm = decision.vm,
+      decision.kind == .acted || decision.kind == .shadowed
+    {
       shadowLedger.claim(id, vm, decision.trigger, settings.limits, at: at)
       if decision.kind == .acted { ledger.claim(id, vm, decision.trigger, settings.limits, at: at) }
     }

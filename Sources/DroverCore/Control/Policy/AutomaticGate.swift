@@ -25,7 +25,8 @@ public enum AutomaticGate {
   private static func refusal(ofOrigin origin: Origin) -> Refusal? {
     switch origin {
     case .evacuation, .workloadUpdate, .descheduler:
-      Refusal(.comesBack, "\(origin.rawValue) began it, and begins it again when it is ended; only a person may")
+      Refusal(
+        .comesBack, "\(origin.rawValue) began it, and begins it again when it is ended; only a person may")
     case .manual, .decentralized, .drover, .unknown: nil
     }
   }

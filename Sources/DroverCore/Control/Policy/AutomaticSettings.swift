@@ -47,7 +47,8 @@ public struct AutomaticSettings: Hashable, Sendable {
   public func rule(for subject: PolicySubject) -> PolicyRule? { rules.first { $0.match.matches(subject) } }
 
   /// What a rule's wish comes to for a migration, and what holds it back.
-  public func action(_ wish: PolicyWish, _ trigger: Trigger, _ subject: PolicySubject) -> (PolicyAction, Cap?) {
+  public func action(_ wish: PolicyWish, _ trigger: Trigger, _ subject: PolicySubject) -> (PolicyAction, Cap?)
+  {
     if case .namespace = subject.vm.scope, trigger == .completionTimeout || trigger == .progressTimeout,
       wish.action > .observe
     {

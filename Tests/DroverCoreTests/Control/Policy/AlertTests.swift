@@ -12,8 +12,8 @@ struct AlertTests {
     #expect(scene.ask(alert(), [view]) == "again acted -")
     // Another alert of the same migration, with another fingerprint.
     let other = alert { $0["alertname"] = "DroverMigrationNotConverging" }
-    #expect(scene.ask(other, [view]) == "refused alert claimed")
-    #expect(scene.ask(other, [view]) == "again refused claimed")
+    #expect(scene.ask(other, [scene.view(1, endless)]) == "refused alert claimed")
+    #expect(scene.ask(other, [scene.view(1, endless)]) == "again refused claimed")
     #expect(scene.decide([scene.stuck()]) == ["refused progress_timeout claimed"])
   }
 
@@ -101,13 +101,29 @@ struct AlertTests {
     #expect(scene.ask(wish, [scene.view(1, endless)]) == "acted alert")
   }
 
+  @Test("Drover's own alerts end only what they are about, as it is now")
+  func own() {
+    var scene = AutomaticScene()
+    let endlessly = alert { $0["alertname"] = "DroverMigrationNotConverging" }
+    let stalled = alert(2) { $0["alertname"] = "DroverMigrationStalled" }
+    #expect(scene.ask(endlessly, [scene.view()]) == "held alert changed")
+    #expect(scene.ask(endlessly, [scene.stuck()]) == "again held changed")
+    #expect(scene.ask(stalled, [scene.view(2, endless)]) == "held alert changed")
+    #expect(scene.ask(endlessly, [scene.view(1, endless)]) == "acted alert")
+    #expect(scene.ask(stalled, [scene.stuck(2)]) == "acted alert")
+    #expect(
+      scene.ask(alert(3) { $0["alertname"] = "DroverMigrationStalled" }, [scene.view(3, lost)])
+        == "acted alert")
+  }
+
   @Test("a refusal that may pass is looked at again at each repeat, in the same record")
   func passing() {
     var scene = AutomaticScene()
     let old = scene.view { $0.sampledAt = $0.sampledAt - .seconds(11) }
     #expect(scene.ask(alert(), [old]) == "held alert old_sample")
     #expect(scene.ask(alert(), [old]) == "again held old_sample")
-    guard case .decision(let decision) = scene.aborts.ask(alert(), scene.snapshot([scene.view()]), at: scene.now)
+    guard
+      case .decision(let decision) = scene.aborts.ask(alert(), scene.snapshot([scene.view()]), at: scene.now)
     else {
       Issue.record("nothing decided")
       return
@@ -130,7 +146,8 @@ struct AlertTests {
     var scene = AutomaticScene()
     let wish = alert { $0["drover_action"] = nil }
     for _ in 0..<2 {
-      guard case .decision(let decision) = scene.aborts.ask(wish, scene.snapshot([scene.view()]), at: scene.now)
+      guard
+        case .decision(let decision) = scene.aborts.ask(wish, scene.snapshot([scene.view()]), at: scene.now)
       else {
         Issue.record("nothing decided")
         return
@@ -144,7 +161,7 @@ struct AlertTests {
     var scene = AutomaticScene { $0.alertNames = [] }
     #expect(scene.ask(alert(), [scene.view()]) == "refused alert not_listed")
     var settings = scene.aborts.settings
-    settings.alertNames = ["DroverMigrationStalled"]
+    settings.alertNames = ["GuestIsSlow"]
     scene.aborts.apply(settings)
     #expect(scene.ask(alert(), [scene.view()]) == "acted alert")
     _ = scene.decide((2...3).map { scene.stuck($0) })
@@ -193,7 +210,9 @@ struct AlertTests {
         let n = 1 + random.below(8)
         var wish = alert(n, startedAt: Int64(random.below(5)))
         // Those with an even number are never asked for rightly.
-        if n.isMultiple(of: 2), let row = Self.forged.randomElement(using: &random) { row.change(&wish.labels) }
+        if n.isMultiple(of: 2), let row = Self.forged.randomElement(using: &random) {
+          row.change(&wish.labels)
+        }
         wish.isFiring = random.below(4) > 0
         if random.below(3) == 0 { wish.fingerprint = "\(random.next())" }
         let views = (1...8).map { scene.view($0) }

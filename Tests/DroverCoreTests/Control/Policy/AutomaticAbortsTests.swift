@@ -166,9 +166,11 @@ struct AutomaticAbortsTests {
       view.network = report
       view.keepalive = KeepaliveBudget(report, lastSent: nil)
     }
-    #expect(scene.decide([view]) == ["shadowed keepalive shadow", "held network_lost claimed shadow"].map {
-      $0.replacing("held", with: "refused")
-    })
+    #expect(
+      scene.decide([view])
+        == ["shadowed keepalive shadow", "held network_lost claimed shadow"].map {
+          $0.replacing("held", with: "refused")
+        })
     let after = scene.view(2) { $0.phase = .postcopy }
     #expect(scene.decide([after]) == ["refused postcopy postcopy shadow"])
   }
@@ -179,7 +181,9 @@ struct AutomaticAbortsTests {
     first.match.vms = ["vm1"]
     var scene = AutomaticScene { $0.rules = [first, AutomaticScene.armed] }
     #expect(
-      scene.decide([scene.stuck(1), scene.stuck(2)]) == ["observed progress_timeout", "acted progress_timeout"])
+      scene.decide([scene.stuck(1), scene.stuck(2)]) == [
+        "observed progress_timeout", "acted progress_timeout",
+      ])
     scene = AutomaticScene { $0.rules = [first] }
     #expect(scene.decide([scene.stuck(2)]) == [])
     scene = AutomaticScene { $0.rules = [] }
@@ -207,7 +211,8 @@ struct AutomaticAbortsTests {
     #expect(matches { $0.atMost = .gibibytes(7) } == [false, false])
   }
 
-  @Test("a switch that is disabled lets nothing but notes, one in the shadow decides the same and sends nothing")
+  @Test(
+    "a switch that is disabled lets nothing but notes, one in the shadow decides the same and sends nothing")
   func switches() throws {
     var scene = AutomaticScene { $0.policies = .observe }
     #expect(scene.decide([scene.stuck()]) == ["observed progress_timeout"])
@@ -219,7 +224,9 @@ struct AutomaticAbortsTests {
     }
     #expect(decision.kind == .shadowed)
     let text = decision.text(at: 1_795_453_331_000)
-    #expect(text.hasPrefix("would have aborted at 17:02:11 UTC because its remaining bytes have not fallen for 151 s"))
+    #expect(
+      text.hasPrefix(
+        "would have aborted at 17:02:11 UTC because its remaining bytes have not fallen for 151 s"))
     scene.settle(decision)
     #expect(scene.decide([scene.stuck()], after: 1) == [])
     // The same bounds hold there, and what is shown takes nothing from what is armed.
@@ -232,7 +239,8 @@ struct AutomaticAbortsTests {
     var settings = scene.aborts.settings
     settings.policies = .abort
     scene.aborts.apply(settings)
-    #expect(scene.decide((1...3).map { scene.stuck($0) }) == Array(repeating: "acted progress_timeout", count: 3))
+    #expect(
+      scene.decide((1...3).map { scene.stuck($0) }) == Array(repeating: "acted progress_timeout", count: 3))
   }
 
   @Test("what was only noted is acted upon once it may be")

@@ -20,6 +20,7 @@ struct AutomaticScene {
     settings.policies = .abort
     settings.alerts = .abort
     settings.rules = [Self.armed]
+    settings.alertNames.append("GuestIsSlow")
     change(&settings)
     aborts.apply(settings)
     aborts.restore(history, EpochOffset(milliseconds: 0), at: now)
@@ -71,7 +72,8 @@ struct AutomaticScene {
 
   /// A migration whose remaining bytes have not fallen for so many seconds, sampled now.
   func stuck(
-    _ n: Int = 1, for length: Double = 151, vm: String? = nil, _ change: (inout MigrationView) -> Void = { _ in }
+    _ n: Int = 1, for length: Double = 151, vm: String? = nil,
+    _ change: (inout MigrationView) -> Void = { _ in }
   ) -> MigrationView {
     view(n, vm: vm) { view in
       view.progress = ProgressClocks(
@@ -127,7 +129,7 @@ func alert(_ n: Int = 1, startedAt: Int64 = 1000, _ change: (inout [String: Stri
   -> AlertWish
 {
   var labels = [
-    "alertname": "DroverMigrationStalled", "drover_action": "abort", "backend": home.rawValue,
+    "alertname": "GuestIsSlow", "drover_action": "abort", "backend": home.rawValue,
     "host": "host-a", "vm": "vm\(n)", "migration": id(n).description,
   ]
   change(&labels)

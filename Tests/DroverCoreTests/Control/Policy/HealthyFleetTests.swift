@@ -23,7 +23,8 @@ struct HealthyFleetTests {
   }()
 
   /// Runs a simulated migration through the tracker and everything that decides.
-  private func aborts(of simulator: PrecopySimulator, size: UInt64, for limit: Double, seed: Int) -> [String] {
+  private func aborts(of simulator: PrecopySimulator, size: UInt64, for limit: Double, seed: Int) -> [String]
+  {
     let run = simulator.run(for: limit)
     var tracker = MigrationTracker.withHome()
     var aborts = AutomaticAborts()
@@ -41,11 +42,13 @@ struct HealthyFleetTests {
     }
     for answer in run.answers {
       var sample = sample(
-        sent: UInt64(answer.transferred), remaining: UInt64(answer.remaining), dirty: UInt64(answer.dirtyRate),
+        sent: UInt64(answer.transferred), remaining: UInt64(answer.remaining),
+        dirty: UInt64(answer.dirtyRate),
         pass: answer.iteration)
       sample.cpuThrottle = answer.throttle
       _ = tracker.receive(
-        .migration(observation(at: answer.at, startedAt: 0, sample: sample, facts: facts)), at: seconds(answer.at))
+        .migration(observation(at: answer.at, startedAt: 0, sample: sample, facts: facts)),
+        at: seconds(answer.at))
       look(answer.at + 0.01)
       look(answer.at + 0.26)
     }

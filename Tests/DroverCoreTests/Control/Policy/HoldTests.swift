@@ -11,7 +11,8 @@ struct HoldTests {
   func once() {
     var scene = AutomaticScene { $0.limits.aborts = 100 }
     #expect(scene.decide([scene.stuck(1, vm: "a")]) == [acted])
-    #expect(scene.decide([scene.stuck(1, vm: "a", endless)], after: 4000) == ["refused not_converging claimed"])
+    #expect(
+      scene.decide([scene.stuck(1, vm: "a", endless)], after: 4000) == ["refused not_converging claimed"])
     #expect(scene.decide([scene.stuck(2, vm: "a")]) == [acted])
     #expect(scene.decide([scene.stuck(3, vm: "a")], after: 1799) == ["held progress_timeout per_vm"])
     #expect(scene.decide([scene.stuck(3, vm: "a")], after: 1) == [acted])
@@ -31,7 +32,8 @@ struct HoldTests {
       let told = MigrationID(domain: domain(1), startedUnixMilliseconds: start)
       return MigrationView(
         identity: MigrationIdentity(id: told, vm: vmRef(), domain: domain(1)), phase: .precopy,
-        phaseEnteredAt: scene.now, startedAt: scene.now - .seconds(300), hasStarted: true, sampledAt: scene.now
+        phaseEnteredAt: scene.now, startedAt: scene.now - .seconds(300), hasStarted: true,
+        sampledAt: scene.now
       )
     }
     func stuck(_ start: Int64) -> MigrationView {
@@ -103,7 +105,8 @@ struct HoldTests {
       return
     }
     // Meanwhile nothing is decided twice.
-    #expect(scene.see([scene.stuck()], after: 0.2).allSatisfy { if case .decision = $0 { false } else { true } })
+    #expect(
+      scene.see([scene.stuck()], after: 0.2).allSatisfy { if case .decision = $0 { false } else { true } })
     scene.aborts.settle(decision, .refused(Refusal(.journal, "full")), at: scene.now)
     #expect(scene.aborts.holds.isEmpty)
     #expect(scene.decide([scene.stuck()], after: 0.2) == [])
@@ -112,7 +115,9 @@ struct HoldTests {
 
   // MARK: A partition
 
-  @Test("many that lose their network at once hold everything, said once, until nothing has changed for long enough")
+  @Test(
+    "many that lose their network at once hold everything, said once, until nothing has changed for long enough"
+  )
   func partition() {
     var scene = AutomaticScene { $0.rules[0].wishes[.networkLost] = nil }
     #expect(scene.see([scene.view(1, lost), scene.view(2, lost), scene.view(3)]).isEmpty)
@@ -148,13 +153,17 @@ struct HoldTests {
     }
   }
 
-  @Test("those that ended for want of a network count, and those whose bytes stopped where nobody sees the network")
+  @Test(
+    "those that ended for want of a network count, and those whose bytes stopped where nobody sees the network"
+  )
   func otherLosses() {
     var scene = AutomaticScene { $0.rules = [] }
     let now = scene.now
     let views = [
       scene.view(1) { $0.verdict = Verdict(.stalled, .tooFewSamples) },
-      scene.view(2) { $0.ending = Ending(outcome: .failed, cause: .keepalive, certainty: .reported, endedAt: now) },
+      scene.view(2) {
+        $0.ending = Ending(outcome: .failed, cause: .keepalive, certainty: .reported, endedAt: now)
+      },
       scene.view(3) {
         $0.ending = Ending(outcome: .failed, cause: .connectionLost, certainty: .reported, endedAt: now)
       },
@@ -169,7 +178,8 @@ struct HoldTests {
     #expect(scene.see([seen, views[1]] + [scene.view(3)]).isEmpty)
   }
 
-  @Test("a control wire that is cut for twenty seconds under many migrations ends none of them, and is said once")
+  @Test(
+    "a control wire that is cut for twenty seconds under many migrations ends none of them, and is said once")
   func cutWire() {
     var scene = AutomaticScene { $0.limits.aborts = 100 }
     var steps: [AutomaticStep] = []
