@@ -337,6 +337,8 @@ public struct AutomaticAborts: Sendable {
       shadowLedger.advance(settings.limits, to: at)
       restore(decision, at, now)
     }
+    ledger.advance(settings.limits, to: now)
+    shadowLedger.advance(settings.limits, to: now)
     isRestored = true
     told = holds.subtracting([.journal])
     lookAtAll()
