@@ -26,7 +26,8 @@ private final class Memory: AutomaticJournal {
     decisions.withLock { $0[Int(id.rawValue) - 1] = decision }
   }
 
-  func finish(_ id: DecisionID, _ result: DecisionResult, text: String, at: Int64) async throws(JournalError) {}
+  func finish(_ id: DecisionID, _ result: DecisionResult, text: String, at: Int64) async throws(JournalError)
+  {}
 
   func automaticDecisions(since unixMilliseconds: Int64) async throws(JournalError) -> [Decision] { [] }
 }
@@ -57,7 +58,8 @@ struct AlertRouteTests {
     automatic.apply(configuration.automatic)
     let authorizer = Authorizer(web: nil, ownUID: 0, log: log)
     authorizer.apply(
-      [AccessRule(.tokenFile(try scratch.write("alerts.token", "alerts")), [.alerts])], configuration.switches)
+      [AccessRule(.tokenFile(try scratch.write("alerts.token", "alerts")), [.alerts])], configuration.switches
+    )
     var router = Router()
     router.gate = authorizer.gate
     AutomaticRoutes(automatic: automatic, authorizer: authorizer).add(to: &router)
@@ -89,7 +91,9 @@ struct AlertRouteTests {
     """
   }
 
-  private static func alert(_ status: String = "firing", name: String = "DroverMigrationStalled", more: String = "")
+  private static func alert(
+    _ status: String = "firing", name: String = "DroverMigrationStalled", more: String = ""
+  )
     -> String
   {
     """
@@ -108,7 +112,8 @@ struct AlertRouteTests {
   func stored() async throws {
     try await serve { post in
       let body = Self.payload(
-        Self.alert(), Self.alert("resolved", name: "Other"), Self.alert(name: "Watchdog", more: #", "new": [1]"#),
+        Self.alert(), Self.alert("resolved", name: "Other"),
+        Self.alert(name: "Watchdog", more: #", "new": [1]"#),
         truncated: 7)
       for _ in 0..<2 {
         let answer = try await post(body)
@@ -136,7 +141,8 @@ struct AlertRouteTests {
         #expect(answer.status == 400, "\(body) \(answer)")
         #expect(answer.header("Content-Type") == "application/problem+json")
       }
-      let large = try scratch.write("large.json", Self.payload(Self.alert(more: #", "x": "\#(String(repeating: "x", count: 70_000))""#)))
+      let large = try scratch.write(
+        "large.json", Self.payload(Self.alert(more: #", "x": "\#(String(repeating: "x", count: 70_000))""#)))
       #expect(try await post("@\(large)").status == 413)
       #expect(try await post(Self.payload(Self.alert()), token: "wrong").status == 401)
       #expect(journal.decisions.withLock(\.count) == 0)

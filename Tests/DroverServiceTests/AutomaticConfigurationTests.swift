@@ -55,7 +55,8 @@ struct AutomaticConfigurationTests {
     let rule = try #require(automatic.rules.first)
     #expect(rule.name == "big ones" && rule.reason == "the nightly copies of db")
     #expect(rule.match.backends == ["prod"] && rule.match.namespaces == ["shop", "shop2"])
-    #expect(rule.match.hosts == ["rack1"] && rule.match.vms == ["db-1"] && rule.match.origins == [.manual, .drover])
+    #expect(
+      rule.match.hosts == ["rack1"] && rule.match.vms == ["db-1"] && rule.match.origins == [.manual, .drover])
     #expect(rule.match.atLeast == .gibibytes(8) && rule.match.atMost == .gibibytes(64))
     #expect(
       rule.wishes == [
@@ -103,7 +104,8 @@ struct AutomaticConfigurationTests {
     "what is wrong is told with its place",
     arguments: [
       ("rules: [{when: {postcopy: observe}}]", "f:1:18: an entry of control.rules has no name"),
-      ("rules: [{name: a}]", "looks out for nothing"), ("rules: [{name: a, when: {}}]", "looks out for nothing"),
+      ("rules: [{name: a}]", "looks out for nothing"),
+      ("rules: [{name: a, when: {}}]", "looks out for nothing"),
       ("rules: [~]", "an entry of control.rules is empty"), ("rules: {}", "control.rules must be a list"),
       (
         "rules: [{name: a, when: {postcopy: observe}}, {name: a, when: {postcopy: observe}}]",
@@ -115,7 +117,10 @@ struct AutomaticConfigurationTests {
         #"must be one of observe, shadow, abort, not "kill""#
       ),
       ("rules: [{name: a, when: {progress_timeout: {for: 60s}}}]", "says not what to do; such as"),
-      ("rules: [{name: a, when: {progress_timeout: {for: soon, do: abort}}}]", "control.rules.when.progress_timeout.for"),
+      (
+        "rules: [{name: a, when: {progress_timeout: {for: soon, do: abort}}}]",
+        "control.rules.when.progress_timeout.for"
+      ),
       (
         "rules: [{name: a, match: {labels: {x: y}}, when: {postcopy: observe}}]",
         "no back end tells Drover the labels of VMs yet"
@@ -124,7 +129,10 @@ struct AutomaticConfigurationTests {
         "rules: [{name: a, match: {size: {atLeast: 2GiB, atMost: 1GiB}}, when: {postcopy: observe}}]",
         "atLeast is more than atMost"
       ),
-      ("rules: [{name: a, match: {origin: nobody}, when: {postcopy: observe}}]", "control.rules.match.origin must be one of"),
+      (
+        "rules: [{name: a, match: {origin: nobody}, when: {postcopy: observe}}]",
+        "control.rules.match.origin must be one of"
+      ),
       ("limits: {aborts: 0}", "control.limits.aborts must be a whole number from 1 to 1000"),
       ("limits: {window: 1s}", "control.limits.window must be from 1m to 1d"),
       ("limits: {perVM: 8d}", "control.limits.perVM must be from 1s to 7d"),
@@ -189,7 +197,8 @@ struct AutomaticConfigurationTests {
       let view = tracker.snapshot().migrations.first { _ in true }
       return [view?.completion?.enforcedBy, view?.progressBudget?.enforcedBy]
     }
-    let rule = "rules: [{name: a, match: {vm: web}, when: {completion_timeout: abort, progress_timeout: abort}}]"
+    let rule =
+      "rules: [{name: a, match: {vm: web}, when: {completion_timeout: abort, progress_timeout: abort}}]"
     #expect(try enforcers("{switches: {policies: enabled}, \(rule)}") == [.drover, .drover])
     #expect(try enforcers("{switches: {policies: shadow}, \(rule)}") == [Enforcer.none, Enforcer.none])
     #expect(try enforcers("{\(rule)}") == [Enforcer.none, Enforcer.none])

@@ -36,7 +36,9 @@ struct WhyTests {
     automatic.rules = [
       PolicyRule(
         name: "night", reason: "batch",
-        wishes: [.progressTimeout: PolicyWish(.abort), .notConverging: PolicyWish(.abort, after: .seconds(60))])
+        wishes: [
+          .progressTimeout: PolicyWish(.abort), .notConverging: PolicyWish(.abort, after: .seconds(60)),
+        ])
     ]
     why.automatic = automatic
     why.holds = [.breaker]
