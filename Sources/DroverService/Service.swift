@@ -99,8 +99,13 @@ public final class Service: Sendable {
     let web = try options.webConfigurationFile.map { try WebFile($0, log: log) }
     hasTLS = web?.hasTLS ?? false
     let authorizer = Authorizer(web: web, log: log)
-    let (supervisor, journal) = (supervisor, journal)
-    control = MigrationControl(fleet: monitor, journal: journal, clock: clock, log: log) {
+    let (supervisor, monitor, journal) = (supervisor, monitor, journal)
+    let election = Election(
+      standing: { monitor.leadership },
+      claims: { monitor.leadership.election.flatMap { supervisor.controllable($0) as? any ClaimStore } })
+    control = MigrationControl(
+      fleet: monitor, journal: journal, clock: clock, log: log, election: election
+    ) {
       supervisor.controllable($0)
     }
     automatic = AutomaticControl(control, journal: journal, log: log) { journal.state.isRecording }

@@ -11,6 +11,8 @@ public final class AutomaticControl: Sendable {
     var holds: [HoldReason: DecisionID] = [:]
     /// Whether it was said that nothing is known of earlier decisions.
     var isRestoreTold = false
+    /// Whether what the leader before did cannot be read.
+    var isTakeoverOpen = false
   }
 
   /// How often everything is looked at.
@@ -47,7 +49,8 @@ public final class AutomaticControl: Sendable {
 
   /// Why automatic aborts wait now.
   public var holds: Set<HoldReason> {
-    let holds = state.withLock(\.aborts.holds)
+    var holds = state.withLock(\.aborts.holds)
+    if state.withLock(\.isTakeoverOpen) { holds.insert(.takeover) }
     return journal != nil && isRecording() ? holds : holds.union([.journal])
   }
 
@@ -121,6 +124,10 @@ public final class AutomaticControl: Sendable {
     }
     switch answer {
     case .ignored(let words):
+      if let refusal = control.notLeading {
+        return AlertResult(
+          status: "held", refusal: refusal.reason, text: refusal.text, isWorthRetrying: true)
+      }
       return isRestored || !alert.isFiring
         ? AlertResult(status: "ignored", text: words)
         : AlertResult(
@@ -200,6 +207,16 @@ public final class AutomaticControl: Sendable {
 
   /// Reads what was decided before, once; until then nothing is decided.
   private func restore() async {
+    let standing = control.election.standing()
+    guard standing.isLeader(at: control.clock.now()) else {
+      // What a standby knows says nothing of what the leader does meanwhile.
+      return state.withLock { state in
+        guard state.aborts.isRestored else { return }
+        let settings = state.aborts.settings
+        state.aborts = AutomaticAborts()
+        state.aborts.apply(settings)
+      }
+    }
     guard !state.withLock(\.aborts.isRestored) else { return }
     var decisions: [Decision] = []
     if let journal {
@@ -220,6 +237,7 @@ public final class AutomaticControl: Sendable {
         }
       }
     }
+    guard standing.election == nil || (await takeOver(&decisions)) else { return }
     let (epoch, now) = (control.clock.epochOffset(), control.clock.now())
     state.withLock { state in
       guard !state.aborts.isRestored else { return }
@@ -230,6 +248,26 @@ public final class AutomaticControl: Sendable {
         }
       }
     }
+  }
+
+  /// Adds what other leaders claimed; false where that cannot be read.
+  private func takeOver(_ decisions: inout [Decision]) async -> Bool {
+    var claims: [AbortClaim]?
+    do throws(ControlError) {
+      claims = try await control.election.claims()?.claims().claims
+    } catch {
+      log.warning("what other leaders aborted is not known yet", metadata: ["error": "\(error)"])
+    }
+    let isOpen = claims == nil
+    state.withLock { $0.isTakeoverOpen = isOpen }
+    let known = Set(decisions.filter { $0.kind == .acted }.compactMap(\.migration))
+    for claim in claims ?? [] where claim.trigger != .person && !known.contains(claim.migration) {
+      decisions.append(
+        Decision(
+          madeAt: claim.claimedAt, action: .abort, trigger: claim.trigger, kind: .acted,
+          migration: claim.migration, vm: claim.vm, requester: "another leader", text: ""))
+    }
+    return !isOpen
   }
 
   // MARK: Carrying out

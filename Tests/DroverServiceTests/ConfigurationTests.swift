@@ -357,8 +357,7 @@ struct ConfigurationErrorTests {
   @Test(
     "keys of later versions are told apart from slips",
     arguments: [
-      "metrics: {vmLabels: []}",
-      "backends: [{kubevirt: {lease: {namespace: a, name: drover}}}]",
+      "metrics: {vmLabels: []}"
     ])
   func laterVersions(text: String) {
     let told = errors(text)

@@ -237,3 +237,65 @@ struct AutomaticControlTests {
     #expect(scene.journal.decisions.count == 3)
   }
 }
+
+@Suite("Migrations that are ended without a person, among several Drovers")
+struct AutomaticElectionTests {
+  private final class Store: ClaimStore {
+    let book = Mutex(ClaimBook())
+    let error = Mutex<ControlError?>(nil)
+    func claims() async throws(ControlError) -> ClaimBook {
+      if let error = error.withLock(\.self) { throw error }
+      return book.withLock(\.self)
+    }
+    func claim(_ claim: AbortClaim) async throws(ControlError) { book.withLock { _ = $0.add(claim) } }
+  }
+
+  @Test("a standby decides nothing; whoever takes over knows what was claimed before, or holds")
+  func takeover() async throws {
+    let scene = try Scene()
+    let (store, leads) = (Store(), Mutex(false))
+    let backend = scene.backend
+    let control = MigrationControl(
+      fleet: scene.fleet, journal: scene.journal, clock: scene.clock,
+      log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+      election: Election(
+        standing: {
+          Leadership(
+            election: BackendName(rawValue: "prod"),
+            term: LeaderTerm(
+              holder: "a", heldUntil: leads.withLock(\.self) ? Moment(milliseconds: .max) : nil))
+        }, claims: { store })
+    ) { _ in backend }
+    let automatic = AutomaticControl(
+      control, journal: scene.journal, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    var settings = AutomaticSettings()
+    settings.policies = .abort
+    settings.rules = [PolicyRule(name: "r", wishes: [.completionTimeout: PolicyWish(.abort)])]
+    automatic.apply(settings)
+    scene.clock.advance(.seconds(800))
+    var late = scene.observation(.precopy)
+    late.startedAt = scene.clock.now() - .seconds(801)
+    late.facts.size = .gibibytes(1)
+    scene.fleet.tell(late)
+    func look() async { for decision in await automatic.look() { await automatic.carryOut(decision) } }
+
+    await look()
+    #expect(scene.journal.decisions.isEmpty && scene.backend.calls.isEmpty)
+    let asked = await automatic.ask(AlertWish(labels: [:], isFiring: true))
+    #expect(asked.isWorthRetrying && asked.refusal == .notLeader)
+
+    leads.withLock { $0 = true }
+    store.error.withLock { $0 = .sample(.unreachable) }
+    await look()
+    #expect(automatic.holds.contains(.takeover) && scene.backend.calls.isEmpty)
+
+    store.error.withLock { $0 = nil }
+    let unix = scene.clock.epochOffset().unixMilliseconds(scene.clock.now()) - 1000
+    store.book.withLock {
+      _ = $0.add(AbortClaim(migration: scene.id, vm: scene.vm, trigger: .progressTimeout, claimedAt: unix))
+    }
+    await look()
+    #expect(!automatic.holds.contains(.takeover))
+    #expect(scene.journal.decisions.map(\.refusal) == [.claimed] && scene.backend.calls.isEmpty)
+  }
+}

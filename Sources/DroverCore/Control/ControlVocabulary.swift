@@ -117,11 +117,15 @@ public enum RefusalReason: String, CaseIterable, Sendable {
   case mismatch
   /// What is asked for no longer holds.
   case changed
+  /// Another of several Drovers leads, and only that one acts.
+  case notLeader = "not_leader"
 
   /// Whether the same question may be answered otherwise later.
   public var isPassing: Bool {
     switch self {
-    case .unreadable, .journal, .hold, .disabled, .oldSample, .nearlyDone, .suspended, .perVM, .changed: true
+    case .unreadable, .journal, .hold, .disabled, .oldSample, .nearlyDone, .suspended, .perVM, .changed,
+      .notLeader:
+      true
     default: false
     }
   }
