@@ -2,7 +2,7 @@
 
 BUILD_PACKAGES := libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libcrypt-dev libvirt-dev libsqlite3-dev zlib1g-dev pkg-config
 RUN_PACKAGES   := $(BUILD_PACKAGES) qemu-system-x86
-TEST_PACKAGES  := $(RUN_PACKAGES) prometheus systemd binutils util-linux procps python3 python3-prometheus-client \
+TEST_PACKAGES  := $(RUN_PACKAGES) prometheus prometheus-alertmanager systemd binutils util-linux procps python3 python3-prometheus-client \
                   nghttp2-proxy openssl curl
 LAB_PACKAGES   := $(TEST_PACKAGES) libvirt-daemon libvirt-clients iproute2 iptables socat etcd-server curl
 

@@ -174,8 +174,10 @@ let package = Package(
       resources: [.copy("Fixtures")], swiftSettings: settings),
     // Writes a journal until it is killed; for the suite below.
     .executableTarget(
-      name: "journal-writer", dependencies: ["DroverCore", "Journal"], path: "Tests/JournalWriter",
-      swiftSettings: settings),
+      name: "journal-writer",
+      dependencies: [
+        "DroverCore", "Journal", "MigrationControl", .product(name: "Logging", package: "swift-log"),
+      ], path: "Tests/JournalWriter", swiftSettings: settings),
     .testTarget(
       name: "JournalTests",
       dependencies: [
@@ -187,8 +189,8 @@ let package = Package(
       name: "DroverServiceTests",
       dependencies: [
         "CurlClient", "DroverCore", "DroverService", "Exposition", "Journal", "KubeVirtBackend",
-        "LibvirtBackend", "MicroHTTP", "PeerTools", .product(name: "GRDB", package: "GRDB.swift"),
-        .product(name: "Logging", package: "swift-log"),
+        "LibvirtBackend", "MicroHTTP", "MigrationControl", "PeerTools",
+        .product(name: "GRDB", package: "GRDB.swift"), .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
     // Watches real QEMUs and hosts with the real back ends and tracker; for the two suites below.

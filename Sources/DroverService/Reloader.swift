@@ -4,6 +4,7 @@ internal import Exposition
 internal import KubeVirtBackend
 internal import LibvirtBackend
 internal import Logging
+internal import MigrationControl
 internal import QEMUBackend
 internal import Synchronization
 
@@ -43,6 +44,7 @@ final class Reloader: Sendable {
   private let supervisor: BackendSupervisor
   private let keeper: JournalKeeper
   private let authorizer: Authorizer
+  private let automatic: AutomaticControl
   private let rootDirectory: String
   private let clock: any Timepiece
   private let log: Logger
@@ -51,13 +53,15 @@ final class Reloader: Sendable {
 
   init(
     source: ConfigurationSource?, monitor: FleetMonitor, supervisor: BackendSupervisor, keeper: JournalKeeper,
-    authorizer: Authorizer, rootDirectory: String, clock: any Timepiece, log: Logger
+    authorizer: Authorizer, automatic: AutomaticControl, rootDirectory: String, clock: any Timepiece,
+    log: Logger
   ) {
     self.source = source
     self.monitor = monitor
     self.supervisor = supervisor
     self.keeper = keeper
     self.authorizer = authorizer
+    self.automatic = automatic
     self.rootDirectory = rootDirectory
     self.clock = clock
     self.log = log
@@ -98,6 +102,7 @@ final class Reloader: Sendable {
   private func change(to configuration: Configuration) {
     // Before what it is about: a right that is taken away is gone first.
     authorizer.apply(configuration.access, configuration.switches)
+    automatic.apply(configuration.automatic)
     let (old, path) = inForce.withLock { ($0.configuration.backends, $0.configuration.journalPath) }
     if self.state.loadedAt != nil, path != configuration.journalPath {
       log.warning("journal.path has changed: that needs a restart")
@@ -187,11 +192,13 @@ extension KubeVirtConfiguration.PrometheusServer {
 
 extension Configuration {
   var tracker: MigrationTracker.Settings {
-    MigrationTracker.Settings(
+    var settings = MigrationTracker.Settings(
       verdict: VerdictSettings(
         stalledAfter: stalledAfter, passes: passes, dirtyRatio: dirtyRatio, controlSilence: controlSilence,
         dataSilence: dataSilence),
       retention: retention, maxMigrations: maxMigrations)
+    settings.automatic = automatic
+    return settings
   }
 
   /// The back end whose Lease decides who leads; nil where there is no election.

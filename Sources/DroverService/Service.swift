@@ -62,6 +62,7 @@ public final class Service: Sendable {
   private let reloader: Reloader
   private let renderer: ScrapeRenderer
   private let control: MigrationControl
+  private let automatic: AutomaticControl
   private let keeper: JournalKeeper
 
   /// Reads the configuration, binds every address and prepares every back end; nothing is watched yet.
@@ -98,11 +99,7 @@ public final class Service: Sendable {
     let web = try options.webConfigurationFile.map { try WebFile($0, log: log) }
     hasTLS = web?.hasTLS ?? false
     let authorizer = Authorizer(web: web, log: log)
-    reloader = Reloader(
-      source: source, monitor: monitor, supervisor: supervisor, keeper: keeper, authorizer: authorizer,
-      rootDirectory: options.rootDirectory, clock: clock, log: log)
-    reloader.begin(with: configuration)
-    let (supervisor, monitor) = (supervisor, monitor)
+    let (supervisor, monitor, journal) = (supervisor, monitor, journal)
     let election = Election(
       standing: { monitor.leadership },
       claims: { monitor.leadership.election.flatMap { supervisor.controllable($0) as? any ClaimStore } })
@@ -111,11 +108,17 @@ public final class Service: Sendable {
     ) {
       supervisor.controllable($0)
     }
+    automatic = AutomaticControl(control, journal: journal, log: log) { journal.state.isRecording }
+    reloader = Reloader(
+      source: source, monitor: monitor, supervisor: supervisor, keeper: keeper, authorizer: authorizer,
+      automatic: automatic, rootDirectory: options.rootDirectory, clock: clock, log: log)
+    reloader.begin(with: configuration)
 
     renderer = ScrapeRenderer()
     let routes = Routes(
       monitor: monitor, renderer: renderer, clock: clock, build: options.build, reloader: reloader,
-      supervisor: supervisor, control: control, journal: journal, authorizer: authorizer)
+      supervisor: supervisor, control: control, automatic: automatic, journal: journal,
+      authorizer: authorizer)
     server = try Self.bind(
       options, router: routes.router(telemetryPath: options.telemetryPath), web: web, log: log)
     addresses = server.boundAddresses
@@ -159,6 +162,7 @@ public final class Service: Sendable {
       group.addTask { try await self.server.run() }
       group.addTask { await self.keepTrimming() }
       group.addTask { await self.control.keepFollowing() }
+      group.addTask { await self.automatic.run() }
       group.addTask { await self.keeper.run { self.monitor.snapshot() } }
     }
   }

@@ -18,6 +18,31 @@ enum DecisionRow {
     return db.changesCount > 0
   }
 
+  /// Whether there is such a decision that was not acted upon.
+  static func revise(_ id: DecisionID, _ decision: Decision, _ db: Database) throws -> Bool {
+    let columns = try columns(of: decision)
+    let settings = columns.map { "\($0.name) = ?" }.joined(separator: ", ")
+    try db.execute(
+      sql: "UPDATE decision SET \(settings) WHERE id = ? AND kind <> 'acted'",
+      arguments: StatementArguments(columns.map(\.value) + [id.rawValue]))
+    return db.changesCount > 0
+  }
+
+  /// Rows that one start reads at most, the latest; far more than what bounds anything.
+  private static let mostAutomatic = 20_000
+
+  static func automatic(since unixMilliseconds: Int64, _ db: Database) throws -> [Decision] {
+    try all(
+      """
+      WHERE (action = 'abort' AND trigger <> 'person'
+        AND (made_at_ms >= ? AND (kind IN ('acted', 'shadowed', 'held') OR trigger = 'alert')
+          OR migration IN (SELECT id FROM migration WHERE ended_at_ms IS NULL)))
+        OR (action = 'reset_hold' AND kind = 'acted' AND made_at_ms >= ?)
+      ORDER BY made_at_ms DESC, id DESC LIMIT \(mostAutomatic)
+      """, [unixMilliseconds, unixMilliseconds], db
+    ).reversed()
+  }
+
   static func fetch(_ filter: DecisionFilter, limit: Int, before: DecisionID?, _ db: Database) throws
     -> [Decision]
   {

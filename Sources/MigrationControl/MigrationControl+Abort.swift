@@ -16,8 +16,12 @@ public struct AbortAnswer: Sendable {
 extension MigrationControl {
   /// Ends a migration, or says why not; returns once that is sent.
   ///
-  /// - Parameter isDryRun: Looks at everything, records and sends nothing.
-  public func abort(_ order: AbortOrder, isDryRun: Bool = false) async -> AbortAnswer {
+  /// - Parameters:
+  ///   - isDryRun: Looks at everything, records and sends nothing.
+  ///   - recheck: Asked once more when the decision is on the disk; why it must not be sent any more, nil where it may.
+  public func abort(
+    _ order: AbortOrder, isDryRun: Bool = false, recheck: (@Sendable () -> Refusal?)? = nil
+  ) async -> AbortAnswer {
     guard let view = view(of: order.migration) else {
       return await refuse(
         order, nil, Refusal(.unknown, "no migration is called \(order.migration)"), isDryRun)
@@ -37,11 +41,12 @@ extension MigrationControl {
       return await refuse(order, view, Refusal(.aborting, "somebody else ends it at this moment"), isDryRun)
     }
     defer { if !isDryRun { withState { _ = $0.sending.remove(order.migration) } } }
-    return await abort(order, view, backend, isDryRun)
+    return await abort(order, view, backend, isDryRun, recheck)
   }
 
   private func abort(
-    _ order: AbortOrder, _ view: MigrationView, _ backend: any ControllableBackend, _ isDryRun: Bool
+    _ order: AbortOrder, _ view: MigrationView, _ backend: any ControllableBackend, _ isDryRun: Bool,
+    _ recheck: (@Sendable () -> Refusal?)?
   ) async -> AbortAnswer {
     let target = MigrationTarget(view)
     let live: LiveMigration
@@ -50,12 +55,13 @@ extension MigrationControl {
     case .success(let found): live = found
     }
     var decision = decision(order, view, .acted, live)
-    decision.text = "\(order.requester) ends it (\(live.word))"
+    let because = order.because.isEmpty ? "" : " because \(order.because)"
+    decision.text = "\(order.requester) ends it (\(live.word))\(because)"
     guard !isDryRun else {
       return AbortAnswer(decision: decision, consequence: live.consequence, isDryRun: true)
     }
     // From here on nobody who goes away, and no end of the service, leaves half of it done.
-    let act = Task { [decision] in await self.act(decision, order, target, live, backend) }
+    let act = Task { [decision] in await self.act(decision, order, target, live, backend, recheck) }
     return await act.value
   }
 
@@ -87,16 +93,16 @@ extension MigrationControl {
 
   private func act(
     _ made: Decision, _ order: AbortOrder, _ target: MigrationTarget, _ live: LiveMigration,
-    _ backend: any ControllableBackend
+    _ backend: any ControllableBackend, _ recheck: (@Sendable () -> Refusal?)?
   ) async -> AbortAnswer {
-    let recorded = await record(made)
+    let recorded = await record(made, inPlaceOf: order.record)
     var decision = recorded.decision
     let isWaived = order.withoutJournal && order.trigger == .person
     if let refusal = refusal(of: recorded.problem, isWaived: isWaived) {
-      decision.kind = .refused
+      decision.kind = order.kind(of: refusal)
       decision.refusal = refusal.reason
       decision.text = refusal.text
-      announce(decision)
+      if order.notesRefusal { announce(decision) }
       return AbortAnswer(decision: decision, consequence: "", isDryRun: false)
     }
     announce(decision)
@@ -120,6 +126,7 @@ extension MigrationControl {
       return await fail(decision, nil, "\(done)not sent: \(refused.refusal.text)")
     case .success: break
     }
+    if let refusal = recheck?() { return await fail(decision, nil, "\(done)not sent: \(refusal.text)") }
     fleet.announceAbort(of: target.id, cause: order.trigger.cause)
     let sentAt = clock.now()
     var failure: ControlError?
@@ -145,10 +152,10 @@ extension MigrationControl {
     _ order: AbortOrder, _ view: MigrationView?, _ refusal: Refusal, _ isDryRun: Bool,
     _ live: LiveMigration? = nil
   ) async -> AbortAnswer {
-    var decision = decision(order, view, .refused, live)
+    var decision = decision(order, view, order.kind(of: refusal), live)
     decision.refusal = refusal.reason
     decision.text = refusal.text
-    if !isDryRun {
+    if !isDryRun, order.notesRefusal {
       decision = await record(decision).decision
       announce(decision)
     }
@@ -162,13 +169,12 @@ extension MigrationControl {
       madeAt: unixNow, action: .abort, trigger: order.trigger, kind: kind, migration: order.migration,
       vm: view?.identity.vm, requester: order.requester, text: "")
     decision.node = view?.facts.source ?? ""
-    decision.evidence = view.map { Self.evidence($0, live, now: clock.now()) } ?? []
+    decision.evidence = order.facts + (view.map { Self.evidence($0, live, now: clock.now()) } ?? [])
     return decision
   }
 
   /// The facts that were known when it was decided.
-  private static func evidence(_ view: MigrationView, _ live: LiveMigration?, now: Moment) -> [Decision.Fact]
-  {
+  static func evidence(_ view: MigrationView, _ live: LiveMigration?, now: Moment) -> [Decision.Fact] {
     var facts: [Decision.Fact] = [
       .init("phase", view.phase.rawValue), .init("verdict", view.verdict.kind.rawValue),
       .init("sample_age_seconds", "\((now - view.sampledAt).inSeconds)"),
@@ -289,5 +295,12 @@ extension MigrationTarget {
   init(_ view: MigrationView) {
     self.init(
       id: view.identity.id, vm: view.identity.vm, domain: view.identity.domain, object: view.facts.object)
+  }
+}
+
+extension AbortOrder {
+  /// What a refusal of it is: what acts by itself may ask again.
+  fileprivate func kind(of refusal: Refusal) -> DecisionKind {
+    trigger != .person && refusal.reason.isPassing ? .held : .refused
   }
 }

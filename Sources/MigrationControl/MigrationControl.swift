@@ -77,13 +77,24 @@ public final class MigrationControl: Sendable {
   ///
   /// - Returns: The decision with its number; without one where it could not be recorded in time. If it comes to the
   ///   journal later, it is closed there as not sent.
-  func record(_ decision: Decision) async -> (decision: Decision, problem: JournalError?) {
+  ///
+  /// - Parameter earlier: The record that it takes the place of; nil for a new one.
+  func record(_ decision: Decision, inPlaceOf earlier: DecisionID? = nil) async -> (
+    decision: Decision, problem: JournalError?
+  ) {
     guard let journal else { return (decision, Self.noJournal) }
     let answer = LateAnswer()
     let late = "it came into the journal too late, and was not sent"
     Task { [self] in
       let result: Result<DecisionID, JournalError>
-      do throws(JournalError) { result = .success(try await journal.record(decision)) } catch {
+      do throws(JournalError) {
+        if let earlier {
+          try await journal.revise(earlier, decision)
+          result = .success(earlier)
+        } else {
+          result = .success(try await journal.record(decision))
+        }
+      } catch {
         result = .failure(error)
       }
       guard !answer.take(result), case .success(let id) = result, decision.kind == .acted else { return }

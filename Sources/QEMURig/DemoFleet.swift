@@ -51,8 +51,8 @@ public struct DemoSchedule: Hashable, Sendable {
   public var pause = Duration.seconds(5)
   /// How long a finished migration can still be seen at its source.
   public var afterglow = Duration.seconds(3)
-  /// How long the migration that cannot converge runs until it is cancelled.
-  public var nonConvergingRunsFor = Duration.seconds(45)
+  /// How long the migration that cannot converge runs until it is cancelled here, if nobody has done so before.
+  public var nonConvergingRunsFor = Duration.seconds(90)
   /// When the wire is cut, after the start of the migration.
   public var cutAfter = Duration.seconds(3)
   /// How long the wire stays cut.
@@ -162,14 +162,26 @@ public final class DemoFleet: Sendable {
   }
 
   private func giveUp(_ part: DemoPart, _ pair: GuestPair) async throws {
-    try await Task.sleep(for: schedule.nonConvergingRunsFor)
-    await willCancel(
-      DemoGuest(name: part.name, uuid: part.uuid, monitorSocket: await pair.source.monitorSocket))
-    try await pair.cancel()
+    if try await !isCancelled(pair, within: schedule.nonConvergingRunsFor) {
+      await willCancel(
+        DemoGuest(name: part.name, uuid: part.uuid, monitorSocket: await pair.source.monitorSocket))
+      try await pair.cancel()
+    }
     try await pair.waitForStatus("cancelled")
     tell(part, .cancelled)
     try await Task.sleep(for: schedule.afterglow)
     try await pair.renewDestination()
+  }
+
+  /// Whether somebody else cancels the migration in that time.
+  private func isCancelled(_ pair: GuestPair, within limit: Duration) async throws -> Bool {
+    let end = ContinuousClock.now + limit
+    while ContinuousClock.now < end {
+      let status = try await pair.queryMigrate()["status"]
+      if status == "cancelling" || status == "cancelled" { return true }
+      try await Task.sleep(for: .milliseconds(200))
+    }
+    return false
   }
 
   private func tell(_ part: DemoPart, _ kind: DemoEvent.Kind, _ detail: String = "") {

@@ -1,28 +1,44 @@
 import ArgumentParser
 import DroverService
 
-struct CheckConfig: ParsableCommand {
+struct CheckConfig: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "check-config", abstract: "Check a configuration file and show what it comes to.",
-    discussion: "Ends with 0 when the file is good, and with 1 and every fault in it when it is not.")
+    discussion: """
+      Ends with 0 when the file is good, and with 1 and every fault in it when it is not. Where a drover serves, it also \
+      shows which rule of the file would govern each migration that runs.
+      """)
 
   @Argument(help: "The file.", completion: .file())
   var file: String
 
+  @OptionGroup var client: ClientOptions
+
   @Option(help: ArgumentHelp("Form of the answer; table means YAML here.", valueName: "form"))
   var output = OutputFormat.table
 
-  func run() throws {
-    let effective: EffectiveConfiguration
+  func run() async throws {
+    let configuration: Configuration
     do {
-      let configuration = try Configuration.load(file: file)
-      effective = EffectiveConfiguration(configuration)
+      configuration = try Configuration.load(file: file)
     } catch {
       throw Failure("\(file) is not good:\n\(error)")
     }
+    let effective = EffectiveConfiguration(configuration)
     switch output {
-    case .table: try write("\(file) is good. In force would be:\n\n\(effective)")
+    case .table:
+      try write("\(file) is good. In force would be:\n\n\(effective)\n")
+      try write(await governed(configuration).map { "# \($0)\n" }.joined())
     case .json: try printJSON(effective)
+    }
+  }
+
+  private func governed(_ configuration: Configuration) async -> [String] {
+    do {
+      let list = try await client.makeClient().migrations()
+      return GoverningRules(configuration).lines(list.items)
+    } catch {
+      return ["Which rule would govern which migration is not known: no drover could be asked."]
     }
   }
 }

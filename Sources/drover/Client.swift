@@ -120,7 +120,7 @@ final class DroverClient: Sendable {
   }
 
   /// Asks for something to be done.
-  func post(_ path: String, _ body: some Encodable) async throws -> ControlItem {
+  func post<Answer: Decodable>(_ path: String, _ body: some Encodable) async throws -> Answer {
     try await read(response(to: path, method: .post, body: try APICoding.encode(body)))
   }
 

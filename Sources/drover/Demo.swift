@@ -11,7 +11,7 @@ struct Demo: AsyncParsableCommand {
     abstract: "Watch real QEMU guests migrate on this machine.",
     discussion: """
       Starts three small guests without root or KVM and migrates them over and over: web-1 converges, db-1 cannot \
-      under its bandwidth cap and is ended when it has used up its budget, the wire of cache-1 is cut for a while. \
+      under its bandwidth cap and is ended by a policy, the wire of cache-1 is cut for a while. \
       What drover knows of them is served as `drover serve` does.
 
       The budgets are shortened, so that there is something to see: see the first lines that it prints.
@@ -118,14 +118,24 @@ private struct DemoSettings {
       - qemu: {name: demo, sockets: ["\(socketGlob)"], timeouts: {completionPerGiB: 120s, progress: 20s}}
     verdict: {stalledAfter: 5s}
     retention: 1m
-    control: {switches: {manual: enabled, drain: enabled}}
+    control:
+      switches: {manual: enabled, drain: enabled, policies: enabled}
+      limits: {aborts: 20, perVM: 5s}
+      rules:
+        - name: demo
+          reason: db-1 never converges
+          match: {vm: db-1}
+          when: {completion_timeout: observe, not_converging: {for: 20s, do: abort}}
+        - name: default
+          when: {completion_timeout: observe, progress_timeout: observe}
     """
   }
 
   static let words = """
     Shortened for the demo: 120 s for each GiB instead of 800 s (256 MiB: 30 s),
     20 s without progress instead of 150 s, stalled after 5 s instead of 10 s,
-    ended ones shown for 1 m instead of 15 m. The demo itself cancels db-1 after 45 s.
+    ended ones shown for 1 m instead of 15 m. db-1 is ended by a policy once it has
+    not converged for 20 s: drover decisions says why.
     """
 }
 

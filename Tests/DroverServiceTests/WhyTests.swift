@@ -28,6 +28,33 @@ struct WhyTests {
     #expect(item.impossible.isEmpty)
   }
 
+  @Test("The rule that governs a migration is said, what it comes to, and that automatic aborts hold")
+  func governed() {
+    let view = sampleView()
+    var why = why([view])
+    var automatic = AutomaticSettings()
+    automatic.rules = [
+      PolicyRule(
+        name: "night", reason: "batch",
+        wishes: [
+          .progressTimeout: PolicyWish(.abort), .notConverging: PolicyWish(.abort, after: .seconds(60)),
+        ])
+    ]
+    why.automatic = automatic
+    why.holds = [.breaker]
+    #expect(
+      why.migration(view, abort: nil).now.last
+        == "rule night (batch) governs it: progress timeout: observe (the switch policies allows no more), "
+        + "not converging: observe after 1m (the switch policies allows no more)")
+    automatic.policies = .abort
+    why.automatic = automatic
+    let lines = why.migration(view, abort: nil).now.suffix(2)
+    #expect(
+      lines.first == "rule night (batch) governs it: progress timeout: abort, not converging: abort after 1m")
+    #expect(lines.last?.hasPrefix("AUTOMATIC ABORTS HOLD: there were as many") == true)
+    #expect(lines.last?.contains("drover decisions --reset-hold") == true)
+  }
+
   @Test("What must not be done is said with its reason, and what cannot be asked is not said at all")
   func refused() {
     let view = sampleView { $0.phase = .postcopy }

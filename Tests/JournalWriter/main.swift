@@ -5,6 +5,7 @@ import Journal
 // loop PATH           records without end, and tells each thing once it is recorded
 // probe PATH          tells how the journal opens, what is in it, and whether it records
 // probe-nobody PATH   the same without root's rights
+// claims PATH COUNT ABORTS   ends migrations by policy, and tells each abort as it is sent
 // fill PATH BALLAST   records until the disk is full, then deletes the ballast and goes on
 
 func say(_ text: String) {
@@ -79,6 +80,8 @@ func fill(_ path: String, ballast: String) async throws {
 
 let arguments = CommandLine.arguments.dropFirst()
 switch (arguments.first, arguments.dropFirst().first, arguments.dropFirst(2).first) {
+case ("claims", let path?, let count?):
+  try await claims(path, count: Int(count) ?? 0, aborts: arguments.last.flatMap { Int($0) } ?? 0)
 case ("loop", let path?, _): try await loop(path)
 case ("probe", let path?, _): await probe(path)
 case ("probe-nobody", let path?, _):

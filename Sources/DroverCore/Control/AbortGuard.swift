@@ -10,6 +10,14 @@ public struct AbortOrder: Hashable, Sendable {
   public var endsCause: Bool
   /// Whether it is to be done also where it cannot be recorded; for persons only.
   public var withoutJournal: Bool
+  /// The record that this continues; nil for a new one.
+  public var record: DecisionID?
+  /// Whether a refusal is recorded and told; not where whoever asks does so itself.
+  public var notesRefusal = true
+  /// Why, for the decision's text; empty where the asking is reason enough.
+  public var because = ""
+  /// What decided, besides how the migration is.
+  public var facts: [Decision.Fact] = []
 
   /// Wishes for an end.
   public init(
@@ -62,6 +70,9 @@ public enum AbortGuard {
       Refusal(.aborting, "an abort was sent already (\(live.word)); wait for its end")
     case .succeeded, .failed, .aborted:
       Refusal(.finished, "it is over already: \(phase.rawValue)")
+    case .guestSuspended where order.trigger != .person:
+      Refusal(
+        .suspended, "its guest is held paused to let it end (\(live.word)); only a person may end it now")
     case .pending, .scheduling, .preparing, .precopy, .guestSuspended:
       live.comesBack.flatMap { refusal(of: order, whereItComesBack: $0) }
     }

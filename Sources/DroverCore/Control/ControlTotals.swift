@@ -6,6 +6,8 @@ public struct ControlTotals: Sendable {
   public private(set) var aborts: [ResultKey: UInt64] = [:]
   /// From the decision until the migration was over, by trigger and result.
   public private(set) var latencies: [ResultKey: Histogram] = [:]
+  /// Why automatic aborts wait now.
+  public var holds: Set<HoldReason> = []
 
   /// Trigger and kind of a decision.
   public struct Key: Hashable, Sendable {

@@ -99,13 +99,33 @@ public enum RefusalReason: String, CaseIterable, Sendable {
   case system
   /// Many migrations lost their network at once; nothing is ended by itself.
   case hold
+  /// Its last sample is too old to decide anything on.
+  case oldSample = "old_sample"
+  /// It is about to end by itself.
+  case nearlyDone = "nearly_done"
+  /// Its guest is held paused so that it ends.
+  case suspended
+  /// An abort of it was decided before.
+  case claimed
+  /// A migration of the same VM was ended by itself a short time ago.
+  case perVM = "per_vm"
+  /// The alert is none that may ask.
+  case notListed = "not_listed"
+  /// The alert does not say that it asks for an abort.
+  case notOptedIn = "not_opted_in"
+  /// The alert's labels are not those of the migration that it names.
+  case mismatch
+  /// What is asked for no longer holds.
+  case changed
   /// Another of several Drovers leads, and only that one acts.
   case notLeader = "not_leader"
 
   /// Whether the same question may be answered otherwise later.
   public var isPassing: Bool {
     switch self {
-    case .unreadable, .journal, .hold, .disabled, .notLeader: true
+    case .unreadable, .journal, .hold, .disabled, .oldSample, .nearlyDone, .suspended, .perVM, .changed,
+      .notLeader:
+      true
     default: false
     }
   }

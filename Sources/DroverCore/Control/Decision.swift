@@ -83,6 +83,27 @@ public protocol DecisionJournal: Sendable {
   /// Adds what became of a decision.
   func finish(_ id: DecisionID, _ result: DecisionResult, text: String, at unixMilliseconds: Int64)
     async throws(JournalError)
+  /// Puts a decision in the place of an earlier one about the same, which was not acted upon; one that was, stays.
+  ///
+  /// - Throws: Also where there is none with this number, or it was acted upon.
+  func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError)
+}
+
+extension DecisionJournal {
+  /// A journal that only adds.
+  public func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError) {
+    throw JournalError(
+      .other, call: "changing decision \(id.rawValue)", cause: "this journal only adds",
+      remedy: "record a new one")
+  }
+}
+
+/// Where what was decided without a person can be read again, so that no restart forgets it.
+public protocol AutomaticJournal: DecisionJournal {
+  /// Decisions about aborts that no person asked for, and ends of holds, the earliest first.
+  ///
+  /// All since a time in Unix milliseconds, and all about migrations whose end is not recorded.
+  func automaticDecisions(since unixMilliseconds: Int64) async throws(JournalError) -> [Decision]
 }
 
 /// Why the journal cannot be used.

@@ -10,6 +10,8 @@ public struct MigrationTracker: Sendable {
     public var retention: Duration
     /// How many migrations are tracked at a time.
     public var maxMigrations: Int
+    /// What is ended without a person: it tells who enforces a time-out.
+    public var automatic = AutomaticSettings()
 
     /// The documented defaults.
     public init(
@@ -83,7 +85,7 @@ public struct MigrationTracker: Sendable {
       let backend = view.identity.vm.backend
       let before = view.verdict.kind
       if let budget = backends.first(where: { $0.descriptor.name == backend })?.descriptor.budget {
-        watch.setDeadlines(of: &view, budget: budget)
+        watch.setDeadlines(of: &view, budget: budget, automatic: settings.automatic)
       }
       watch.judge(&view, settings: settings.verdict, at: now)
       if view.verdict.kind != before { events.append(.verdictChanged(view, from: before)) }
@@ -193,7 +195,8 @@ public struct MigrationTracker: Sendable {
         samplingInterval: observation.samplingInterval, isCountedAsStarted: startedEarlier)
       if let ending = observation.ending, observation.isHistory || ending.endedAt < since {
         _ = watch.apply(
-          observation, to: &view, budget: budget, verdict: settings.verdict, arrival: nil, at: now)
+          observation, to: &view, budget: budget, verdict: settings.verdict, automatic: settings.automatic,
+          arrival: nil, at: now)
         inventory.noteEnd(of: observation.vm, ending.outcome)
         return [.foundEnded(view)]
       }
@@ -218,7 +221,8 @@ public struct MigrationTracker: Sendable {
       let before = view
       let arrival = arrivals.arrival(of: view.identity.domain, since: view.startedAt)
       let interruption = watch.apply(
-        observation, to: &view, budget: budget, verdict: settings.verdict, arrival: arrival, at: now)
+        observation, to: &view, budget: budget, verdict: settings.verdict, automatic: settings.automatic,
+        arrival: arrival, at: now)
       if let interruption { events.append(.interrupted(view, length: interruption)) }
       if observation.provesStart, !watch.isCountedAsStarted {
         watch.isCountedAsStarted = true

@@ -44,6 +44,8 @@ public struct MigrationView: Sendable, Equatable {
   public internal(set) var sampledAt: Moment
   /// Age from which that says nothing any more.
   public internal(set) var sampleAgeLimit = VerdictSettings().longestSampleAge(.milliseconds(500))
+  /// How far apart two samples are, and how much later than read one may come in.
+  public internal(set) var sampleSpacing = Duration.milliseconds(500)
   /// The counters of that answer, less those that are not believed.
   public internal(set) var sample = Sample()
   /// Throughput derived from the bytes sent; nil before there are two samples and after the end.

@@ -45,7 +45,7 @@ struct MigrationWatch: Sendable {
   /// Brings `view` up to date with what its source says; returns an interruption that is over.
   mutating func apply(
     _ observation: MigrationObservation, to view: inout MigrationView, budget: BudgetSettings,
-    verdict: VerdictSettings, arrival: InboundObservation?, at now: Moment
+    verdict: VerdictSettings, automatic: AutomaticSettings, arrival: InboundObservation?, at now: Moment
   ) -> Duration? {
     samplingInterval = observation.samplingInterval
     sampleDelay = observation.sampleDelay
@@ -74,7 +74,7 @@ struct MigrationWatch: Sendable {
     let interruption = isSampledAnew ? follow(observation.sample, in: &view, settings: verdict) : nil
     // Bytes that stop, or go again, are known as soon as they are told.
     if isSampledAnew, view.network?.lostIfBytesStop != nil { setLosses(of: &view, settings: verdict) }
-    setDeadlines(of: &view, budget: budget)
+    setDeadlines(of: &view, budget: budget, automatic: automatic)
     setKeepalive(of: &view)
     judge(&view, settings: verdict, at: now)
     return interruption
@@ -155,6 +155,7 @@ struct MigrationWatch: Sendable {
   func judge(_ view: inout MigrationView, settings: VerdictSettings, at now: Moment) {
     guard !view.isOver else { return }
     if view.network != nil, isNetworkOld(at: now) { Self.forgetNetwork(of: &view) }
+    view.sampleSpacing = samplingInterval + sampleDelay
     view.sampleAgeLimit = settings.longestSampleAge(samplingInterval + sampleDelay)
     view.verdict = .judge(view, passes: passes, disks: disks, settings: settings, at: now)
   }
@@ -172,7 +173,7 @@ struct MigrationWatch: Sendable {
   }
 
   /// Computes the deadlines anew; for settings that changed, too.
-  func setDeadlines(of view: inout MigrationView, budget: BudgetSettings) {
+  func setDeadlines(of view: inout MigrationView, budget: BudgetSettings, automatic: AutomaticSettings) {
     guard view.phase.hasDeadlines else {
       view.completion = nil
       view.completionDeadline = nil
@@ -186,11 +187,23 @@ struct MigrationWatch: Sendable {
     } else {
       view.completion = CompletionBudget(perGiB: budget.completionPerGiB, size: view.facts.size)
       view.progressBudget = ProgressBudget(timeout: budget.progress)
+      setEnforcer(of: &view, automatic)
     }
     view.completionDeadline = view.hasStarted ? view.completion.map { view.startedAt + $0.timeout } : nil
     view.progressDeadline = view.progressBudget.flatMap { budget in
       view.progress.map { $0.lastDrop - $0.dropUncertainty + budget.timeout }
     }
+  }
+
+  /// Where a rule that is armed ends a migration at its time-outs, Drover enforces them.
+  private func setEnforcer(of view: inout MigrationView, _ automatic: AutomaticSettings) {
+    guard automatic.policies == .abort else { return }
+    let subject = PolicySubject(view)
+    if automatic.enforces(.completionTimeout, subject) {
+      view.completion?.enforcedBy = .drover
+      view.completion?.action = .abort
+    }
+    if automatic.enforces(.progressTimeout, subject) { view.progressBudget?.enforcedBy = .drover }
   }
 
   /// Joins what both ends say of the guest; `evidence` is the destination's own word, nil where nobody can ask it.

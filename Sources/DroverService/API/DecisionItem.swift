@@ -45,6 +45,13 @@ public struct DecisionItem: Codable, Hashable, Sendable {
   public var resultAt: Timestamp?
   /// What became of it, in words.
   public var resultText: String?
+  /// How the migration ended, whatever was decided: `succeeded`, `failed`, `aborted`; absent while it has not, or where that
+  /// is not known.
+  public var migrationOutcome: String?
+  /// Why it did not succeed.
+  public var migrationCause: String?
+  /// When it ended.
+  public var migrationEndedAt: Timestamp?
 
   /// One fact that decided.
   public struct Fact: Codable, Hashable, Sendable {
@@ -57,7 +64,9 @@ public struct DecisionItem: Codable, Hashable, Sendable {
 
 extension DecisionItem {
   /// Shows a decision of the journal.
-  public init(_ decision: Decision) {
+  ///
+  /// - Parameter migration: The migration as the journal has it; nil where it has none.
+  public init(_ decision: Decision, migration: PastMigration? = nil) {
     func told(_ text: String) -> String? { text.isEmpty ? nil : text }
     self.init(
       id: decision.id?.rawValue ?? 0, madeAt: Timestamp(unixMilliseconds: decision.madeAt),
@@ -68,6 +77,8 @@ extension DecisionItem {
       text: decision.text, evidence: decision.evidence.map { Fact(name: $0.name, value: $0.value) },
       result: decision.result?.rawValue,
       resultAt: decision.resultAt.map { Timestamp(unixMilliseconds: $0) },
-      resultText: told(decision.resultText))
+      resultText: told(decision.resultText), migrationOutcome: migration?.outcome?.rawValue,
+      migrationCause: migration?.cause?.rawValue,
+      migrationEndedAt: migration?.endedAt.map { Timestamp(unixMilliseconds: $0) })
   }
 }

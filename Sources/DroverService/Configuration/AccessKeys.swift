@@ -39,17 +39,28 @@ extension ConfigurationReader {
     return rules
   }
 
-  mutating func switches(_ node: Node?) -> [ControlSwitch: SwitchState] {
+  /// Reads `control`.
+  mutating func control(_ node: Node?, _ result: inout Configuration) {
     let control = mapping(
-      node, "control", keys: ["switches"], later: ["alerts", "drain", "limits", "rules"],
+      node, "control", keys: ["switches", "alerts", "limits", "rules"], later: ["drain"],
       remedies: ["manual": "it is one of control.switches;"])
-    let keys = mapping(
-      control["switches"], "control.switches", keys: ControlSwitch.allCases.map(\.rawValue),
-      later: ["policies", "alerts"])
+    result.switches = switches(control["switches"])
+    result.automatic = automatic(control, result.switches)
+  }
+
+  /// What a switch may be that knows no shadow.
+  private enum Armed: String, CaseIterable { case disabled, enabled }
+
+  private mutating func switches(_ node: Node?) -> [ControlSwitch: SwitchState] {
+    let keys = mapping(node, "control.switches", keys: ControlSwitch.allCases.map(\.rawValue))
     var result: [ControlSwitch: SwitchState] = [:]
     for name in ControlSwitch.allCases {
-      let state = choice(keys[name.rawValue], "control.switches.\(name.rawValue)", SwitchState.self)
-      if state == .enabled { result[name] = .enabled }
+      let (node, path) = (keys[name.rawValue], "control.switches.\(name.rawValue)")
+      let state =
+        name.hasShadow
+        ? choice(node, path, SwitchState.self)
+        : choice(node, path, Armed.self).flatMap { SwitchState(rawValue: $0.rawValue) }
+      if let state, state != .disabled { result[name] = state }
     }
     return result
   }

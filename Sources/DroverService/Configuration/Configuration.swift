@@ -36,6 +36,8 @@ public struct Configuration: Hashable, Sendable {
   public internal(set) var access: [AccessRule] = []
   /// What is armed; a switch that is absent is disabled.
   public internal(set) var switches: [ControlSwitch: SwitchState] = [:]
+  /// What may be ended without a person.
+  public internal(set) var automatic = AutomaticSettings()
 
   /// The documented defaults, without a back end.
   public init() {}

@@ -53,7 +53,7 @@ extension ConfigurationReader {
 
     journal(top["journal"], &result)
     result.access = access(top["access"])
-    result.switches = switches(top["control"])
+    control(top["control"], &result)
 
     result.backends = backends(top["backends"], timeouts: timeouts)
     return result

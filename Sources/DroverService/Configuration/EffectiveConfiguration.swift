@@ -56,17 +56,65 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
       ("access", .list(configuration.access.map(Self.value))),
       (
         "control",
-        .mapping([
-          (
-            "switches",
-            .mapping(
-              ControlSwitch.allCases.map {
-                ($0.rawValue, .text((configuration.switches[$0] ?? .disabled).rawValue))
-              })
-          )
-        ])
+        .mapping(
+          [
+            (
+              "switches",
+              .mapping(
+                ControlSwitch.allCases.map {
+                  ($0.rawValue, .text((configuration.switches[$0] ?? .disabled).rawValue))
+                })
+            )
+          ] + Self.values(configuration.automatic))
       ),
     ])
+  }
+
+  private static func values(_ automatic: AutomaticSettings) -> [(String, Value)] {
+    let limits = automatic.limits
+    return [
+      (
+        "alerts",
+        .mapping([
+          ("names", .list(automatic.alertNames.map(Value.text))),
+          ("namespaceLabel", .text(automatic.namespaceLabel)),
+        ])
+      ),
+      (
+        "limits",
+        .mapping([
+          ("aborts", .integer(limits.aborts)), ("window", .duration(limits.window)),
+          ("perVM", .duration(limits.perVM)), ("sampleAge", .duration(limits.sampleAge)),
+          ("guard", .duration(limits.guardTime)), ("partition", .integer(limits.partition)),
+        ])
+      ),
+      ("rules", .list(automatic.rules.map(value))),
+    ]
+  }
+
+  private static func value(_ rule: PolicyRule) -> Value {
+    let match = rule.match
+    let size = [("atLeast", match.atLeast), ("atMost", match.atMost)].compactMap { name, size in
+      size.map { (name, Value.text(ByteSize.format($0))) }
+    }
+    let names = [
+      ("backend", match.backends), ("namespace", match.namespaces), ("host", match.hosts), ("vm", match.vms),
+      ("origin", match.origins.map(\.rawValue)),
+    ].compactMap { name, texts in texts.isEmpty ? nil : (name, Value.list(texts.map(Value.text))) }
+    let chosen = names + (size.isEmpty ? [] : [("size", .mapping(size))])
+    let wishes = Trigger.ofPolicies.compactMap { trigger -> (String, Value)? in
+      rule.wishes[trigger].map { wish in
+        let word = Value.text(wish.action.rawValue)
+        guard wish.patience > .zero else { return (trigger.rawValue, word) }
+        return (trigger.rawValue, .mapping([("for", .duration(wish.patience)), ("do", word)]))
+      }
+    }
+    return .mapping(
+      [("name", .text(rule.name))] + (rule.reason.isEmpty ? [] : [("reason", .text(rule.reason))])
+        + [
+          ("match", chosen.isEmpty ? .unset("every migration") : .mapping(chosen)),
+          ("when", .mapping(wishes)),
+        ])
   }
 
   /// The configuration as YAML.
@@ -218,7 +266,8 @@ private enum Value: Encodable, Sendable {
 
   /// Words and durations need no quotes; what could be a number or a boolean has them.
   private func isPlain(_ text: String) -> Bool {
-    ["blocked", "all", "none", "enabled", "disabled"].contains(text) || Right(rawValue: text) != nil
+    ["blocked", "all", "none", "enabled", "disabled", "shadow", "observe"].contains(text)
+      || Right(rawValue: text) != nil
       || (text.first?.isNumber == true && text.last?.isLetter == true
         && ((try? PrometheusDuration.parse(text)) != nil || (try? ByteSize.parse(text)) != nil))
   }

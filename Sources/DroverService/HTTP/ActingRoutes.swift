@@ -34,7 +34,9 @@ public struct ActingRoute: Hashable, Sendable {
   public static let endDrain = ActingRoute(.delete, "nodes/{backend}/{name}/drain", [.drain], .drain)
   /// Ends a hold of automatic aborts.
   public static let resetHold = ActingRoute(.post, "decisions/reset-hold", [.abort], nil)
+  /// Takes alerts that ask for aborts.
+  public static let alerts = ActingRoute(.post, "alerts", [.alerts], .alerts)
 
   /// All of them.
-  public static let all = [abort, migrate, stopVM, stopNode, drain, endDrain, resetHold]
+  public static let all = [abort, migrate, stopVM, stopNode, drain, endDrain, resetHold, alerts]
 }

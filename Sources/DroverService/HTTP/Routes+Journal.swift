@@ -46,8 +46,13 @@ extension Routes {
       return .problem(status: 400, detail: "\(error)")
     }
     do throws(JournalError) {
-      let decisions = try await journal.readable().decisions(matching: filter, limit: limit, before: before)
-      return json(request, DecisionList(items: decisions.map(DecisionItem.init)))
+      let journal = try journal.readable()
+      let decisions = try await journal.decisions(matching: filter, limit: limit, before: before)
+      let ends = try await journal.migrations(decisions.compactMap(\.migration))
+      let items = decisions.map { decision in
+        DecisionItem(decision, migration: decision.migration.flatMap { ends[$0] })
+      }
+      return json(request, DecisionList(items: items))
     } catch {
       return .problem(status: 503, detail: "\(error)")
     }

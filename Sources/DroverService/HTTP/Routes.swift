@@ -12,6 +12,7 @@ struct Routes: Sendable {
   let reloader: Reloader
   let supervisor: BackendSupervisor
   let control: MigrationControl
+  let automatic: AutomaticControl
   let journal: ServiceJournal
   let authorizer: Authorizer
 
@@ -30,8 +31,10 @@ struct Routes: Sendable {
     router.on(.get, "/api/v1/nodes", .immediate { nodes($0) })
     router.on(.get, "/api/v1/vms", .immediate { vms($0) })
     ControlRoutes(monitor: monitor, control: control, authorizer: authorizer).add(to: &router)
+    AutomaticRoutes(automatic: automatic, authorizer: authorizer).add(to: &router)
     WhyRoutes(
-      monitor: monitor, control: control, journal: journal, authorizer: authorizer, clock: clock
+      monitor: monitor, control: control, automatic: automatic, journal: journal, authorizer: authorizer,
+      clock: clock
     ).add(to: &router)
     router.on(.get, "/api/v1/history", .deferred { await history($0) })
     router.on(.get, "/api/v1/decisions", .deferred { await decisions($0) })
@@ -54,7 +57,7 @@ struct Routes: Sendable {
       in: RenderContext(
         now: clock.now(), epochOffset: clock.epochOffset(), build: build, configuration: reloader.state,
         process: parts.contains(.exporter) ? .current() : nil, vms: reloader.vms,
-        control: control.totals, isLeader: monitor.leadership.isLeader(at: clock.now())))
+        control: automatic.totals, isLeader: monitor.leadership.isLeader(at: clock.now())))
     var headers = Headers()
     for field in scrape.headerFields { headers[field.name] = field.value }
     return Response(headers: headers, body: .segments(scrape.slices))

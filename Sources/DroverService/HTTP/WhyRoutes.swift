@@ -7,6 +7,7 @@ internal import MigrationControl
 struct WhyRoutes: Sendable {
   let monitor: FleetMonitor
   let control: MigrationControl
+  let automatic: AutomaticControl
   let journal: ServiceJournal
   let authorizer: Authorizer
   let clock: any Timepiece
@@ -19,6 +20,7 @@ struct WhyRoutes: Sendable {
     let name = request.parameters["name"] ?? ""
     let snapshot = monitor.snapshot()
     var why = Why(snapshot: snapshot, epochOffset: clock.epochOffset(), now: clock.now())
+    (why.automatic, why.holds) = (automatic.settings, automatic.holds)
     do throws(JournalError) {
       why.decisions = try await journal.readable().decisions(limit: Journal.mostRows)
     } catch {

@@ -7,7 +7,7 @@ internal import Synchronization
 /// The journal that a service has, or the reason why it has none, which may pass.
 ///
 /// It says in the log, once, that nothing is recorded any more, and once that it is again.
-public final class ServiceJournal: DecisionJournal, Sendable {
+public final class ServiceJournal: AutomaticJournal, Sendable {
   private struct Core {
     var journal: Result<Journal, JournalError>
     var state: JournalState
@@ -50,6 +50,16 @@ public final class ServiceJournal: DecisionJournal, Sendable {
   /// Stores a decision; it is on the disk when this returns.
   public func record(_ decision: Decision) async throws(JournalError) -> DecisionID {
     try await write { (journal) async throws(JournalError) in try await journal.record(decision) }
+  }
+
+  /// Puts a decision in the place of an earlier one about the same, which was not acted upon.
+  public func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError) {
+    try await write { (journal) async throws(JournalError) in try await journal.revise(id, decision) }
+  }
+
+  /// What was decided without a person, so far back.
+  public func automaticDecisions(since unixMilliseconds: Int64) async throws(JournalError) -> [Decision] {
+    try await readable().automaticDecisions(since: unixMilliseconds)
   }
 
   /// Adds what became of a decision.

@@ -40,7 +40,7 @@ public final class Authorizer: Sendable {
       access.compactMap { if case .tokenFile(let file) = $0.subject { file } else { nil } })
     state.withLock { state in
       state.rules.rules = access
-      state.enabled = Set(switches.filter { $0.value == .enabled }.keys)
+      state.enabled = Set(switches.filter { $0.value != .disabled }.keys)
     }
     let users = web?.current().configuration.users ?? [:]
     for case .user(let name) in access.map(\.subject) where users[name] == nil {
@@ -53,7 +53,7 @@ public final class Authorizer: Sendable {
   /// Requests that were refused, by the reason, since the start.
   public var refusals: [RightRefusal: Int] { state.withLock(\.refusals) }
 
-  /// Whether a switch is enabled.
+  /// Whether a switch is enabled, or lets things be decided in the shadow.
   public func isEnabled(_ controlSwitch: ControlSwitch) -> Bool {
     state.withLock { $0.enabled.contains(controlSwitch) }
   }

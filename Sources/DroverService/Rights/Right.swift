@@ -23,11 +23,21 @@ public enum ControlSwitch: String, CaseIterable, Sendable {
   case manual
   /// Emptying nodes.
   case drain
+  /// What the rules of `control.rules` end.
+  case policies
+  /// What alerts ask for.
+  case alerts
+
+  /// Whether it can be set to decide and not to act.
+  public var hasShadow: Bool { self == .policies || self == .alerts }
 }
 
 /// Whether a switch is armed.
 public enum SwitchState: String, CaseIterable, Sendable {
-  case disabled, enabled
+  case disabled
+  /// Everything is decided and recorded, and nothing done.
+  case shadow
+  case enabled
 }
 
 /// Rights, and who has them.

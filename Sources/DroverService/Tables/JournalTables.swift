@@ -41,11 +41,21 @@ extension MigrationTables {
             cells: [
               .init("\(item.id)"), .init(item.madeAt.toSecond), .init(Words.plain(item.action)),
               .init(vm ?? item.node ?? "-"), decision(item), .init(item.refusal.map(Words.plain) ?? "-"),
-              .init(item.result.map(Words.plain) ?? "-", item.result == "error" ? .red : .none),
+              result(item),
               .init(item.requester.isEmpty ? Words.plain(item.trigger) : item.requester),
               .init(item.migration ?? "-"),
             ], remark: words.isEmpty ? nil : .init(words, .dim))
         }))
+  }
+
+  /// What became of it; of what was not done, how the migration ended without it.
+  private func result(_ item: DecisionItem) -> TextTable.Cell {
+    if let result = item.result { return .init(Words.plain(result), result == "error" ? .red : .none) }
+    guard item.kind != "acted", let outcome = item.migrationOutcome else { return .init("-") }
+    let later = item.migrationEndedAt.map { $0.seconds(since: item.madeAt) }.map {
+      $0 > 0 ? " \(Words.duration($0)) later" : ""
+    }
+    return .init("it \(outcome == "aborted" ? "was aborted" : outcome)\(later ?? "")")
   }
 
   private func outcome(_ item: HistoryItem) -> TextTable.Cell {

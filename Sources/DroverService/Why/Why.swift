@@ -9,6 +9,10 @@ struct Why: Sendable {
   var decisions: [Decision] = []
   /// Why they are not known; nil where they are.
   var journalProblem: String?
+  /// What may be ended without a person; nil where that is not said.
+  var automatic: AutomaticSettings?
+  /// Why automatic aborts wait.
+  var holds: Set<HoldReason> = []
 
   // MARK: A migration
 
@@ -20,6 +24,7 @@ struct Why: Sendable {
       decided: decided { $0.migration == view.identity.id || $0.vm == view.identity.vm }, possible: [],
       impossible: [])
     guard !view.isOver else { return answer }
+    answer.now += governed(view)
     answer.next = limits(of: view)
     let command = "drover abort \(item.id)"
     if let abort {

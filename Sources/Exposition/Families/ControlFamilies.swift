@@ -49,5 +49,15 @@ extension FleetFamilies {
         }
       }
     },
+    Family(
+      "drover_abort_hold", .gauge, part: .exporter, labels: ["reason"], filledBy: [.drover],
+      "Whether automatic aborts wait for this reason (1) or not (0)."
+    ) { fleet, sink in
+      guard let totals = fleet.context.control else { return }
+      for reason in HoldReason.allCases {
+        sink.label("reason", reason.rawValue)
+        sink.sample(totals.holds.contains(reason) ? 1 : 0)
+      }
+    },
   ]
 }

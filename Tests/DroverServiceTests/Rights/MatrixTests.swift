@@ -17,11 +17,15 @@ struct MatrixTests {
     var isOnSocket = false
     /// Another user of this machine, who is granted nothing.
     var isOther = false
-    var switches: [ControlSwitch: SwitchState] = [.manual: .enabled, .drain: .enabled]
+    var switches = MatrixTests.allSwitches
     var status: Int
     var words: String
     var testDescription: String { name }
   }
+
+  static let allSwitches: [ControlSwitch: SwitchState] = [
+    .manual: .enabled, .drain: .enabled, .alerts: .enabled,
+  ]
 
   private static let browsers = [
     ("a foreign Origin", "Origin: https://evil.test"),
@@ -85,7 +89,7 @@ struct MatrixTests {
       AccessRule(.tokenFile(try scratch.write("alerts.token", "alerts")), [.alerts]),
       AccessRule(.tokenFile(try scratch.write("reads.token", "reads")), [.read]),
       AccessRule(.tokenFile(try scratch.write("all.token", "all")), Set(Right.allCases)),
-      AccessRule(.uid(Self.granted), [.abort, .migrate, .drain]),
+      AccessRule(.uid(Self.granted), [.abort, .migrate, .drain, .alerts]),
     ]
   }
 
@@ -143,6 +147,8 @@ struct MatrixTests {
   func refused(attempt: Attempt) async throws {
     try await serve(attempt.switches) { tcp, socket, acted in
       for route in ActingRoute.all where !attempt.switches.isEmpty || route.controlSwitch != nil {
+        // That token is for this route, whoever shows it.
+        if route == .alerts, attempt.headers == ["Authorization: Bearer alerts"] { continue }
         let answer = try await ask(route, attempt, tcp, socket)
         #expect(answer.status == attempt.status, "\(route.pattern) \(answer)")
         #expect(answer.header("Content-Type") == "application/problem+json")
@@ -159,7 +165,7 @@ struct MatrixTests {
       for missing in route.rights {
         let token = try scratch.write("less.token", "less")
         let rights = Set(Right.allCases).subtracting([missing])
-        try await serve([.manual: .enabled, .drain: .enabled], [AccessRule(.tokenFile(token), rights)]) {
+        try await serve(Self.allSwitches, [AccessRule(.tokenFile(token), rights)]) {
           tcp, socket, acted in
           let attempt = Attempt(name: "", headers: ["Authorization: Bearer less"], status: 403, words: "")
           let answer = try await ask(route, attempt, tcp, socket)
@@ -175,7 +181,7 @@ struct MatrixTests {
     "these do: a token with all rights over TCP and on the socket, and who is granted or the server's own there"
   )
   func allowed() async throws {
-    try await serve([.manual: .enabled, .drain: .enabled]) { tcp, socket, acted in
+    try await serve(Self.allSwitches) { tcp, socket, acted in
       for route in ActingRoute.all {
         let token = ["Authorization: Bearer all"]
         var answers = [
@@ -202,6 +208,27 @@ struct MatrixTests {
   func routes() {
     #expect(ActingRoute.all.allSatisfy { !$0.rights.isEmpty && !$0.rights.contains(.read) })
     #expect(ActingRoute.all.filter { $0.controlSwitch == nil } == [.resetHold])
-    #expect(Set(ActingRoute.all).count == 7)
+    #expect(Set(ActingRoute.all).count == 8)
+  }
+
+  @Test("Alertmanager's token tells of alerts and does nothing else, over TCP")
+  func alertmanager() async throws {
+    try await serve(Self.allSwitches) { tcp, socket, acted in
+      for route in ActingRoute.all {
+        let attempt = Attempt(name: "", headers: ["Authorization: Bearer alerts"], status: 200, words: "")
+        let answer = try await ask(route, attempt, tcp, socket)
+        #expect(answer.status == (route == .alerts ? 200 : 403), "\(route.pattern) \(answer)")
+      }
+      #expect(acted.all == ["token alerts.token"])
+    }
+  }
+
+  @Test("the shadow of a switch lets alerts in, and its absence does not")
+  func shadow() async throws {
+    try await serve([.alerts: .shadow]) { tcp, socket, acted in
+      let attempt = Attempt(name: "", headers: ["Authorization: Bearer alerts"], status: 200, words: "")
+      let answer = try await ask(.alerts, attempt, tcp, socket)
+      #expect(answer.status == 200)
+    }
   }
 }

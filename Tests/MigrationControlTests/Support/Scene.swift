@@ -116,10 +116,12 @@ final class Backend: ControllableBackend {
 }
 
 /// A journal in memory that may refuse.
-final class Notes: DecisionJournal {
+final class Notes: AutomaticJournal {
   struct State {
     var decisions: [Decision] = []
     var error: JournalError?
+    /// Why nothing can be read.
+    var readError: JournalError?
     /// Waited for before anything is recorded.
     var gate: (@Sendable () async -> Void)?
     /// Results that are not taken.
@@ -141,6 +143,25 @@ final class Notes: DecisionJournal {
       return .success(DecisionID(rawValue: Int64(state.decisions.count)))
     }
     return try answer.get()
+  }
+
+  func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError) {
+    let error = state.withLock { state -> JournalError? in
+      if let error = state.error { return error }
+      let index = Int(id.rawValue) - 1
+      guard state.decisions[index].kind != .acted else {
+        return JournalError(.other, call: "c", cause: "acted upon", remedy: "r")
+      }
+      state.decisions[index] = decision
+      state.decisions[index].id = id
+      return nil
+    }
+    if let error { throw error }
+  }
+
+  func automaticDecisions(since unixMilliseconds: Int64) async throws(JournalError) -> [Decision] {
+    if let error = state.withLock(\.readError) { throw error }
+    return decisions
   }
 
   func finish(_ id: DecisionID, _ result: DecisionResult, text: String, at unixMilliseconds: Int64)

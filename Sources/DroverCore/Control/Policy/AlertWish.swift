@@ -1,0 +1,157 @@
+/// One alert as its sender tells it; nothing of it is believed.
+public struct AlertWish: Hashable, Sendable {
+  /// The label by which an alert says that it asks for an abort, and what it must be.
+  public static let optIn = (label: "drover_action", value: "abort")
+
+  /// Its labels.
+  public var labels: [String: String]
+  /// Whether it fires; one that is over asks for nothing.
+  public var isFiring: Bool
+  /// When it began to fire, in Unix milliseconds; nil where that is not told.
+  public var startedAt: Int64?
+  /// What its sender tells it by.
+  public var fingerprint: String
+
+  /// Describes an alert.
+  public init(labels: [String: String], isFiring: Bool, startedAt: Int64? = nil, fingerprint: String = "") {
+    self.labels = labels
+    self.isFiring = isFiring
+    self.startedAt = startedAt
+    self.fingerprint = fingerprint
+  }
+
+  /// Its name; empty where it has none.
+  public var name: String { labels["alertname"] ?? "" }
+
+  /// The migration that it names; empty where it names none.
+  public var migration: String { labels["migration"] ?? "" }
+
+  var key: AutomaticKey {
+    // What is no id is not kept: it may be of any length.
+    AutomaticKey(MigrationID(migration)?.description ?? "", .alert, alert: String(name.prefix(200)))
+  }
+}
+
+/// What comes of an alert.
+public enum AlertAnswer: Hashable, Sendable {
+  /// It asks for nothing, and why that is thought.
+  case ignored(String)
+  /// Something is decided: to be recorded, or for `acted` to be carried out.
+  case decision(AutomaticDecision)
+  /// It was decided before, as this, in this record.
+  case known(DecisionKind, Refusal?, DecisionID?)
+  /// The same is being decided at this moment.
+  case underWay
+}
+
+extension AutomaticAborts {
+  /// Decides about an alert; its labels have to be those of a migration that is known, and runs.
+  public mutating func ask(_ alert: AlertWish, _ snapshot: FleetSnapshot, at now: Moment) -> AlertAnswer {
+    let key = alert.key
+    if !alert.isFiring {
+      if let began = alert.startedAt { resolved[key] = max(resolved[key] ?? began, began) }
+      return .ignored("it does not fire any more")
+    }
+    if let over = resolved[key], alert.startedAt.map({ $0 <= over }) ?? true {
+      return .ignored("it was resolved before this came")
+    }
+    guard isRestored else { return .ignored("") }
+    if let standing = standings[key] {
+      if standing.isUnderWay { return .underWay }
+      let isFinal =
+        standing.kind == .acted || standing.kind == .refused && standing.configuration == configuration
+      if isFinal { return .known(standing.kind, standing.refusal, standing.record) }
+    }
+    var decision = AutomaticDecision(
+      key: key, migration: MigrationID(alert.migration), kind: .refused,
+      requester: "alert \(key.alert.isEmpty ? "without a name" : key.alert)", because: "the alert fires",
+      facts: [.init(FactName.alert, key.alert), .init("fingerprint", String(alert.fingerprint.prefix(64)))])
+    let view = snapshot.migrations.first { $0.identity.id == decision.migration }
+    if let refusal = screen(alert, view, snapshot) {
+      decision.refusal = refusal
+      return concludeWithoutView(&decision)
+    }
+    guard let view, let action = settings.alerts else {
+      decision.refusal = Refusal(.disabled, "the switch alerts is disabled")
+      return concludeWithoutView(&decision)
+    }
+    if AutomaticGate.refusal(of: view, settings.limits, at: now) == nil, !isStillSo(alert, view, at: now) {
+      decision.refusal = Refusal(
+        .changed, "what the alert says does not hold any more: now it is \(view.verdict.kind.rawValue)")
+      return concludeWithoutView(&decision)
+    }
+    // Each repeat is looked at anew.
+    standings[key]?.lookAgainAt = nil
+    if conclude(&decision, action, view, at: now) { return .decision(decision) }
+    let standing = standings[key]
+    return .known(standing?.kind ?? .held, standing?.refusal, standing?.record)
+  }
+
+  private mutating func concludeWithoutView(_ decision: inout AutomaticDecision) -> AlertAnswer {
+    let isPassing = decision.refusal?.reason.isPassing ?? false
+    decision.kind = isPassing ? .held : .refused
+    let standing = standings[decision.key]
+    decision.record = standing?.record
+    if let standing, standing.refusal?.reason == decision.refusal?.reason {
+      standings[decision.key]?.configuration = configuration
+      return .known(standing.kind, standing.refusal, standing.record)
+    }
+    standings[decision.key] = Standing(
+      kind: decision.kind, refusal: decision.refusal, record: decision.record, isUnderWay: true,
+      configuration: configuration)
+    return .decision(decision)
+  }
+
+  /// Why an alert may not ask; nil where it may.
+  private func screen(_ alert: AlertWish, _ view: MigrationView?, _ snapshot: FleetSnapshot) -> Refusal? {
+    guard settings.alertNames.contains(alert.name) else {
+      return Refusal(.notListed, "no alert of this name may ask: control.alerts.names lists those that may")
+    }
+    guard alert.labels[AlertWish.optIn.label] == AlertWish.optIn.value else {
+      return Refusal(
+        .notOptedIn,
+        "it has not the label \(AlertWish.optIn.label)=\"\(AlertWish.optIn.value)\", so it asks for nothing")
+    }
+    guard MigrationID(alert.migration) != nil else {
+      return Refusal(.unknown, "it names no migration: it needs the label migration, with the id of one")
+    }
+    guard let view else {
+      let isUp = snapshot.backends.contains {
+        $0.descriptor.name.rawValue == alert.labels["backend"] && $0.hasAttempted && $0.isUp
+      }
+      let isConfigured = snapshot.backends.contains { $0.descriptor.name.rawValue == alert.labels["backend"] }
+      return isUp || !isConfigured
+        ? Refusal(.unknown, "no migration is called \(alert.migration)")
+        : Refusal(
+          .unreadable, "its back end does not answer now: whether there is such a migration is not known")
+    }
+    let label: String
+    switch view.identity.vm.scope {
+    case .namespace: label = settings.namespaceLabel
+    case .host: label = "host"
+    }
+    guard alert.labels["backend"] == view.identity.vm.backend.rawValue,
+      alert.labels[label] == view.identity.vm.scope.name
+    else {
+      return Refusal(
+        .mismatch,
+        "its labels backend and \(label) are not those of the migration that it names; where Prometheus renames "
+          + "them, say so in control.alerts.namespaceLabel")
+    }
+    if view.isOver { return Refusal(.finished, "it is over already: \(view.phase.rawValue)") }
+    return nil
+  }
+
+  /// Whether what an alert tells by its label `verdict`, or by being one of Drover's own, holds at this moment: it may have
+  /// been long on its way.
+  private func isStillSo(_ alert: AlertWish, _ view: MigrationView, at now: Moment) -> Bool {
+    let kind = view.verdict.kind
+    if let verdict = alert.labels["verdict"], verdict != kind.rawValue { return false }
+    return switch alert.name {
+    case "DroverMigrationNotConverging": kind == .notConverging
+    case "DroverMigrationStalled":
+      kind == .stalled || kind == .networkLost || PolicyCondition.of(.progressTimeout, view, at: now) != nil
+    default: true
+    }
+  }
+}

@@ -1,0 +1,127 @@
+extension AutomaticAborts {
+  // MARK: Holds
+
+  mutating func advance(to now: Moment) {
+    let before = holds
+    ledger.advance(settings.limits, to: now)
+    shadowLedger.advance(settings.limits, to: now)
+    networks.advance(to: now)
+    if holds != before { due = due.mapValues { _ in now } }
+  }
+
+  mutating func holdSteps() -> [AutomaticStep] {
+    var steps: [AutomaticStep] = []
+    let now = holds.subtracting([.journal])
+    for reason in HoldReason.allCases where now.contains(reason) != told.contains(reason) {
+      let trigger = reason == .partition ? Trigger.networkLost : ledger.breaker?.trigger ?? .alert
+      steps.append(
+        now.contains(reason)
+          ? .holdBegan(reason, trigger, words(reason)) : .holdEnded(reason, Self.over(reason)))
+    }
+    told = now
+    return steps
+  }
+
+  private func words(_ reason: HoldReason) -> String {
+    switch reason {
+    case .partition:
+      let names = networks.hold?.names ?? []
+      let some = names.prefix(5).joined(separator: ", ") + (names.count > 5 ? ", …" : "")
+      return
+        "\(names.count) migrations lost their network within a minute (\(some)): automatic aborts wait until "
+        + "that has not changed for \(PolicyCondition.seconds(networks.hold?.quiet ?? .zero)), or somebody says "
+        + "drover decisions --reset-hold"
+    case .breaker, .journal, .takeover:
+      return "\(settings.limits.aborts) automatic aborts within "
+        + "\(PolicyCondition.seconds(settings.limits.window)): the next wait until none is wished for during as "
+        + "long, or somebody says drover decisions --reset-hold"
+    }
+  }
+
+  private static func over(_ reason: HoldReason) -> String {
+    reason == .partition
+      ? "nothing changed for a progress time-out: automatic aborts go on, as many as the fleet may have"
+      : "it has been quiet for long enough: automatic aborts go on"
+  }
+
+  // MARK: Restart
+
+  /// Takes up what was decided before the start, the earliest first; only then is anything decided.
+  public mutating func restore(_ decisions: [Decision], _ epoch: EpochOffset, at now: Moment) {
+    for decision in decisions.sorted(by: {
+      ($0.madeAt, $0.id?.rawValue ?? 0) < ($1.madeAt, $1.id?.rawValue ?? 0)
+    }) {
+      // A wall clock that was set back must not put a claim into the future.
+      let at = min(epoch.moment(unixMilliseconds: decision.madeAt), now)
+      ledger.advance(settings.limits, to: at)
+      shadowLedger.advance(settings.limits, to: at)
+      restore(decision, at, now)
+    }
+    ledger.advance(settings.limits, to: now)
+    shadowLedger.advance(settings.limits, to: now)
+    isRestored = true
+    told = holds.subtracting([.journal])
+    lookAtAll()
+  }
+
+  private mutating func restore(_ decision: Decision, _ at: Moment, _ now: Moment) {
+    if decision.action == .resetHold {
+      ledger.reset(at: at)
+      shadowLedger.reset(at: at)
+      networks.reset()
+      return
+    }
+    func fact(_ name: String) -> String? { decision.evidence.first { $0.name == name }?.value }
+    guard decision.action == .abort, decision.trigger != .person else { return }
+    if fact(FactName.holdBegan) == HoldReason.partition.rawValue {
+      if decision.result == nil { networks.restore(since: at, at: now) } else { networks.reset() }
+      return
+    }
+    if let id = decision.migration, let vm = decision.vm,
+      decision.kind == .acted || decision.kind == .shadowed
+    {
+      shadowLedger.claim(id, vm, decision.trigger, settings.limits, at: at)
+      if decision.kind == .acted { ledger.claim(id, vm, decision.trigger, settings.limits, at: at) }
+    }
+    let isShadow = fact(FactName.mode) == "shadow"
+    if decision.kind == .held, fact(FactName.hold) == HoldReason.breaker.rawValue {
+      isShadow ? shadowLedger.noteWish(at: at) : ledger.noteWish(at: at)
+    }
+    guard fact(FactName.holdBegan) == nil else { return }
+    let key = AutomaticKey(
+      decision.migration?.description ?? "", decision.trigger, alert: fact(FactName.alert) ?? "")
+    standings[key] = Standing(
+      kind: decision.kind, refusal: decision.refusal.map { Refusal($0, decision.text) }, record: decision.id,
+      isShadow: isShadow, configuration: configuration)
+  }
+
+  /// The fact that makes a record one of a hold.
+  public static func fact(ofHold reason: HoldReason) -> Decision.Fact {
+    .init(FactName.holdBegan, reason.rawValue)
+  }
+
+  /// The hold that a record is about; nil where it is about something else.
+  public static func hold(begunBy decision: Decision) -> HoldReason? {
+    decision.evidence.first { $0.name == FactName.holdBegan }.flatMap { HoldReason(rawValue: $0.value) }
+  }
+
+  /// What a record needs so that the decision is known again after a restart.
+  public static func facts(of decision: AutomaticDecision) -> [Decision.Fact] {
+    guard decision.refusal?.reason == .hold else { return [] }
+    let isPartition = decision.refusal == partitionRefusal
+    return [.init(FactName.hold, (isPartition ? HoldReason.partition : .breaker).rawValue)]
+  }
+
+  // MARK: Refusals at the source
+
+  /// Whether the same was said of this before.
+  public func hasSaid(_ decision: AutomaticDecision) -> Bool {
+    said[decision.key] == decision.refusal?.reason
+  }
+
+  /// Remembers what was said, and its record.
+  public mutating func say(_ decision: AutomaticDecision, _ record: DecisionID?) {
+    said[decision.key] = decision.refusal?.reason
+    if let record { standings[decision.key]?.record = record }
+  }
+}

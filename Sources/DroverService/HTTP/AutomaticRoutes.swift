@@ -1,0 +1,74 @@
+internal import DroverCore
+internal import MicroHTTP
+internal import MigrationControl
+
+/// What alerts ask for, and the end of a hold of automatic aborts.
+struct AutomaticRoutes: Sendable {
+  let automatic: AutomaticControl
+  let authorizer: Authorizer
+
+  /// Alerts that are decided about at a time; each may wait for a host that hangs.
+  private static let width = 16
+
+  func add(to router: inout Router) {
+    on(.alerts, in: &router) { request, _ in await alerts(request) }
+    on(.resetHold, in: &router) { _, requester in await reset(by: requester) }
+  }
+
+  private func on(
+    _ route: ActingRoute, in router: inout Router,
+    _ act: @escaping @Sendable (Request, _ requester: String) async -> Response
+  ) {
+    router.on(
+      route.method, route.pattern,
+      .deferred { [authorizer] request in
+        switch authorizer.authorize(request, route) {
+        case .allowed(let requester): await act(request, requester.description)
+        case .refused(let response): response
+        }
+      })
+  }
+
+  /// 200 once all is stored, refusals too; 4xx for what another try would not make better, which Alertmanager gives up;
+  /// 503 for what it should send again: nothing here is done twice.
+  private func alerts(_ request: Request) async -> Response {
+    let payload: AlertPayload
+    do {
+      payload = try APICoding.decode(AlertPayload.self, from: request.body)
+    } catch {
+      return .problem(status: 400, detail: "the body is no webhook of Alertmanager's: \(error)")
+    }
+    guard payload.version == "4" else {
+      return .problem(
+        status: 400,
+        detail:
+          "the body is of version \(quoted(payload.version)), and only 4 is known; leave `payload` of the "
+          + "webhook as it is by default")
+    }
+    let wishes = payload.alerts.map(\.wish)
+    let results = await decide(wishes)
+    let items = zip(wishes, results).map { AlertItem($0, $1) }
+    let list = AlertList(alerts: items, truncated: max(0, payload.truncatedAlerts))
+    return .json(list, status: results.contains(where: \.isWorthRetrying) ? 503 : 200)
+  }
+
+  private func decide(_ wishes: [AlertWish]) async -> [AutomaticControl.AlertResult] {
+    await withTaskGroup(of: (Int, AutomaticControl.AlertResult).self) { group in
+      var results: [Int: AutomaticControl.AlertResult] = [:]
+      for (index, wish) in wishes.enumerated() {
+        if index >= Self.width, let (done, result) = await group.next() { results[done] = result }
+        group.addTask { [automatic] in (index, await automatic.ask(wish)) }
+      }
+      for await (index, result) in group { results[index] = result }
+      return wishes.indices.compactMap { results[$0] }
+    }
+  }
+
+  private func reset(by requester: String) async -> Response {
+    let (ended, problem) = await automatic.resetHold(by: requester)
+    if let problem {
+      return .problem(status: 503, detail: "it cannot be recorded, so the hold stays: \(problem)")
+    }
+    return .json(ResetItem(ended: ended.map(\.rawValue)))
+  }
+}

@@ -1,0 +1,318 @@
+public import DroverCore
+public import Logging
+internal import Synchronization
+
+/// Lets policies and alerts end migrations: it feeds ``AutomaticAborts``, records what that decides, and has the control
+/// module carry out what is to be done.
+public final class AutomaticControl: Sendable {
+  private struct State {
+    var aborts = AutomaticAborts()
+    /// The records of holds that have not ended.
+    var holds: [HoldReason: DecisionID] = [:]
+    /// Whether it was said that nothing is known of earlier decisions.
+    var isRestoreTold = false
+    /// Whether what the leader before did cannot be read.
+    var isTakeoverOpen = false
+  }
+
+  /// How often everything is looked at.
+  static let interval = Duration.milliseconds(200)
+  /// How far back decisions bound what is done now; beyond the longest limit that can be configured.
+  static let memory = Duration.seconds(8 * 86_400)
+
+  private let control: MigrationControl
+  private let journal: (any AutomaticJournal)?
+  private let isRecording: @Sendable () -> Bool
+  private let log: Logger
+  private let state = Mutex(State())
+
+  /// Makes a module that acts through `control`.
+  ///
+  /// - Parameters:
+  ///   - journal: Where decisions are; nil where there is none: then nothing is ended by itself.
+  ///   - isRecording: Whether the journal takes anything at this moment.
+  public init(
+    _ control: MigrationControl, journal: (any AutomaticJournal)?, log: Logger,
+    isRecording: @escaping @Sendable () -> Bool = { true }
+  ) {
+    self.control = control
+    self.journal = journal
+    self.isRecording = isRecording
+    self.log = log
+  }
+
+  /// Puts rules and bounds into force.
+  public func apply(_ settings: AutomaticSettings) { state.withLock { $0.aborts.apply(settings) } }
+
+  /// What is in force.
+  public var settings: AutomaticSettings { state.withLock(\.aborts.settings) }
+
+  /// Why automatic aborts wait now.
+  public var holds: Set<HoldReason> {
+    var holds = state.withLock(\.aborts.holds)
+    if state.withLock(\.isTakeoverOpen) { holds.insert(.takeover) }
+    return journal != nil && isRecording() ? holds : holds.union([.journal])
+  }
+
+  /// What was decided since the start, whoever asked, and why automatic aborts wait.
+  public var totals: ControlTotals {
+    var totals = control.totals
+    totals.holds = holds
+    return totals
+  }
+
+  /// Looks at everything again and again, until cancelled.
+  public func run() async {
+    await withDiscardingTaskGroup { group in
+      while !Task.isCancelled {
+        for decision in await look() { group.addTask { await self.carryOut(decision) } }
+        try? await Task.sleep(for: Self.interval)
+      }
+    }
+  }
+
+  /// Looks once.
+  ///
+  /// - Returns: What is to be carried out or recorded, each on its own: one that hangs keeps no other waiting.
+  func look() async -> [AutomaticDecision] {
+    await restore()
+    let (now, snapshot) = (control.clock.now(), control.fleet.snapshot())
+    let steps = state.withLock { $0.aborts.step(snapshot, at: now) }
+    var decisions: [AutomaticDecision] = []
+    for step in steps {
+      switch step {
+      case .decision(let decision): decisions.append(decision)
+      case .holdBegan(let reason, let trigger, let words): await tell(reason, trigger, words)
+      case .holdEnded(let reason, let words): await end(reason, words)
+      }
+    }
+    return decisions
+  }
+
+  /// Carries one decision out, or records it.
+  @discardableResult
+  func carryOut(_ decision: AutomaticDecision) async -> (outcome: AutomaticOutcome, decision: Decision) {
+    let result =
+      decision.kind == .acted ? await act(decision) : (await note(decision, record: decision.record))
+    let now = control.clock.now()
+    state.withLock { $0.aborts.settle(decision, result.outcome, at: now) }
+    return result
+  }
+
+  // MARK: Alerts
+
+  /// What came of an alert.
+  public struct AlertResult: Sendable {
+    /// `acted`, `shadowed`, `refused`, `held`, or `ignored`.
+    public var status: String
+    /// Why it is not done; nil where it is, or nothing was asked for.
+    public var refusal: RefusalReason?
+    /// In words; empty where there is nothing to add.
+    public var text: String
+    /// The record; nil where there is none.
+    public var record: DecisionID?
+    /// Whether sending it again may help: it could not be stored, or its back end is out of reach.
+    public var isWorthRetrying = false
+  }
+
+  /// Decides about an alert; what is to be done is recorded and sent on return.
+  public func ask(_ alert: AlertWish) async -> AlertResult {
+    await restore()
+    let (now, snapshot) = (control.clock.now(), control.fleet.snapshot())
+    let (answer, isRestored) = state.withLock {
+      ($0.aborts.ask(alert, snapshot, at: now), $0.aborts.isRestored)
+    }
+    switch answer {
+    case .ignored(let words):
+      if let refusal = control.notLeading {
+        return AlertResult(
+          status: "held", refusal: refusal.reason, text: refusal.text, isWorthRetrying: true)
+      }
+      return isRestored || !alert.isFiring
+        ? AlertResult(status: "ignored", text: words)
+        : AlertResult(
+          status: "held", refusal: .journal, text: "what was decided before cannot be read from the journal",
+          isWorthRetrying: true)
+    case .underWay: return AlertResult(status: "held", text: "the same is being decided at this moment")
+    case .known(let kind, let refusal, let record):
+      return AlertResult(
+        status: kind.rawValue, refusal: refusal?.reason, text: refusal?.text ?? "", record: record,
+        isWorthRetrying: refusal?.reason == .unreadable)
+    case .decision(let decision):
+      let (outcome, made) = await carryOut(decision)
+      var result = AlertResult(
+        status: made.kind.rawValue, refusal: made.refusal, text: made.text, record: made.id)
+      switch outcome {
+      case .noted(nil): result.isWorthRetrying = true
+      case .noted: result.isWorthRetrying = made.refusal == .unreadable
+      case .refused(let refusal):
+        result.isWorthRetrying = made.id == nil || refusal.reason == .unreadable || refusal.reason == .journal
+      case .acted: break
+      }
+      return result
+    }
+  }
+
+  // MARK: Holds
+
+  /// A person ends every hold.
+  ///
+  /// - Returns: Which ended, and nil where nothing could be recorded: then they stay.
+  public func resetHold(by requester: String) async -> (ended: [HoldReason], problem: JournalError?) {
+    let standing = holds.subtracting([.journal])
+    guard !standing.isEmpty else { return ([], nil) }
+    let words = standing.map(\.rawValue).sorted().joined(separator: ", ")
+    var decision = Decision(
+      madeAt: control.unixNow, action: .resetHold, trigger: .person, kind: .acted, requester: requester,
+      text: "\(requester) ends the hold of automatic aborts (\(words))")
+    let recorded = await control.record(decision)
+    if let problem = recorded.problem { return ([], problem) }
+    decision = recorded.decision
+    let now = control.clock.now()
+    let (ended, records) = state.withLock { state in
+      defer { state.holds = [:] }
+      return (state.aborts.reset(at: now), state.holds)
+    }
+    control.announce(decision)
+    _ = await control.finish(decision, .done, "automatic aborts go on")
+    for reason in HoldReason.allCases {
+      if let id = records[reason] { await close(id, "\(requester) ended it") }
+    }
+    return (ended, nil)
+  }
+
+  private func tell(_ reason: HoldReason, _ trigger: Trigger, _ words: String) async {
+    log.warning("automatic aborts hold", metadata: ["reason": "\(reason.rawValue)", "text": "\(words)"])
+    var decision = Decision(
+      madeAt: control.unixNow, action: .abort, trigger: trigger, kind: .held, requester: "drover",
+      refusal: .hold, text: words)
+    decision.evidence = [AutomaticAborts.fact(ofHold: reason)]
+    if let id = await control.record(decision).decision.id { state.withLock { $0.holds[reason] = id } }
+  }
+
+  private func end(_ reason: HoldReason, _ words: String) async {
+    log.notice("automatic aborts go on", metadata: ["reason": "\(reason.rawValue)", "text": "\(words)"])
+    if let id = state.withLock({ $0.holds.removeValue(forKey: reason) }) { await close(id, words) }
+  }
+
+  private func close(_ id: DecisionID, _ words: String) async {
+    do throws(JournalError) {
+      try await journal?.finish(id, .done, text: words, at: control.unixNow)
+    } catch {
+      log.error("the end of a hold is not recorded", metadata: ["error": "\(error)"])
+    }
+  }
+
+  // MARK: Restart
+
+  /// Reads what was decided before, once; until then nothing is decided.
+  private func restore() async {
+    let standing = control.election.standing()
+    guard standing.isLeader(at: control.clock.now()) else {
+      // What a standby knows says nothing of what the leader does meanwhile.
+      return state.withLock { state in
+        guard state.aborts.isRestored else { return }
+        let settings = state.aborts.settings
+        state.aborts = AutomaticAborts()
+        state.aborts.apply(settings)
+      }
+    }
+    guard !state.withLock(\.aborts.isRestored) else { return }
+    var decisions: [Decision] = []
+    if let journal {
+      do throws(JournalError) {
+        decisions = try await journal.automaticDecisions(since: control.unixNow - Self.memory.milliseconds)
+      } catch {
+        // Without a journal nothing was ended by itself, and nothing will be.
+        guard error.kind == .absent else {
+          let isFirst = state.withLock { state in
+            defer { state.isRestoreTold = true }
+            return !state.isRestoreTold
+          }
+          if isFirst {
+            log.error(
+              "automatic aborts hold: earlier decisions are not known", metadata: ["error": "\(error)"])
+          }
+          return
+        }
+      }
+    }
+    guard standing.election == nil || (await takeOver(&decisions)) else { return }
+    let (epoch, now) = (control.clock.epochOffset(), control.clock.now())
+    state.withLock { state in
+      guard !state.aborts.isRestored else { return }
+      state.aborts.restore(decisions, epoch, at: now)
+      for decision in decisions where decision.result == nil {
+        if let reason = AutomaticAborts.hold(begunBy: decision), let id = decision.id {
+          state.holds[reason] = id
+        }
+      }
+    }
+  }
+
+  /// Adds what other leaders claimed; false where that cannot be read.
+  private func takeOver(_ decisions: inout [Decision]) async -> Bool {
+    var claims: [AbortClaim]?
+    do throws(ControlError) {
+      claims = try await control.election.claims()?.claims().claims
+    } catch {
+      log.warning("what other leaders aborted is not known yet", metadata: ["error": "\(error)"])
+    }
+    let isOpen = claims == nil
+    state.withLock { $0.isTakeoverOpen = isOpen }
+    let known = Set(decisions.filter { $0.kind == .acted }.compactMap(\.migration))
+    for claim in claims ?? [] where claim.trigger != .person && !known.contains(claim.migration) {
+      decisions.append(
+        Decision(
+          madeAt: claim.claimedAt, action: .abort, trigger: claim.trigger, kind: .acted,
+          migration: claim.migration, vm: claim.vm, requester: "another leader", text: ""))
+    }
+    return !isOpen
+  }
+
+  // MARK: Carrying out
+
+  private func act(_ decision: AutomaticDecision) async -> (outcome: AutomaticOutcome, decision: Decision) {
+    guard let id = decision.migration else { return await note(decision, record: decision.record) }
+    var order = AbortOrder(id, trigger: decision.key.trigger, requester: decision.requester)
+    order.record = decision.record
+    order.notesRefusal = false
+    order.because = decision.because
+    order.facts = decision.facts
+    let answer = await control.abort(order) { [self] in
+      let (view, now) = (control.view(of: id), control.clock.now())
+      return state.withLock { $0.aborts.recheck(decision, view, at: now) }
+    }
+    guard answer.decision.kind != .acted, let reason = answer.decision.refusal else {
+      return (.acted(answer.decision.id), answer.decision)
+    }
+    let refusal = Refusal(reason, answer.decision.text)
+    var refused = decision
+    refused.kind = answer.decision.kind
+    refused.refusal = refusal
+    // The same refusal of the same thing is said once.
+    let isRepeated = state.withLock { $0.aborts.hasSaid(refused) }
+    if isRepeated { return (.refused(refusal), answer.decision) }
+    let noted = await note(refused, record: decision.record)
+    state.withLock { $0.aborts.say(refused, noted.decision.id) }
+    return (.refused(refusal), noted.decision)
+  }
+
+  private func note(_ decision: AutomaticDecision, record earlier: DecisionID?) async -> (
+    outcome: AutomaticOutcome, decision: Decision
+  ) {
+    let view = decision.migration.flatMap { control.view(of: $0) }
+    let now = control.unixNow
+    var made = Decision(
+      madeAt: now, action: .abort, trigger: decision.key.trigger, kind: decision.kind,
+      migration: decision.migration, vm: view?.identity.vm, requester: decision.requester,
+      refusal: decision.refusal?.reason, text: decision.text(at: now))
+    made.node = view?.facts.source ?? ""
+    made.evidence =
+      decision.facts + AutomaticAborts.facts(of: decision)
+      + (view.map { MigrationControl.evidence($0, nil, now: control.clock.now()) } ?? [])
+    let recorded = await control.record(made, inPlaceOf: earlier)
+    control.announce(recorded.decision)
+    return (.noted(recorded.decision.id), recorded.decision)
+  }
+}
