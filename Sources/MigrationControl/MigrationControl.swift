@@ -27,6 +27,8 @@ public final class MigrationControl: Sendable {
     var sending: Set<MigrationID> = []
     /// VMs that a migration is being started of.
     var starting: Set<VMRef> = []
+    /// Evacuations that are being ended.
+    var stopping: Set<Stopping> = []
     /// Aborts whose migrations are not over yet.
     var followed: [FollowedAbort] = []
     var lastFollowed: UInt64 = 0
