@@ -7,11 +7,13 @@ internal import Synchronization
 
 /// Watches the live migrations of one cluster through the Kubernetes API.
 public final class KubeVirtBackend: MigrationBackend {
-  private let configuration: KubeVirtConfiguration
+  let configuration: KubeVirtConfiguration
   let clock: any Timepiece
   private let log: Logger
   /// Who asks the API server while the back end runs; nil before.
   let client = Mutex<KubernetesClient?>(nil)
+  /// What was read last of what a drain would do.
+  let preflights = PreflightDesk()
 
   /// An API server that answers nothing for so long is away, whatever its open watches say.
   private static let probeInterval = Duration.seconds(10)

@@ -86,7 +86,8 @@ extension MigrationControl {
     return answer
   }
 
-  private func refuse(_ answer: StopAnswer, _ refusal: Refusal, isRecorded: Bool = false) async -> StopAnswer {
+  private func refuse(_ answer: StopAnswer, _ refusal: Refusal, isRecorded: Bool = false) async -> StopAnswer
+  {
     var answer = answer
     answer.refusals = [refusal]
     return await refuse(answer, isRecorded: isRecorded)

@@ -104,9 +104,11 @@ final class DroverClient: Sendable {
   }
 
   /// Asks for a list; what is nil is not asked for.
-  func list<Answer: Decodable>(_ path: String, _ query: [(String, String?)]) async throws -> Answer {
+  func list<Answer: Decodable>(
+    _ path: String, _ query: [(String, String?)], within deadline: Duration = .seconds(10)
+  ) async throws -> Answer {
     let items = query.compactMap { name, value in value.map { "\(name)=\(Self.segment($0))" } }
-    return try await get(path + "?" + items.joined(separator: "&"))
+    return try await read(response(to: path + "?" + items.joined(separator: "&"), within: deadline))
   }
 
   /// One segment of a path or a query, percent-encoded.

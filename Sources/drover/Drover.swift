@@ -14,7 +14,8 @@ struct Drover: AsyncParsableCommand {
       """,
     version: "drover \(build.version) (revision \(build.revision.isEmpty ? "unknown" : build.revision))",
     subcommands: [
-      Serve.self, Demo.self, List.self, Show.self, Watch.self, WhyCommand.self, Explain.self, History.self,
+      Serve.self, Demo.self, List.self, Show.self, Watch.self, WhyCommand.self, Explain.self,
+      PreflightCommand.self, History.self,
       Decisions.self, Abort.self, Migrate.self, StopEvacuation.self, CheckConfig.self,
       LeashCommand.self,
     ])

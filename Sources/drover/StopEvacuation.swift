@@ -52,10 +52,12 @@ struct StopEvacuation: AsyncParsableCommand {
     case (.found(let vm), 0):
       return "/api/v1/vms/\(Self.path(vm.backend, vm.scope, vm.name))/stop-evacuation"
     case (.none, 1): return "/api/v1/nodes/\(Self.path(nodes[0].backend, nodes[0].node))/stop-evacuation"
-    case (.none, 0): throw Failure("no VM and no node is called \(name); drover list and kubectl get nodes show them")
+    case (.none, 0):
+      throw Failure("no VM and no node is called \(name); drover list and kubectl get nodes show them")
     case (.ambiguous(let paths), _):
       throw Failure(
-        "\(name) can be several VMs: \(paths.map(\.description).joined(separator: ", ")); name one of them in full")
+        "\(name) can be several VMs: \(paths.map(\.description).joined(separator: ", ")); name one of them in full"
+      )
     case (.none, _):
       let names = nodes.map { "\($0.backend)/\($0.node)" }.joined(separator: ", ")
       throw Failure("\(name) can be several nodes: \(names); name one so")
@@ -69,7 +71,9 @@ struct StopEvacuation: AsyncParsableCommand {
     return list.items.filter { $0.node == name || "\($0.backend)/\($0.node)" == name }
   }
 
-  private static func path(_ parts: String...) -> String { parts.map(DroverClient.segment).joined(separator: "/") }
+  private static func path(_ parts: String...) -> String {
+    parts.map(DroverClient.segment).joined(separator: "/")
+  }
 }
 
 extension ControlItem {
@@ -77,7 +81,9 @@ extension ControlItem {
   fileprivate var stopLines: String {
     var lines = [isDryRun && kind == "acted" ? "would be done: \(text)" : text]
     lines += (found ?? []).map { "found: \($0)" }
-    lines += (steps ?? []).enumerated().map { "\(isDryRun ? "would" : "done") \($0.offset + 1): \($0.element)" }
+    lines += (steps ?? []).enumerated().map {
+      "\(isDryRun ? "would" : "done") \($0.offset + 1): \($0.element)"
+    }
     lines += warnings.map { "warning: \($0)" }
     return lines.map { "\($0)\n" }.joined()
   }

@@ -122,7 +122,8 @@ struct ControlRoutes: Sendable {
         status: error?.kind.status ?? 409, detail: decision.resultText, [error?.kind.rawValue ?? "not_sent"],
         decision)
     }
-    return .json(item, status: item.isDryRun || decision.result == .done || decision.kind == .observed ? 200 : 202)
+    return .json(
+      item, status: item.isDryRun || decision.result == .done || decision.kind == .observed ? 200 : 202)
   }
 
   private static func problem(status: Int, detail: String, _ reasons: [String], _ decision: Decision)

@@ -37,6 +37,7 @@ struct Routes: Sendable {
     router.on(.get, "/api/v1/decisions", .deferred { await decisions($0) })
     router.on(
       .get, "/api/v1/vms/{backend}/{scope}/{name}/eligibility", .deferred { await eligibility($0) })
+    router.on(.get, "/api/v1/preflight", .deferred { await preflight($0) })
     return router
   }
 
@@ -101,6 +102,13 @@ struct Routes: Sendable {
     let part = { (name: String) in request.parameters[name] ?? "" }
     let path = VMPath(backend: part("backend"), scope: part("scope"), name: part("name"))
     return switch await EligibilityRoute(monitor: monitor, supervisor: supervisor).answer(path) {
+    case .success(let item): json(request, item)
+    case .failure(let refusal): .problem(status: refusal.status, detail: refusal.detail)
+    }
+  }
+
+  private func preflight(_ request: Request) async -> Response {
+    switch await PreflightRoute(monitor: monitor, supervisor: supervisor).answer(request) {
     case .success(let item): json(request, item)
     case .failure(let refusal): .problem(status: refusal.status, detail: refusal.detail)
     }

@@ -20,6 +20,7 @@ extension KubeVirtBackend {
   /// Takes the taint from the node, the marks from its VMs, and deletes the VMIMs, in this order.
   public func stopEvacuation(of subject: EvacuationSubject) async throws(ControlError) -> [String] {
     let call = "ending the evacuation of \(subject.words)"
+    defer { preflights.forget() }
     let cluster = LiveEvacuation(
       backend: self, client: try running(call), subject: subject, call: call,
       deadline: .now + Self.stopBudget)

@@ -21,6 +21,7 @@ extension KubeVirtBackend {
   public func cordon(_ node: String, isCordoned: Bool) async throws(ControlError) {
     let call = isCordoned ? "cordoning node \(node)" : "uncordoning node \(node)"
     let client = try running(call)
+    defer { preflights.forget() }
     try await within(Self.sendDeadline, call, isSent: true) { () async throws(ControlError) in
       var last: KubernetesError?
       for _ in 0..<Self.mostAttempts {
