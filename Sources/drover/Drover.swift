@@ -15,7 +15,7 @@ struct Drover: AsyncParsableCommand {
     version: "drover \(build.version) (revision \(build.revision.isEmpty ? "unknown" : build.revision))",
     subcommands: [
       Serve.self, Demo.self, List.self, Show.self, Watch.self, WhyCommand.self, Explain.self, History.self,
-      Decisions.self, Abort.self, Migrate.self, CheckConfig.self,
+      Decisions.self, Abort.self, Migrate.self, Drain.self, CheckConfig.self,
       LeashCommand.self,
     ])
 

@@ -122,7 +122,7 @@ struct ControlRoutes: Sendable {
     return .json(item, status: item.isDryRun || decision.result == .done ? 200 : 202)
   }
 
-  private static func problem(status: Int, detail: String, _ reasons: [String], _ decision: Decision)
+  static func problem(status: Int, detail: String, _ reasons: [String], _ decision: Decision)
     -> Response
   {
     let problem = ControlProblem(
@@ -137,7 +137,7 @@ struct ControlRoutes: Sendable {
 
 extension RefusalReason {
   /// The HTTP status that says it.
-  fileprivate var status: Int {
+  var status: Int {
     switch self {
     case .unknown: 404
     case .disabled: 403
