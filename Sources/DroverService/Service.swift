@@ -99,8 +99,13 @@ public final class Service: Sendable {
     let web = try options.webConfigurationFile.map { try WebFile($0, log: log) }
     hasTLS = web?.hasTLS ?? false
     let authorizer = Authorizer(web: web, log: log)
-    let supervisor = supervisor
-    control = MigrationControl(fleet: monitor, journal: journal, clock: clock, log: log) {
+    let (supervisor, monitor) = (supervisor, monitor)
+    let election = Election(
+      standing: { monitor.leadership },
+      claims: { monitor.leadership.election.flatMap { supervisor.controllable($0) as? any ClaimStore } })
+    control = MigrationControl(
+      fleet: monitor, journal: journal, clock: clock, log: log, election: election
+    ) {
       supervisor.controllable($0)
     }
     drains = DrainControl(control, store: options.hasJournal ? journal : nil)

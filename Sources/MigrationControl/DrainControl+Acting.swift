@@ -119,6 +119,7 @@ extension DrainControl {
       text: "\(requester) \(isCordoned ? "keeps new VMs off it" : "gives it free for VMs again")")
     decision.node = node.node
     decision.evidence = [.init("backend", node.backend.rawValue)]
+    if let refusal = control.notLeading { return refusal }
     let recorded = await control.record(decision)
     decision = recorded.decision
     if let refusal = control.refusal(of: recorded.problem, isWaived: false) {

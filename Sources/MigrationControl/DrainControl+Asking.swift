@@ -39,6 +39,7 @@ extension DrainControl {
       text: "\(requester) drains it")
     decision.node = node.node
     decision.evidence = [.init("backend", node.backend.rawValue)]
+    if let refusal = control.notLeading { return await refuse(decision, refusal, isDryRun) }
     // One of an earlier run may be in force.
     await load()
     if !isDryRun, let status = status(node), status.record.state == .active {
@@ -116,6 +117,7 @@ extension DrainControl {
       madeAt: control.unixNow, action: .drain, trigger: .person, kind: .acted, requester: requester,
       text: "\(requester) ends the drain")
     decision.node = node.node
+    if let refusal = control.notLeading { return await refuse(decision, refusal, false) }
     let isInForce = status(node)?.record.state.isInForce ?? false
     guard isInForce || uncordons else {
       return await refuse(decision, Refusal(.unknown, "no drain of \(node.node) is in force"), false)

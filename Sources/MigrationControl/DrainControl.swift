@@ -130,6 +130,11 @@ public final class DrainControl: Sendable {
   func turn() -> [Task<Void, Never>] {
     let nodes = withState { Array($0.drains.keys) }
     guard !nodes.isEmpty else { return [] }
+    // Whoever leads now may have drains of its own.
+    guard control.notLeading == nil else {
+      control.fleet.show([])
+      return []
+    }
     let now = clock.now()
     let epoch = clock.epochOffset()
     let snapshot = control.fleet.snapshot()

@@ -262,4 +262,24 @@ struct DrainTests {
     await scene.settle()
     #expect(scene.starts == ["start g1 -"])
   }
+
+  @Test("only the leader drains: a standby refuses, begins nothing and shows nothing")
+  func standby() async {
+    let leads = Mutex(true)
+    let scene = DrainScene(
+      "g1", "g2", settings: DrainSettings(parallel: 1),
+      standing: {
+        leads.withLock { $0 } ? Leadership() : Leadership(election: BackendName(rawValue: "prod"))
+      })
+    await scene.begin()
+    leads.withLock { $0 = false }
+    await scene.settle()
+    #expect(scene.starts.isEmpty)
+    #expect(await scene.begin().refusals.map(\.reason) == [.notLeader])
+    #expect(
+      await scene.drains.end(scene.node, requester: "y", uncordons: true).refusals.map(\.reason) == [.notLeader])
+    leads.withLock { $0 = true }
+    await scene.settle()
+    #expect(scene.starts == ["start g1 -"])
+  }
 }

@@ -155,7 +155,7 @@ struct DrainPlanTests {
 
   @Test(
     "what passes is waited for, and is no attempt",
-    arguments: [RefusalReason.migrating, .notRunning, .journal, .hold, .disabled])
+    arguments: [RefusalReason.migrating, .notRunning, .journal, .hold, .disabled, .notLeader])
   func passing(reason: RefusalReason) {
     var script = DrainScript("g1", settings: DrainSettings(attempts: 1))
     for _ in 1...3 {

@@ -112,12 +112,14 @@ struct DrainScene {
   let node = NodeRef(backend: BackendName(rawValue: "rack1"), node: "a")
   let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-  init(_ names: String..., hasJournal: Bool = true, settings: DrainSettings = DrainSettings()) {
+  init(_ names: String..., hasJournal: Bool = true, settings: DrainSettings = DrainSettings(),
+    standing: @escaping @Sendable () -> Leadership = { Leadership() }
+  ) {
     fleet = Fleet(clock, host.descriptor)
     let (host, beside) = (host, beside)
     control = MigrationControl(
       fleet: fleet, journal: hasJournal ? journal : nil, clock: clock, log: log,
-      longestRecording: .seconds(3)
+      longestRecording: .seconds(3), election: Election(standing: standing, claims: { nil })
     ) { name in
       [host, beside].first { $0.descriptor.name == name }
     }

@@ -250,7 +250,7 @@ extension DrainPlan {
     if isOneOf(.notMigratable, .unsupported, .sameNode) {
       record.vms[index].attempts -= 1
       settle(index, .blocked, text)
-    } else if isOneOf(.migrating, .notRunning, .journal, .hold, .disabled) {
+    } else if isOneOf(.migrating, .notRunning, .journal, .hold, .disabled, .notLeader) {
       wait(index, text, at: now)
     } else if isOneOf(.noTarget, .targetUnfit) {
       // What is under way may turn out to need less than was set aside for it.
