@@ -42,7 +42,8 @@ extension DrainControl {
       if let choices = try await backend.choices(for: vm) {
         switch place(vm, choices, node) {
         case .target(let target): order.node = target.node
-        case .blocked(let refusals), .noRoom(let refusals): return .refused(refusals)
+        case .blocked(let refusals): return .blocked(refusals)
+        case .noRoom(let refusals): return .refused(refusals)
         case nil: return .refused([Refusal(.disabled, "the drain was ended")])
         }
       }

@@ -48,7 +48,9 @@ public final class DrainControl: Sendable {
   static let longestSave = Duration.seconds(5)
 
   /// Runs drains by means of `control`; without a store none can be begun.
-  public init(_ control: MigrationControl, store: (any DrainStore)?, settings: DrainSettings = DrainSettings()) {
+  public init(
+    _ control: MigrationControl, store: (any DrainStore)?, settings: DrainSettings = DrainSettings()
+  ) {
     self.control = control
     self.store = store
     state = Mutex(State(settings: settings))
@@ -187,7 +189,8 @@ public final class DrainControl: Sendable {
   /// Tells the fleet which migrations are ended at their deadlines.
   private func enforce(_ node: NodeRef, _ snapshot: FleetSnapshot) {
     let own = withState { state in
-      Set((state.drains[node]?.plan.record.vms ?? []).filter { $0.isOwn && $0.sentAt != nil }.map(\.migration))
+      Set(
+        (state.drains[node]?.plan.record.vms ?? []).filter { $0.isOwn && $0.sentAt != nil }.map(\.migration))
     }
     for view in snapshot.migrations where !view.isOver && own.contains(view.identity.id) {
       guard view.completion?.enforcedBy == Enforcer.none || view.progressBudget?.enforcedBy == Enforcer.none

@@ -91,7 +91,8 @@ extension EndToEnd {
       #expect(typo.status == 400 && typo.text.contains("dryRun"), "\(typo.text)")
       let other = try await armed.control.send(.post, "/api/v1/nodes/host-a/b/drain", "")
       #expect(other.status == 404 && other.text.contains("is host a"), "\(other.text)")
-      let nowhere = try await armed.control.send(.delete, "/api/v1/nodes/nobody/b/drain", #"{"uncordon": true}"#)
+      let nowhere = try await armed.control.send(
+        .delete, "/api/v1/nodes/nobody/b/drain", #"{"uncordon": true}"#)
       #expect(nowhere.status == 501, "\(nowhere.text)")
       try await end(armed)
     }

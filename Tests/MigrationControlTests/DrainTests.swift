@@ -109,7 +109,8 @@ struct DrainTests {
       for name in ["g1", "g2", "g3"] {
         state.choices[name] = MoveChoices(
           targets: [
-            .init(node: "b", host: "b", free: .mebibytes(200)), .init(node: "c", host: "c", free: .mebibytes(150)),
+            .init(node: "b", host: "b", free: .mebibytes(200)),
+            .init(node: "c", host: "c", free: .mebibytes(150)),
           ], memory: .mebibytes(64))
       }
     }
@@ -210,7 +211,9 @@ struct DrainTests {
   func cancelled() async {
     let scene = DrainScene("g1", "g2", settings: DrainSettings(parallel: 1))
     #expect(
-      await scene.drains.end(scene.node, requester: "y", uncordons: false).refusals.map(\.reason) == [.unknown])
+      await scene.drains.end(scene.node, requester: "y", uncordons: false).refusals.map(\.reason) == [
+        .unknown
+      ])
     await scene.begin()
     await scene.settle()
     let answer = await scene.drains.end(scene.node, requester: "uid 7", uncordons: false)
@@ -246,7 +249,8 @@ struct DrainTests {
     #expect(scene.drains.status(scene.node)?.record.isCordoned == true)
     let answer = await scene.drains.end(scene.node, requester: "uid 0", uncordons: true)
     #expect(answer.refusals.isEmpty && scene.host.calls.last == "cordon false")
-    #expect(scene.journal.decisions.last?.action == .uncordon && scene.journal.decisions.last?.result == .done)
+    #expect(
+      scene.journal.decisions.last?.action == .uncordon && scene.journal.decisions.last?.result == .done)
     #expect(scene.drains.status(scene.node) == nil)
   }
 
@@ -277,7 +281,9 @@ struct DrainTests {
     #expect(scene.starts.isEmpty)
     #expect(await scene.begin().refusals.map(\.reason) == [.notLeader])
     #expect(
-      await scene.drains.end(scene.node, requester: "y", uncordons: true).refusals.map(\.reason) == [.notLeader])
+      await scene.drains.end(scene.node, requester: "y", uncordons: true).refusals.map(\.reason) == [
+        .notLeader
+      ])
     leads.withLock { $0 = true }
     await scene.settle()
     #expect(scene.starts == ["start g1 -"])

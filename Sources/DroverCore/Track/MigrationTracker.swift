@@ -170,7 +170,9 @@ public struct MigrationTracker: Sendable {
   /// Shows Drover's own drains at their nodes, and no others.
   public mutating func show(_ drains: [DrainStatus], at now: Moment) {
     let backends = backends
-    inventory.nodes.show(drains.filter { drain in backends.contains { $0.descriptor.name == drain.record.node.backend } }) {
+    inventory.nodes.show(
+      drains.filter { drain in backends.contains { $0.descriptor.name == drain.record.node.backend } }
+    ) {
       name in
       guard let backend = backends.first(where: { $0.descriptor.name == name }), backend.isUp,
         let lastSuccess = backend.lastSuccess

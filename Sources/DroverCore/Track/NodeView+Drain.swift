@@ -25,7 +25,9 @@ extension NodeView {
   /// What speaks against rebooting it; nil for a host that is watched by itself and that nobody drained.
   public var rebootBlockers: [RebootBlocker]? {
     if let state {
-      return RebootBlocker.allCases.filter { state.drain.blockers.contains($0) || $0 == .dataStale && isStale }
+      return RebootBlocker.allCases.filter {
+        state.drain.blockers.contains($0) || $0 == .dataStale && isStale
+      }
     }
     guard ownDrain != nil else { return nil }
     // A host knows no cordon; what is started on it shows as a VM.

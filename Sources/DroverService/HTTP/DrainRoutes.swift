@@ -104,7 +104,8 @@ extension DrainItem {
   /// A node that no drain is known of any more.
   fileprivate static func none(of node: NodeRef) -> DrainItem {
     DrainItem(
-      backend: node.backend.rawValue, node: node.node, isFollowing: false, isDryRun: false, counts: [:], vms: [],
+      backend: node.backend.rawValue, node: node.node, isFollowing: false, isDryRun: false, counts: [:],
+      vms: [],
       notes: [])
   }
 }

@@ -20,8 +20,10 @@ public struct DrainTables: Sendable {
         rows: item.vms.map { vm in
           TextTable.Row(cells: [
             .init(vm.label),
-            .init(Words.plain(item.isDryRun && vm.state == "pending" ? "would move" : vm.state), colour(vm.state)),
-            .init(vm.target ?? (item.isDryRun && vm.state == "pending" ? "any" : "")), .init("\(vm.attempts)"),
+            .init(
+              Words.plain(item.isDryRun && vm.state == "pending" ? "would move" : vm.state), colour(vm.state)),
+            .init(vm.target ?? (item.isDryRun && vm.state == "pending" ? "any" : "")),
+            .init("\(vm.attempts)"),
             .init(vm.text ?? ""),
           ])
         })
@@ -34,7 +36,9 @@ public struct DrainTables: Sendable {
   public func progress(_ item: DrainItem, width: Int = 20) -> String {
     let total = item.vms.count
     let done = item.vms.reduce(0.0) { sum, vm in
-      sum + (vm.state == "done" ? 1 : vm.state == "migrating" ? min(1, max(0, vm.progressRatio ?? 0)) * 0.99 : 0)
+      sum
+        + (vm.state == "done"
+          ? 1 : vm.state == "migrating" ? min(1, max(0, vm.progressRatio ?? 0)) * 0.99 : 0)
     }
     let bar = style.bar(total == 0 ? (item.state == "complete" ? 1 : 0) : done / Double(total), width: width)
     return "\(printable(item.node))  \(bar)  \(counts(item))"

@@ -86,7 +86,9 @@ struct HostPreflight {
       var vm = Preflight.VM(vm: guest.vm, node: host, outcome: .migrates)
       switch choices {
       case .success(let choices)?:
-        let unknown = choices.targets.contains { $0.free == nil && $0.obstacles.allSatisfy { $0.reason == .unknown } }
+        let unknown = choices.targets.contains {
+          $0.free == nil && $0.obstacles.allSatisfy { $0.reason == .unknown }
+        }
         switch choices.choice(reserved: reserved) {
         case .target(let target):
           if unknown { isRoomKnown = false }
@@ -113,7 +115,8 @@ struct HostPreflight {
       case .failure(let error)?:
         vm.outcome = .blocks
         vm.causes = [
-          Eligibility.Obstacle(.unknown, "what speaks against it cannot be read: \(error.cause)", remedy: error.remedy)
+          Eligibility.Obstacle(
+            .unknown, "what speaks against it cannot be read: \(error.cause)", remedy: error.remedy)
         ]
         isRoomKnown = false
         answer.notes.append("\(guest.vm.name) cannot be read: \(error)")
@@ -152,7 +155,9 @@ extension MoveSurvey {
 
 extension HostConnection {
   /// The host's name, and what runs on it with the memory that it has.
-  fileprivate func inhabitants() throws(LibvirtError) -> (host: String, guests: [(name: DomainName, memory: Bytes?)]) {
+  fileprivate func inhabitants() throws(LibvirtError) -> (
+    host: String, guests: [(name: DomainName, memory: Bytes?)]
+  ) {
     let host = try facts().hostName
     var guests: [(name: DomainName, memory: Bytes?)] = []
     for domain in try runningDomains() {

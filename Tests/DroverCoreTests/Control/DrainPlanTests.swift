@@ -153,6 +153,16 @@ struct DrainPlanTests {
     #expect(script.step() == [.ended(.incomplete)])
   }
 
+  @Test("what no time changes is blocked at once, whatever the reason")
+  func hopeless() {
+    var script = DrainScript("g1")
+    _ = script.step()
+    script.plan.started(
+      DrainScript.vm("g1"), .blocked([Refusal(.noTarget, "no host is named")]), at: script.now)
+    #expect(script.step() == [.ended(.incomplete)])
+    #expect(script.state("g1") == .blocked && script["g1"]?.text == "no host is named")
+  }
+
   @Test(
     "what passes is waited for, and is no attempt",
     arguments: [RefusalReason.migrating, .notRunning, .journal, .hold, .disabled, .notLeader])

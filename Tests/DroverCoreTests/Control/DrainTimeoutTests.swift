@@ -34,7 +34,11 @@ struct DrainTimeoutTests {
       #expect(script.step().isEmpty)
       let now = script.now
       script.change("g1") { view in
-        if trigger == .completionTimeout { view.completionDeadline = now } else { view.progressDeadline = now }
+        if trigger == .completionTimeout {
+          view.completionDeadline = now
+        } else {
+          view.progressDeadline = now
+        }
       }
       let id = try #require(script["g1"]?.migration)
       #expect(script.step() == [.abort(DrainScript.vm("g1"), id, trigger)])

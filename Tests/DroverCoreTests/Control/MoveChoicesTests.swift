@@ -26,7 +26,8 @@ struct MoveChoicesTests {
       node: name, host: "host-\(name)", free: free.map { .mebibytes($0) }, obstacles: obstacles)
   }
 
-  private func reserved(_ name: String, _ memory: UInt64, _ guests: Int = 1) -> [String: MoveChoices.Reserved] {
+  private func reserved(_ name: String, _ memory: UInt64, _ guests: Int = 1) -> [String: MoveChoices.Reserved]
+  {
     ["host-\(name)": MoveChoices.Reserved(memory: .mebibytes(memory), guests: guests)]
   }
 
@@ -58,7 +59,9 @@ struct MoveChoicesTests {
     let soft = Obstacle(.cdrom, "x", remedy: "y", isEnforced: false)
     #expect(choose([target("b", 900, [network]), target("c", 200, [unknown, soft])]) == "c")
     #expect(choose([target("b", 900, [network])]) == "no room target_unfit")
-    #expect(choose([target("b", 900)], obstacles: [Obstacle(.hostDevice, "x", remedy: "y")]) == "blocked not_migratable")
+    #expect(
+      choose([target("b", 900)], obstacles: [Obstacle(.hostDevice, "x", remedy: "y")])
+        == "blocked not_migratable")
     #expect(choose([target("b", 900)], obstacles: [unknown, soft]) == "b")
     #expect(choose([]) == "blocked no_target")
   }

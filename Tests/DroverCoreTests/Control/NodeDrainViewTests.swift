@@ -4,7 +4,8 @@ import Testing
 
 @Suite("How far a node is emptied, with Drover's own drain")
 struct NodeDrainViewTests {
-  private func status(_ state: DrainState = .active, _ states: DrainVMState..., at: Int64 = 5) -> DrainStatus {
+  private func status(_ state: DrainState = .active, _ states: DrainVMState..., at: Int64 = 5) -> DrainStatus
+  {
     var record = DrainRecord(
       id: DecisionID(rawValue: 1), node: NodeRef(backend: DrainScript.backend, node: "a"), requester: "uid 0",
       startedAt: 0)

@@ -36,7 +36,9 @@ private final class Notes: DecisionJournal, DrainStore {
     }
   }
 
-  func save(_ drain: DrainRecord) async throws(JournalError) { state.withLock { $0.drains[drain.id] = drain } }
+  func save(_ drain: DrainRecord) async throws(JournalError) {
+    state.withLock { $0.drains[drain.id] = drain }
+  }
 
   func latestDrains() async throws(JournalError) -> [DrainRecord] {
     state.withLock { $0.drains.values.sorted { $0.id < $1.id } }
@@ -85,7 +87,9 @@ extension LabTests {
           #expect(asked.forecast.filter { !$0.refusals.isEmpty }.map(\.vm.name) == ["disk"])
           #expect(asked.forecast.allSatisfy { $0.target == "b" || $0.vm.name == "disk" })
           let preflight = await preflight(backend)
-          #expect(preflight?.vms.filter { $0.outcome == .blocks }.map(\.vm.name) == ["disk"], "\(preflight ?? Preflight())")
+          #expect(
+            preflight?.vms.filter { $0.outcome == .blocks }.map(\.vm.name) == ["disk"],
+            "\(preflight ?? Preflight())")
 
           let begun = ContinuousClock.now
           let answer = await first.begin(node, requester: "test")
@@ -99,6 +103,11 @@ extension LabTests {
           }
           run.cancel()
           await run.value
+          // What it was just about to ask for is asked for: a process that has ended would not come to it.
+          try await scene.watcher.until("what is under way has a name") { _ in
+            let vms = first.status(node)?.record.vms ?? []
+            return vms.allSatisfy { $0.sentAt == nil || $0.migration != nil } ? true : nil
+          }
           let second = DrainControl(control, store: notes)
           let again = Task { await second.run() }
           defer { again.cancel() }
@@ -111,7 +120,8 @@ extension LabTests {
           #expect(record.text == "2 left: 1 timed_out, 1 blocked", "\(record)")
           #expect(record.vms.filter { $0.state == .done }.map(\.vm.name) == movers)
           #expect(record.vms.first { $0.vm.name == "busy" }?.timeout == .completionTimeout, "\(record)")
-          #expect(record.vms.first { $0.vm.name == "disk" }?.text.contains("storage of this host only") == true)
+          #expect(
+            record.vms.first { $0.vm.name == "disk" }?.text.contains("storage of this host only") == true)
           #expect(try await runs(scene, on: .a) == ["busy", "disk"])
           #expect(try await runs(scene, on: .b) == Set(movers))
           try await lab.heartbeat("busy", on: .a)
@@ -125,7 +135,8 @@ extension LabTests {
           #expect(most == 2)
           let view = try #require(scene.record.node(.a))
           #expect(view.isDraining == false && view.rebootBlockers == [.vm])
-          #expect(view.drainVMs?[.done] == 8 && view.drainVMs?[.timedOut] == 1 && view.drainVMs?[.blocked] == 1)
+          #expect(
+            view.drainVMs?[.done] == 8 && view.drainVMs?[.timedOut] == 1 && view.drainVMs?[.blocked] == 1)
           let outcome = notes.decisions.first { $0.action == .drain }
           #expect(outcome?.result == .endedOtherwise, "\(String(describing: outcome))")
 

@@ -112,7 +112,8 @@ struct DrainScene {
   let node = NodeRef(backend: BackendName(rawValue: "rack1"), node: "a")
   let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-  init(_ names: String..., hasJournal: Bool = true, settings: DrainSettings = DrainSettings(),
+  init(
+    _ names: String..., hasJournal: Bool = true, settings: DrainSettings = DrainSettings(),
     standing: @escaping @Sendable () -> Leadership = { Leadership() }
   ) {
     fleet = Fleet(clock, host.descriptor)

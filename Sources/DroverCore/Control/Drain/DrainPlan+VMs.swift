@@ -77,7 +77,8 @@ extension DrainPlan {
     case .aborted:
       settle(
         index, .blocked,
-        "its migration was aborted (\(cause)), so it is not tried again: drain the node anew, or migrate it by itself")
+        "its migration was aborted (\(cause)), so it is not tried again: drain the node anew, or migrate it by itself"
+      )
     case .failed:
       fail(index, "its migration failed (\(cause))\(said)", isMine: isMine, at: now)
     }
@@ -152,7 +153,8 @@ extension DrainPlan {
     var commands: [DrainCommand] = []
     for index in record.vms.indices where record.vms[index].isOwn && record.vms[index].sentAt != nil {
       let vm = record.vms[index].vm
-      guard let view = byVM[vm]?.first(where: { !$0.isOver }), record.vms[index].migration == view.identity.id,
+      guard let view = byVM[vm]?.first(where: { !$0.isOver }),
+        record.vms[index].migration == view.identity.id,
         let trigger = Self.timeout(of: view, at: now)
       else { continue }
       let memory = memory[vm] ?? Memory()
@@ -166,7 +168,8 @@ extension DrainPlan {
 
   /// The time-out that a migration is past, and that is Drover's to enforce; nil where there is none.
   static func timeout(of view: MigrationView, at now: Moment) -> Trigger? {
-    guard view.phase == .precopy || view.phase == .preparing, now - view.sampledAt <= DrainSettings.longestSample
+    guard view.phase == .precopy || view.phase == .preparing,
+      now - view.sampledAt <= DrainSettings.longestSample
     else { return nil }
     if let end = view.verdict.expectedEnd, end - now <= DrainSettings.guardTime { return nil }
     if let deadline = view.completionDeadline, now >= deadline, view.completion?.enforcedBy != .kubevirt {
@@ -181,7 +184,9 @@ extension DrainPlan {
   // MARK: What became of commands
 
   /// Says what came of an abort.
-  public mutating func aborted(_ vm: VMRef, _ migration: MigrationID, isSent: Bool, _ text: String, at now: Moment) {
+  public mutating func aborted(
+    _ vm: VMRef, _ migration: MigrationID, isSent: Bool, _ text: String, at now: Moment
+  ) {
     memory[vm]?.isAborting = false
     memory[vm]?.abortNotBefore = now + (isSent ? DrainSettings.abortPatience : .seconds(10))
     guard !isSent, let index = record.vms.firstIndex(where: { $0.vm == vm }), record.vms[index].sentAt != nil,
@@ -235,6 +240,7 @@ extension DrainPlan {
       // The fleet may have shown it, and its end, before the answer came.
       if let id, record.vms[index].sentAt != nil { record.vms[index].migration = id }
     case .refused(let refusals): refused(index, refusals, at: now)
+    case .blocked(let refusals): block(index, refusals)
     case .failed(let text): fail(index, "it could not be begun: \(text)", isMine: true, at: now)
     }
   }
@@ -243,14 +249,10 @@ extension DrainPlan {
     let text = refusals.map(\.text).joined(separator: "; ")
     let vm = record.vms[index].vm
     let reasons = Set(refusals.map(\.reason))
-    record.vms[index].sentAt = nil
-    record.vms[index].target = ""
-    record.vms[index].isOwn = false
     func isOneOf(_ some: RefusalReason...) -> Bool { !reasons.isDisjoint(with: some) }
-    if isOneOf(.notMigratable, .unsupported, .sameNode) {
-      record.vms[index].attempts -= 1
-      settle(index, .blocked, text)
-    } else if isOneOf(.migrating, .notRunning, .journal, .hold, .disabled, .notLeader) {
+    if isOneOf(.notMigratable, .unsupported, .sameNode) { return block(index, refusals) }
+    unsend(index)
+    if isOneOf(.migrating, .notRunning, .journal, .hold, .disabled, .notLeader) {
       wait(index, text, at: now)
     } else if isOneOf(.noTarget, .targetUnfit) {
       // What is under way may turn out to need less than was set aside for it.
@@ -259,6 +261,19 @@ extension DrainPlan {
     } else {
       fail(index, text, isMine: true, at: now)
     }
+  }
+
+  private mutating func unsend(_ index: Int) {
+    record.vms[index].sentAt = nil
+    record.vms[index].target = ""
+    record.vms[index].isOwn = false
+  }
+
+  /// It cannot move; that was no attempt.
+  private mutating func block(_ index: Int, _ refusals: [Refusal]) {
+    unsend(index)
+    record.vms[index].attempts -= 1
+    settle(index, .blocked, refusals.map(\.text).joined(separator: "; "))
   }
 
   /// Lets it wait for something that passes; that was no attempt.

@@ -50,6 +50,8 @@ public enum DrainStart: Hashable, Sendable {
   case underWay(MigrationID?)
   /// It did not, for these reasons.
   case refused([Refusal])
+  /// It did not, and no later time changes that.
+  case blocked([Refusal])
   /// It did not: what the system said.
   case failed(String)
 }
@@ -241,7 +243,8 @@ public struct DrainPlan: Sendable {
     let next = record.vms.indices.filter { index in
       let vm = record.vms[index]
       let memory = memory[vm.vm] ?? Memory()
-      return !vm.isSettled && vm.sentAt == nil && !memory.isAsking && here.contains(vm.vm) && !open.contains(vm.vm)
+      return !vm.isSettled && vm.sentAt == nil && !memory.isAsking && here.contains(vm.vm)
+        && !open.contains(vm.vm)
         && (vm.state == .pending || vm.state == .failed)
         && memory.notBefore.map { situation.now >= $0 } ?? true
     }.sorted { a, b in
