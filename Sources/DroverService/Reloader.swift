@@ -4,6 +4,7 @@ internal import Exposition
 internal import KubeVirtBackend
 internal import LibvirtBackend
 internal import Logging
+internal import MigrationControl
 internal import QEMUBackend
 internal import Synchronization
 
@@ -43,6 +44,7 @@ final class Reloader: Sendable {
   private let supervisor: BackendSupervisor
   private let keeper: JournalKeeper
   private let authorizer: Authorizer
+  private let drains: DrainControl
   private let rootDirectory: String
   private let clock: any Timepiece
   private let log: Logger
@@ -51,13 +53,14 @@ final class Reloader: Sendable {
 
   init(
     source: ConfigurationSource?, monitor: FleetMonitor, supervisor: BackendSupervisor, keeper: JournalKeeper,
-    authorizer: Authorizer, rootDirectory: String, clock: any Timepiece, log: Logger
+    authorizer: Authorizer, drains: DrainControl, rootDirectory: String, clock: any Timepiece, log: Logger
   ) {
     self.source = source
     self.monitor = monitor
     self.supervisor = supervisor
     self.keeper = keeper
     self.authorizer = authorizer
+    self.drains = drains
     self.rootDirectory = rootDirectory
     self.clock = clock
     self.log = log
@@ -98,6 +101,10 @@ final class Reloader: Sendable {
   private func change(to configuration: Configuration) {
     // Before what it is about: a right that is taken away is gone first.
     authorizer.apply(configuration.access, configuration.switches)
+    drains.apply(
+      DrainSettings(
+        parallel: configuration.drain.parallel, attempts: configuration.drain.attempts,
+        isArmed: configuration.switches[.drain] == .enabled))
     let (old, path) = inForce.withLock { ($0.configuration.backends, $0.configuration.journalPath) }
     if self.state.loadedAt != nil, path != configuration.journalPath {
       log.warning("journal.path has changed: that needs a restart")

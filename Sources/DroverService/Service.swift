@@ -62,6 +62,7 @@ public final class Service: Sendable {
   private let reloader: Reloader
   private let renderer: ScrapeRenderer
   private let control: MigrationControl
+  private let drains: DrainControl
   private let keeper: JournalKeeper
 
   /// Reads the configuration, binds every address and prepares every back end; nothing is watched yet.
@@ -98,10 +99,6 @@ public final class Service: Sendable {
     let web = try options.webConfigurationFile.map { try WebFile($0, log: log) }
     hasTLS = web?.hasTLS ?? false
     let authorizer = Authorizer(web: web, log: log)
-    reloader = Reloader(
-      source: source, monitor: monitor, supervisor: supervisor, keeper: keeper, authorizer: authorizer,
-      rootDirectory: options.rootDirectory, clock: clock, log: log)
-    reloader.begin(with: configuration)
     let (supervisor, monitor) = (supervisor, monitor)
     let election = Election(
       standing: { monitor.leadership },
@@ -111,11 +108,16 @@ public final class Service: Sendable {
     ) {
       supervisor.controllable($0)
     }
+    drains = DrainControl(control, store: options.hasJournal ? journal : nil)
+    reloader = Reloader(
+      source: source, monitor: monitor, supervisor: supervisor, keeper: keeper, authorizer: authorizer,
+      drains: drains, rootDirectory: options.rootDirectory, clock: clock, log: log)
+    reloader.begin(with: configuration)
 
     renderer = ScrapeRenderer()
     let routes = Routes(
       monitor: monitor, renderer: renderer, clock: clock, build: options.build, reloader: reloader,
-      supervisor: supervisor, control: control, journal: journal, authorizer: authorizer)
+      supervisor: supervisor, control: control, drains: drains, journal: journal, authorizer: authorizer)
     server = try Self.bind(
       options, router: routes.router(telemetryPath: options.telemetryPath), web: web, log: log)
     addresses = server.boundAddresses
@@ -152,13 +154,17 @@ public final class Service: Sendable {
   /// Watches and serves until cancelled.
   public func run() async throws {
     // Before anybody is served: what is decided from here on is of this run.
-    if let left = try? await journal.readable().unfinishedDecisions() { await control.resume(left) }
+    if let left = try? await journal.readable().unfinishedDecisions() {
+      await control.resume(left)
+      await drains.resume(left)
+    }
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await self.supervisor.run() }
       group.addTask { await self.monitor.keepTicking() }
       group.addTask { try await self.server.run() }
       group.addTask { await self.keepTrimming() }
       group.addTask { await self.control.keepFollowing() }
+      group.addTask { await self.drains.run() }
       group.addTask { await self.keeper.run { self.monitor.snapshot() } }
     }
   }

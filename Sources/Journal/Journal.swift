@@ -162,7 +162,7 @@ public final class Journal: DecisionJournal, Sendable {
 
   private static func bounded(_ limit: Int) -> Int { min(max(limit, 0), mostRows) }
 
-  private func write<Value: Sendable>(
+  func write<Value: Sendable>(
     _ call: String, _ body: @escaping @Sendable (Database) throws -> Value
   ) async throws(JournalError) -> Value {
     let (writer, call) = try prepared(call)
@@ -201,7 +201,7 @@ public final class Journal: DecisionJournal, Sendable {
     return (writer, call)
   }
 
-  private func read<Value: Sendable>(
+  func read<Value: Sendable>(
     _ call: String, _ body: @escaping @Sendable (Database) throws -> Value
   ) async throws(JournalError) -> Value {
     let result: Result<Value, any Error> = await withCheckedContinuation { continuation in

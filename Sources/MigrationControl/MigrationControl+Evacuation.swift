@@ -28,6 +28,7 @@ extension MigrationControl {
   ) async -> StopAnswer {
     var answer = StopAnswer(
       decision: decision(subject, requester), refusals: [], found: [], steps: [], isDryRun: isDryRun)
+    if let refusal = notLeading { return await refuse(answer, refusal) }
     guard let backend = backend(name) else {
       return await refuse(
         answer, Refusal(.unsupported, "back end \(name.rawValue) is not there, or cannot be asked to act"))
@@ -54,6 +55,8 @@ extension MigrationControl {
       return answer
     }
     if isDryRun { return answer }
+    // Reading takes its time, and a process may have been stopped for a while meanwhile.
+    if let refusal = notLeading { return await refuse(answer, refusal) }
     let recorded = await record(answer.decision)
     answer.decision = recorded.decision
     if let refusal = refusal(of: recorded.problem, isWaived: withoutJournal) {

@@ -126,6 +126,18 @@ final class DroverClient: Sendable {
     try await read(response(to: path, method: .post, body: try APICoding.encode(body)))
   }
 
+  func nodes() async throws -> NodeList { try await get("/api/v1/nodes") }
+
+  /// Asks for something to be done, and for an answer of its own kind.
+  func act<Answer: Decodable>(_ method: Request.Method, _ path: String, _ body: some Encodable) async throws
+    -> Answer
+  {
+    try await read(response(to: path, method: method, body: try APICoding.encode(body)))
+  }
+
+  /// Asks for what is at a path.
+  func read<Answer: Decodable>(_ path: String) async throws -> Answer { try await get(path) }
+
   private func get<Answer: Decodable>(_ path: String) async throws -> Answer {
     try await read(response(to: path))
   }

@@ -16,7 +16,7 @@ struct Drover: AsyncParsableCommand {
     subcommands: [
       Serve.self, Demo.self, List.self, Show.self, Watch.self, WhyCommand.self, Explain.self,
       PreflightCommand.self, History.self,
-      Decisions.self, Abort.self, Migrate.self, StopEvacuation.self, CheckConfig.self,
+      Decisions.self, Abort.self, Migrate.self, StopEvacuation.self, Drain.self, CheckConfig.self,
       LeashCommand.self,
     ])
 

@@ -145,12 +145,16 @@ struct ConfigurationTests {
           switches:
             manual: disabled
             drain: disabled
+          drain:
+            parallel: 2
+            attempts: 3
 
         """)
     let json = String(decoding: try APICoding.encode(EffectiveConfiguration(Configuration())), as: UTF8.self)
     #expect(
       json
-        == #"{"access":[],"backends":[],"control":{"switches":{"drain":"disabled","manual":"disabled"}},"#
+        == #"{"access":[],"backends":[],"control":{"drain":{"attempts":3,"parallel":2},"#
+        + #""switches":{"drain":"disabled","manual":"disabled"}},"#
         + #""journal":{"maxAge":"90d","maxSize":"1GiB"},"metrics":{"maxMigrations":5000,"#
         + #""vms":"blocked"},"retention":"15m","#
         + #""timeouts":{"completionPerGiB":"800s","progress":"150s"},"#

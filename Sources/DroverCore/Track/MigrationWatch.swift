@@ -12,6 +12,8 @@ struct MigrationWatch: Sendable {
   var samplingInterval: Duration
   /// Cause that an abort was announced with before it was sent.
   var announcedAbort: FailureCause?
+  /// Whether Drover ends it at deadlines that nothing else enforces.
+  var isEnforced = false
   /// When the end was first seen.
   var endSeenAt: Moment?
   /// Whether the start was counted, by this Drover or by the one that ran then.
@@ -186,6 +188,11 @@ struct MigrationWatch: Sendable {
     } else {
       view.completion = CompletionBudget(perGiB: budget.completionPerGiB, size: view.facts.size)
       view.progressBudget = ProgressBudget(timeout: budget.progress)
+      if isEnforced {
+        view.completion?.enforcedBy = .drover
+        view.completion?.action = .abort
+        view.progressBudget?.enforcedBy = .drover
+      }
     }
     view.completionDeadline = view.hasStarted ? view.completion.map { view.startedAt + $0.timeout } : nil
     view.progressDeadline = view.progressBudget.flatMap { budget in

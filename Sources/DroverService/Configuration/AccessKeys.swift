@@ -41,7 +41,7 @@ extension ConfigurationReader {
 
   mutating func switches(_ node: Node?) -> [ControlSwitch: SwitchState] {
     let control = mapping(
-      node, "control", keys: ["switches"], later: ["alerts", "drain", "limits", "rules"],
+      node, "control", keys: ["switches", "drain"], later: ["alerts", "limits", "rules"],
       remedies: ["manual": "it is one of control.switches;"])
     let keys = mapping(
       control["switches"], "control.switches", keys: ControlSwitch.allCases.map(\.rawValue),

@@ -36,6 +36,8 @@ public struct Configuration: Hashable, Sendable {
   public internal(set) var access: [AccessRule] = []
   /// What is armed; a switch that is absent is disabled.
   public internal(set) var switches: [ControlSwitch: SwitchState] = [:]
+  /// How drains go about it.
+  public internal(set) var drain = DrainConfiguration()
 
   /// The documented defaults, without a back end.
   public init() {}

@@ -126,7 +126,7 @@ struct ControlRoutes: Sendable {
       item, status: item.isDryRun || decision.result == .done || decision.kind == .observed ? 200 : 202)
   }
 
-  private static func problem(status: Int, detail: String, _ reasons: [String], _ decision: Decision)
+  static func problem(status: Int, detail: String, _ reasons: [String], _ decision: Decision)
     -> Response
   {
     let problem = ControlProblem(
@@ -141,7 +141,7 @@ struct ControlRoutes: Sendable {
 
 extension RefusalReason {
   /// The HTTP status that says it.
-  fileprivate var status: Int {
+  var status: Int {
     switch self {
     case .unknown: 404
     case .disabled: 403

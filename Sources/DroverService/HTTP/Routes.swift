@@ -12,6 +12,7 @@ struct Routes: Sendable {
   let reloader: Reloader
   let supervisor: BackendSupervisor
   let control: MigrationControl
+  let drains: DrainControl
   let journal: ServiceJournal
   let authorizer: Authorizer
 
@@ -30,6 +31,7 @@ struct Routes: Sendable {
     router.on(.get, "/api/v1/nodes", .immediate { nodes($0) })
     router.on(.get, "/api/v1/vms", .immediate { vms($0) })
     ControlRoutes(monitor: monitor, control: control, authorizer: authorizer).add(to: &router)
+    DrainRoutes(monitor: monitor, drains: drains, authorizer: authorizer, clock: clock).add(to: &router)
     WhyRoutes(
       monitor: monitor, control: control, journal: journal, authorizer: authorizer, clock: clock
     ).add(to: &router)
