@@ -45,6 +45,7 @@ final class Reloader: Sendable {
   private let keeper: JournalKeeper
   private let authorizer: Authorizer
   private let automatic: AutomaticControl
+  private let drains: DrainControl
   private let rootDirectory: String
   private let clock: any Timepiece
   private let log: Logger
@@ -53,8 +54,8 @@ final class Reloader: Sendable {
 
   init(
     source: ConfigurationSource?, monitor: FleetMonitor, supervisor: BackendSupervisor, keeper: JournalKeeper,
-    authorizer: Authorizer, automatic: AutomaticControl, rootDirectory: String, clock: any Timepiece,
-    log: Logger
+    authorizer: Authorizer, automatic: AutomaticControl, drains: DrainControl, rootDirectory: String,
+    clock: any Timepiece, log: Logger
   ) {
     self.source = source
     self.monitor = monitor
@@ -62,6 +63,7 @@ final class Reloader: Sendable {
     self.keeper = keeper
     self.authorizer = authorizer
     self.automatic = automatic
+    self.drains = drains
     self.rootDirectory = rootDirectory
     self.clock = clock
     self.log = log
@@ -103,6 +105,10 @@ final class Reloader: Sendable {
     // Before what it is about: a right that is taken away is gone first.
     authorizer.apply(configuration.access, configuration.switches)
     automatic.apply(configuration.automatic)
+    drains.apply(
+      DrainSettings(
+        parallel: configuration.drain.parallel, attempts: configuration.drain.attempts,
+        isArmed: configuration.switches[.drain] == .enabled))
     let (old, path) = inForce.withLock { ($0.configuration.backends, $0.configuration.journalPath) }
     if self.state.loadedAt != nil, path != configuration.journalPath {
       log.warning("journal.path has changed: that needs a restart")

@@ -63,6 +63,7 @@ public final class Service: Sendable {
   private let renderer: ScrapeRenderer
   private let control: MigrationControl
   private let automatic: AutomaticControl
+  private let drains: DrainControl
   private let keeper: JournalKeeper
 
   /// Reads the configuration, binds every address and prepares every back end; nothing is watched yet.
@@ -109,15 +110,16 @@ public final class Service: Sendable {
       supervisor.controllable($0)
     }
     automatic = AutomaticControl(control, journal: journal, log: log) { journal.state.isRecording }
+    drains = DrainControl(control, store: options.hasJournal ? journal : nil)
     reloader = Reloader(
       source: source, monitor: monitor, supervisor: supervisor, keeper: keeper, authorizer: authorizer,
-      automatic: automatic, rootDirectory: options.rootDirectory, clock: clock, log: log)
+      automatic: automatic, drains: drains, rootDirectory: options.rootDirectory, clock: clock, log: log)
     reloader.begin(with: configuration)
 
     renderer = ScrapeRenderer()
     let routes = Routes(
       monitor: monitor, renderer: renderer, clock: clock, build: options.build, reloader: reloader,
-      supervisor: supervisor, control: control, automatic: automatic, journal: journal,
+      supervisor: supervisor, control: control, automatic: automatic, drains: drains, journal: journal,
       authorizer: authorizer)
     server = try Self.bind(
       options, router: routes.router(telemetryPath: options.telemetryPath), web: web, log: log)
@@ -155,7 +157,10 @@ public final class Service: Sendable {
   /// Watches and serves until cancelled.
   public func run() async throws {
     // Before anybody is served: what is decided from here on is of this run.
-    if let left = try? await journal.readable().unfinishedDecisions() { await control.resume(left) }
+    if let left = try? await journal.readable().unfinishedDecisions() {
+      await control.resume(left)
+      await drains.resume(left)
+    }
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await self.supervisor.run() }
       group.addTask { await self.monitor.keepTicking() }
@@ -163,6 +168,7 @@ public final class Service: Sendable {
       group.addTask { await self.keepTrimming() }
       group.addTask { await self.control.keepFollowing() }
       group.addTask { await self.automatic.run() }
+      group.addTask { await self.drains.run() }
       group.addTask { await self.keeper.run { self.monitor.snapshot() } }
     }
   }

@@ -14,7 +14,8 @@ enum Pruning {
   private static let decided = "(kind <> 'acted' OR result IS NOT NULL)"
 
   static func removeOld(before cutoff: Int64, _ db: Database) throws -> PruneReport {
-    try remove("ended_at_ms < ?", "made_at_ms < ?", cutoff, db)
+    try DrainRow.removeOld(before: cutoff, db)
+    return try remove("ended_at_ms < ?", "made_at_ms < ?", cutoff, db)
   }
 
   /// Removes the oldest where what is stored is larger than that; nothing once it is not.

@@ -5,7 +5,7 @@ internal import GRDB
 /// A step that was released is never changed; a new one is added, and `version` counts it.
 enum Schema {
   /// The number of the newest step, in the file as `user_version`.
-  static let version: Int64 = 1
+  static let version: Int64 = 2
   /// What makes a file a journal of Drover's: `DrvJ` as `application_id`.
   static let applicationID: Int64 = 0x4472_764A
 
@@ -14,6 +14,10 @@ enum Schema {
     migrator.registerMigration("1: migrations and decisions") { db in
       try db.execute(sql: first)
       try db.execute(sql: "PRAGMA user_version = 1")
+    }
+    migrator.registerMigration("2: drains") { db in
+      try db.execute(sql: DrainRow.schema)
+      try db.execute(sql: "PRAGMA user_version = 2")
     }
     return migrator
   }()

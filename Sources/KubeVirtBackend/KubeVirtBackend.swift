@@ -12,6 +12,8 @@ public final class KubeVirtBackend: MigrationBackend {
   private let log: Logger
   /// Who asks the API server while the back end runs; nil before.
   let client = Mutex<KubernetesClient?>(nil)
+  /// What was read last of what a drain would do.
+  let preflights = PreflightDesk()
 
   /// An API server that answers nothing for so long is away, whatever its open watches say.
   private static let probeInterval = Duration.seconds(10)

@@ -99,4 +99,19 @@ public final class LibvirtBackend: MigrationBackend, ControllableBackend {
   public func eligibility(of vm: VMRef) async throws(ControlError) -> Eligibility {
     try await control.eligibility(of: vm)
   }
+
+  /// Reads which domains run on the host; nobody's QEMU is asked.
+  ///
+  /// - Throws: `.gone` for any other name than the host's.
+  public func node(_ name: String) async throws(ControlError) -> NodeReading { try await control.node(name) }
+
+  /// Finds out to which of the peers a domain can go, and what is free there.
+  public func choices(for vm: VMRef) async throws(ControlError) -> MoveChoices? {
+    try await control.survey(vm).choices
+  }
+
+  /// Looks at every domain of the host, and whether the peers have room for all of them.
+  public func preflight(node: String?) async throws(ControlError) -> Preflight {
+    try await control.preflight(node)
+  }
 }

@@ -214,7 +214,9 @@ extension MigrationControl {
   /// Takes up what was decided before a restart, and what became of it is not known: it is followed, never sent again.
   public func resume(_ decisions: [Decision]) async {
     let epoch = clock.epochOffset()
-    for decision in decisions where decision.kind == .acted && decision.result == nil {
+    // A drain is taken up again by whoever runs it, and its decision ends with it.
+    for decision in decisions
+    where decision.kind == .acted && decision.result == nil && decision.action != .drain {
       guard decision.action == .abort, let id = decision.migration else {
         _ = await finish(decision, .error, "Drover ended before it was known what became of it")
         continue

@@ -8,6 +8,17 @@ public protocol ControlledFleet: Sendable {
   func snapshot() -> FleetSnapshot
   /// Says who is about to abort a migration, so that its end gets the right cause.
   func announceAbort(of id: MigrationID, cause: FailureCause)
+  /// Says that Drover ends a migration at deadlines that nothing else enforces.
+  func announceEnforcement(of id: MigrationID)
+  /// Shows Drover's own drains at their nodes, and no others.
+  func show(_ drains: [DrainStatus])
+}
+
+extension ControlledFleet {
+  /// Says nothing.
+  public func announceEnforcement(of id: MigrationID) {}
+  /// Shows nothing.
+  public func show(_ drains: [DrainStatus]) {}
 }
 
 /// The only caller of what a back end can be asked to do: it guards, looks at the live state, records, sends and follows.
@@ -28,6 +39,8 @@ public final class MigrationControl: Sendable {
     var sending: Set<MigrationID> = []
     /// VMs that a migration is being started of.
     var starting: Set<VMRef> = []
+    /// Evacuations that are being ended.
+    var stopping: Set<Stopping> = []
     /// Aborts whose migrations are not over yet.
     var followed: [FollowedAbort] = []
     var lastFollowed: UInt64 = 0

@@ -104,9 +104,11 @@ final class DroverClient: Sendable {
   }
 
   /// Asks for a list; what is nil is not asked for.
-  func list<Answer: Decodable>(_ path: String, _ query: [(String, String?)]) async throws -> Answer {
+  func list<Answer: Decodable>(
+    _ path: String, _ query: [(String, String?)], within deadline: Duration = .seconds(10)
+  ) async throws -> Answer {
     let items = query.compactMap { name, value in value.map { "\(name)=\(Self.segment($0))" } }
-    return try await get(path + "?" + items.joined(separator: "&"))
+    return try await read(response(to: path + "?" + items.joined(separator: "&"), within: deadline))
   }
 
   /// One segment of a path or a query, percent-encoded.
@@ -123,6 +125,18 @@ final class DroverClient: Sendable {
   func post<Answer: Decodable>(_ path: String, _ body: some Encodable) async throws -> Answer {
     try await read(response(to: path, method: .post, body: try APICoding.encode(body)))
   }
+
+  func nodes() async throws -> NodeList { try await get("/api/v1/nodes") }
+
+  /// Asks for something to be done, and for an answer of its own kind.
+  func act<Answer: Decodable>(_ method: Request.Method, _ path: String, _ body: some Encodable) async throws
+    -> Answer
+  {
+    try await read(response(to: path, method: method, body: try APICoding.encode(body)))
+  }
+
+  /// Asks for what is at a path.
+  func read<Answer: Decodable>(_ path: String) async throws -> Answer { try await get(path) }
 
   private func get<Answer: Decodable>(_ path: String) async throws -> Answer {
     try await read(response(to: path))

@@ -14,8 +14,9 @@ struct Drover: AsyncParsableCommand {
       """,
     version: "drover \(build.version) (revision \(build.revision.isEmpty ? "unknown" : build.revision))",
     subcommands: [
-      Serve.self, Demo.self, List.self, Show.self, Watch.self, WhyCommand.self, Explain.self, History.self,
-      Decisions.self, Abort.self, Migrate.self, CheckConfig.self,
+      Serve.self, Demo.self, List.self, Show.self, Watch.self, WhyCommand.self, Explain.self,
+      PreflightCommand.self, History.self,
+      Decisions.self, Abort.self, Migrate.self, StopEvacuation.self, Drain.self, CheckConfig.self,
       LeashCommand.self,
     ])
 

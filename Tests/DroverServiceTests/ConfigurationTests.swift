@@ -147,6 +147,9 @@ struct ConfigurationTests {
             drain: disabled
             policies: disabled
             alerts: disabled
+          drain:
+            parallel: 2
+            attempts: 3
           alerts:
             names:
               - "DroverMigrationNotConverging"
@@ -171,7 +174,8 @@ struct ConfigurationTests {
     #expect(
       json
         == #"{"access":[],"backends":[],"control":{"alerts":{"names":["DroverMigrationNotConverging","#
-        + #""DroverMigrationStalled"],"namespaceLabel":"namespace"},"limits":{"aborts":3,"guard":"10s","#
+        + #""DroverMigrationStalled"],"namespaceLabel":"namespace"},"drain":{"attempts":3,"parallel":2},"#
+        + #""limits":{"aborts":3,"guard":"10s","#
         + #""partition":3,"perVM":"30m","sampleAge":"10s","window":"10m"},"rules":[{"name":"default","#
         + #""when":{"completion_timeout":"observe","progress_timeout":"observe"}}],"#
         + #""switches":{"alerts":"disabled","drain":"disabled","manual":"disabled","policies":"disabled"}},"#

@@ -37,7 +37,7 @@ struct TroubleTests {
 
   @Test(
     "that a newer Drover made is read and left alone",
-    arguments: ["PRAGMA user_version = 2", "INSERT INTO grdb_migrations VALUES ('2: of the future')"])
+    arguments: ["PRAGMA user_version = 999", "INSERT INTO grdb_migrations VALUES ('999: of the future')"])
   func newer(sql: String) async throws {
     try await fill()
     try change("\(sql); ALTER TABLE migration DROP COLUMN policy; ALTER TABLE decision ADD COLUMN mood TEXT")

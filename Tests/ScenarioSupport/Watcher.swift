@@ -146,6 +146,18 @@ final class Watcher: ControlledFleet {
   /// What is shown now.
   func snapshot() -> FleetSnapshot { record.snapshot }
 
+  func announceEnforcement(of id: MigrationID) {
+    state.withLock { $0.record.tracker.announceEnforcement(of: id) }
+  }
+
+  func show(_ drains: [DrainStatus]) {
+    let now = clock.now()
+    state.withLock { state in
+      state.record.tracker.show(drains, at: now)
+      state.record.snapshot = state.record.tracker.snapshot()
+    }
+  }
+
   /// Says, before an abort is sent, who asked for it.
   func announceAbort(of id: MigrationID, cause: FailureCause) {
     state.withLock { $0.record.tracker.announceAbort(of: id, cause: cause) }

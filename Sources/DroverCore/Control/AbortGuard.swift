@@ -90,6 +90,11 @@ public enum AbortGuard {
         .harvesterUpgrade,
         "a Harvester upgrade empties node \(node), and shuts a VM down whose migration did not succeed; let it go on"
       )
+    case .harvesterMaintenance(let node):
+      Refusal(
+        .harvesterMaintenance,
+        "Harvester's maintenance mode empties node \(node), and evicts the VM again; "
+          + "end the maintenance mode of \(node) in Harvester first, or let it go on")
     case .evacuation(let node):
       order.endsCause && order.trigger == .person
         ? nil

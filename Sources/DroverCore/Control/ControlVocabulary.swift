@@ -75,6 +75,8 @@ public enum RefusalReason: String, CaseIterable, Sendable {
   case drainTaint = "drain_taint"
   /// A Harvester upgrade drains the node: it stops a VM whose migration failed.
   case harvesterUpgrade = "harvester_upgrade"
+  /// Harvester's maintenance mode empties the node, and evicts again.
+  case harvesterMaintenance = "harvester_maintenance"
   /// Whoever began it begins again; it has to be ended with its cause.
   case comesBack = "comes_back"
   /// The switch for it is disabled.

@@ -85,6 +85,8 @@ public enum ComesBack: Hashable, Sendable {
   case drainTaint(node: String)
   /// A Harvester upgrade drains its node.
   case harvesterUpgrade(node: String)
+  /// Harvester's maintenance mode empties its node, and evicts again.
+  case harvesterMaintenance(node: String)
   /// Its VM was evicted from its node.
   case evacuation(node: String)
   /// KubeVirt brings its VM up to date.

@@ -16,6 +16,9 @@ public protocol NodeControl: Sendable {
   ///
   /// - Parameter node: The only node that is asked about; nil for all.
   func preflight(node: String?) async throws(ControlError) -> Preflight
+
+  /// Finds out where a guest can go; nil where the system itself chooses.
+  func choices(for vm: VMRef) async throws(ControlError) -> MoveChoices?
 }
 
 /// A VM, or all VMs of a node.
@@ -170,6 +173,9 @@ extension NodeControl {
   public func preflight(node: String?) async throws(ControlError) -> Preflight {
     throw Self.unsupported("a preflight")
   }
+
+  /// The system itself chooses here.
+  public func choices(for vm: VMRef) async throws(ControlError) -> MoveChoices? { nil }
 
   private static func unsupported(_ call: String) -> ControlError {
     ControlError(

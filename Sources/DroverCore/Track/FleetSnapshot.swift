@@ -63,14 +63,8 @@ public struct NodeView: Hashable, Sendable {
   /// Whether what the cluster says is too old to believe.
   public internal(set) var isStale = false
 
-  /// What speaks against rebooting it; nil for a host that is watched by itself.
-  public var rebootBlockers: [RebootBlocker]? {
-    guard let state else { return nil }
-    return RebootBlocker.allCases.filter { state.drain.blockers.contains($0) || $0 == .dataStale && isStale }
-  }
-
-  /// Whether nothing speaks against rebooting it; nil for a host that is watched by itself.
-  public var isDrained: Bool? { state.map { $0.drain.blockers.isEmpty && !isStale } }
+  /// The last drain of it that Drover itself ran or runs; nil where there is none, or it was given free again.
+  public internal(set) var ownDrain: DrainStatus?
 }
 
 /// What is shown of a back end.

@@ -156,6 +156,33 @@ public struct MigrationTracker: Sendable {
     store.update(id) { _, watch in watch.announcedAbort = cause }
   }
 
+  /// Says that Drover ends a migration at its deadlines, where nothing else does.
+  public mutating func announceEnforcement(of id: MigrationID) {
+    let backends = backends
+    store.update(id) { view, watch in
+      watch.isEnforced = true
+      let backend = view.identity.vm.backend
+      guard !view.isOver,
+        let budget = backends.first(where: { $0.descriptor.name == backend })?.descriptor.budget
+      else { return }
+      watch.setDeadlines(of: &view, budget: budget)
+    }
+  }
+
+  /// Shows Drover's own drains at their nodes, and no others.
+  public mutating func show(_ drains: [DrainStatus], at now: Moment) {
+    let backends = backends
+    inventory.nodes.show(
+      drains.filter { drain in backends.contains { $0.descriptor.name == drain.record.node.backend } }
+    ) {
+      name in
+      guard let backend = backends.first(where: { $0.descriptor.name == name }), backend.isUp,
+        let lastSuccess = backend.lastSuccess
+      else { return true }
+      return now - lastSuccess > NodeTable.longestAge
+    }
+  }
+
   /// The VM that an entry of the inventory stands for; nil where there is no such entry.
   public func vm(of key: VMKey) -> VMRef? { inventory.vm(of: key) }
 

@@ -12,6 +12,8 @@ struct MigrationWatch: Sendable {
   var samplingInterval: Duration
   /// Cause that an abort was announced with before it was sent.
   var announcedAbort: FailureCause?
+  /// Whether Drover ends it at deadlines that nothing else enforces.
+  var isEnforced = false
   /// When the end was first seen.
   var endSeenAt: Moment?
   /// Whether the start was counted, by this Drover or by the one that ran then.
@@ -195,15 +197,15 @@ struct MigrationWatch: Sendable {
     }
   }
 
-  /// Where a rule that is armed ends a migration at its time-outs, Drover enforces them.
+  /// Where a drain of Drover's or a rule that is armed ends a migration at its time-outs, Drover enforces them.
   private func setEnforcer(of view: inout MigrationView, _ automatic: AutomaticSettings) {
-    guard automatic.policies == .abort else { return }
+    guard isEnforced || automatic.policies == .abort else { return }
     let subject = PolicySubject(view)
-    if automatic.enforces(.completionTimeout, subject) {
+    if isEnforced || automatic.enforces(.completionTimeout, subject) {
       view.completion?.enforcedBy = .drover
       view.completion?.action = .abort
     }
-    if automatic.enforces(.progressTimeout, subject) { view.progressBudget?.enforcedBy = .drover }
+    if isEnforced || automatic.enforces(.progressTimeout, subject) { view.progressBudget?.enforcedBy = .drover }
   }
 
   /// Joins what both ends say of the guest; `evidence` is the destination's own word, nil where nobody can ask it.

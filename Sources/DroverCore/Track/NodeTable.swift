@@ -36,6 +36,24 @@ struct NodeTable: Sendable {
     gone = gone.filter { $0.key.backend != backend }
   }
 
+  /// Shows Drover's own drains, and no others; a node that is only drained is there, too.
+  ///
+  /// - Parameter isStale: Whether what a back end tells of a host by itself is too old.
+  mutating func show(_ drains: [DrainStatus], isStale: (BackendName) -> Bool) {
+    for index in views.indices where views[index].ownDrain != nil {
+      views[index].ownDrain = nil
+      if views[index].state == nil { views[index].isStale = false }
+    }
+    for drain in drains {
+      let node = drain.record.node
+      // A node that its cluster has lost does not come back for a drain that is over.
+      guard drain.record.state.isInForce || place(of: node.node, node.backend).isThere else { continue }
+      let index = index(of: node.node, node.backend)
+      views[index].ownDrain = drain
+      if views[index].state == nil { views[index].isStale = isStale(node.backend) }
+    }
+  }
+
   /// Marks nodes whose state nobody has renewed.
   mutating func age(at now: Moment) {
     for index in views.indices {

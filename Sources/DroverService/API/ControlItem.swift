@@ -5,9 +5,9 @@ internal import MigrationControl
 public struct ControlItem: Codable, Hashable, Sendable {
   /// The decision's number in the journal; absent where it is not recorded.
   public var decision: Int64?
-  /// `abort`, `migrate`.
+  /// `abort`, `migrate`, `stop_evacuation`.
   public var action: String
-  /// `acted` or `refused`.
+  /// `acted` or `refused`; `observed` where there was nothing to do.
   public var kind: String
   /// Whether nothing was done because only a question was asked.
   public var isDryRun: Bool
@@ -15,6 +15,8 @@ public struct ControlItem: Codable, Hashable, Sendable {
   public var migration: String?
   /// The VM, with back end and namespace or host.
   public var vm: String?
+  /// The node; absent where it is about none.
+  public var node: String?
   /// The decision in words.
   public var text: String
   /// What it does at this moment, in words.
@@ -23,6 +25,10 @@ public struct ControlItem: Codable, Hashable, Sendable {
   public var object: String?
   /// What was sent, or would be.
   public var request: String?
+  /// What was found that moves VMs away; absent where nobody asked for that.
+  public var found: [String]?
+  /// What was done of several steps, or would be; absent where it is one.
+  public var steps: [String]?
   /// What is worth knowing although it prevents nothing.
   public var warnings: [String]
   /// What is known of it so far; absent while the migration goes on.
@@ -60,7 +66,7 @@ extension ControlItem {
     warnings = answer.warnings
   }
 
-  private init(_ decision: Decision, isDryRun: Bool) {
+  init(_ decision: Decision, isDryRun: Bool) {
     self.init(
       decision: decision.id?.rawValue, action: decision.action.rawValue, kind: decision.kind.rawValue,
       isDryRun: isDryRun, migration: decision.migration?.description,

@@ -64,7 +64,7 @@ extension EligibilityItem {
 }
 
 extension EligibilityItem.Obstacle {
-  fileprivate init(_ obstacle: Eligibility.Obstacle) {
+  init(_ obstacle: Eligibility.Obstacle) {
     self.init(
       reason: obstacle.reason.rawValue, text: obstacle.text, remedy: obstacle.remedy,
       isEnforced: obstacle.isEnforced)

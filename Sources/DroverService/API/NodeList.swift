@@ -32,7 +32,7 @@ public struct NodeItem: Codable, Hashable, Sendable {
   public var failedInbound: UInt64?
   /// Migrations that may leave it at a time, and that do.
   public var slots: Slots?
-  /// How far it is emptied; told of nodes of a cluster only.
+  /// How far it is emptied; told of nodes of a cluster, and of hosts that Drover has drained.
   public var drain: Drain?
 
   /// How far a node is emptied of its VMs.
@@ -70,18 +70,21 @@ extension NodeItem {
       heartbeatAt: state?.heartbeat.map { Timestamp($0, epochOffset) }, outbound: view.outbound,
       inbound: view.inbound, pending: state.map { _ in view.pending },
       failedOutbound: view.failedOutbound, failedInbound: state.map { _ in view.failedInbound },
-      slots: state?.slots.map(Slots.init), drain: state.map { Drain($0, of: view, epochOffset: epochOffset) })
+      slots: state?.slots.map(Slots.init), drain: Drain(of: view, epochOffset: epochOffset))
   }
 }
 
 extension NodeItem.Drain {
-  fileprivate init(_ state: NodeObservation, of view: NodeView, epochOffset: EpochOffset) {
-    let drain = state.drain
-    let vms = DrainVMState.allCases.map { ($0.rawValue, drain.vms[$0] ?? 0) }
+  fileprivate init?(of view: NodeView, epochOffset: EpochOffset) {
+    guard let isDraining = view.isDraining, let blockers = view.rebootBlockers,
+      let knownAt = view.state?.takenAt ?? view.ownDrain.map({ $0.knownAt ?? $0.startedAt })
+    else { return nil }
+    let vms = view.drainVMs.map { counts in
+      Dictionary(uniqueKeysWithValues: DrainVMState.allCases.map { ($0.rawValue, counts[$0] ?? 0) })
+    }
     self.init(
-      isDraining: drain.isDraining, startedAt: drain.startedAt.map { Timestamp($0, epochOffset) },
-      vms: drain.isDraining || !drain.vms.isEmpty ? Dictionary(uniqueKeysWithValues: vms) : nil,
-      isDrained: view.isDrained ?? false, rebootBlockers: (view.rebootBlockers ?? []).map(\.rawValue),
-      knownAt: Timestamp(state.takenAt, epochOffset))
+      isDraining: isDraining, startedAt: view.drainStartedAt.map { Timestamp($0, epochOffset) }, vms: vms,
+      isDrained: blockers.isEmpty, rebootBlockers: blockers.map(\.rawValue),
+      knownAt: Timestamp(knownAt, epochOffset))
   }
 }

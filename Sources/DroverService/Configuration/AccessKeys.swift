@@ -42,7 +42,7 @@ extension ConfigurationReader {
   /// Reads `control`.
   mutating func control(_ node: Node?, _ result: inout Configuration) {
     let control = mapping(
-      node, "control", keys: ["switches", "alerts", "limits", "rules"], later: ["drain"],
+      node, "control", keys: ["switches", "alerts", "drain", "limits", "rules"],
       remedies: ["manual": "it is one of control.switches;"])
     result.switches = switches(control["switches"])
     result.automatic = automatic(control, result.switches)

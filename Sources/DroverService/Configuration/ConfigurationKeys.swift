@@ -54,6 +54,7 @@ extension ConfigurationReader {
     journal(top["journal"], &result)
     result.access = access(top["access"])
     control(top["control"], &result)
+    result.drain = drain(top["control"])
 
     result.backends = backends(top["backends"], timeouts: timeouts)
     return result

@@ -64,7 +64,14 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
                 ControlSwitch.allCases.map {
                   ($0.rawValue, .text((configuration.switches[$0] ?? .disabled).rawValue))
                 })
-            )
+            ),
+            (
+              "drain",
+              .mapping([
+                ("parallel", .integer(configuration.drain.parallel)),
+                ("attempts", .integer(configuration.drain.attempts)),
+              ])
+            ),
           ] + Self.values(configuration.automatic))
       ),
     ])

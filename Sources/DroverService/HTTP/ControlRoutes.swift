@@ -28,6 +28,9 @@ struct ControlRoutes: Sendable {
   func add(to router: inout Router) {
     on(.abort, in: &router) { await abort($0, by: $1) }
     on(.migrate, in: &router) { await start($0, by: $1) }
+    let stops = StopRoutes(monitor: monitor, control: control)
+    on(.stopVM, in: &router) { await stops.vm($0, by: $1) }
+    on(.stopNode, in: &router) { await stops.node($0, by: $1) }
   }
 
   /// Asks first whether the caller may.
@@ -106,7 +109,7 @@ struct ControlRoutes: Sendable {
   }
 
   /// 202 where it goes on, 200 where nothing was sent or all is done, 4xx and 5xx where it is not done.
-  private static func response(
+  static func response(
     _ decision: Decision, refusals: [Refusal], _ error: ControlError?, _ item: ControlItem
   ) -> Response {
     if decision.kind == .refused || decision.kind == .held {
@@ -119,10 +122,11 @@ struct ControlRoutes: Sendable {
         status: error?.kind.status ?? 409, detail: decision.resultText, [error?.kind.rawValue ?? "not_sent"],
         decision)
     }
-    return .json(item, status: item.isDryRun || decision.result == .done ? 200 : 202)
+    return .json(
+      item, status: item.isDryRun || decision.result == .done || decision.kind == .observed ? 200 : 202)
   }
 
-  private static func problem(status: Int, detail: String, _ reasons: [String], _ decision: Decision)
+  static func problem(status: Int, detail: String, _ reasons: [String], _ decision: Decision)
     -> Response
   {
     let problem = ControlProblem(
@@ -137,7 +141,7 @@ struct ControlRoutes: Sendable {
 
 extension RefusalReason {
   /// The HTTP status that says it.
-  fileprivate var status: Int {
+  var status: Int {
     switch self {
     case .unknown: 404
     case .disabled: 403

@@ -13,6 +13,7 @@ struct Routes: Sendable {
   let supervisor: BackendSupervisor
   let control: MigrationControl
   let automatic: AutomaticControl
+  let drains: DrainControl
   let journal: ServiceJournal
   let authorizer: Authorizer
 
@@ -32,6 +33,7 @@ struct Routes: Sendable {
     router.on(.get, "/api/v1/vms", .immediate { vms($0) })
     ControlRoutes(monitor: monitor, control: control, authorizer: authorizer).add(to: &router)
     AutomaticRoutes(automatic: automatic, authorizer: authorizer).add(to: &router)
+    DrainRoutes(monitor: monitor, drains: drains, authorizer: authorizer, clock: clock).add(to: &router)
     WhyRoutes(
       monitor: monitor, control: control, automatic: automatic, journal: journal, authorizer: authorizer,
       clock: clock
@@ -40,6 +42,7 @@ struct Routes: Sendable {
     router.on(.get, "/api/v1/decisions", .deferred { await decisions($0) })
     router.on(
       .get, "/api/v1/vms/{backend}/{scope}/{name}/eligibility", .deferred { await eligibility($0) })
+    router.on(.get, "/api/v1/preflight", .deferred { await preflight($0) })
     return router
   }
 
@@ -104,6 +107,13 @@ struct Routes: Sendable {
     let part = { (name: String) in request.parameters[name] ?? "" }
     let path = VMPath(backend: part("backend"), scope: part("scope"), name: part("name"))
     return switch await EligibilityRoute(monitor: monitor, supervisor: supervisor).answer(path) {
+    case .success(let item): json(request, item)
+    case .failure(let refusal): .problem(status: refusal.status, detail: refusal.detail)
+    }
+  }
+
+  private func preflight(_ request: Request) async -> Response {
+    switch await PreflightRoute(monitor: monitor, supervisor: supervisor).answer(request) {
     case .success(let item): json(request, item)
     case .failure(let refusal): .problem(status: refusal.status, detail: refusal.detail)
     }

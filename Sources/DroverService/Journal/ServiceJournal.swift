@@ -7,7 +7,7 @@ internal import Synchronization
 /// The journal that a service has, or the reason why it has none, which may pass.
 ///
 /// It says in the log, once, that nothing is recorded any more, and once that it is again.
-public final class ServiceJournal: AutomaticJournal, Sendable {
+public final class ServiceJournal: AutomaticJournal, DrainStore, Sendable {
   private struct Core {
     var journal: Result<Journal, JournalError>
     var state: JournalState
@@ -69,6 +69,16 @@ public final class ServiceJournal: AutomaticJournal, Sendable {
     try await write { (journal) async throws(JournalError) in
       try await journal.finish(id, result, text: text, at: unixMilliseconds)
     }
+  }
+
+  /// Stores a drain, unless a later revision of it is stored; it is on the disk when this returns.
+  public func save(_ drain: DrainRecord) async throws(JournalError) {
+    try await write { (journal) async throws(JournalError) in try await journal.save(drain) }
+  }
+
+  /// The latest drain of each node.
+  public func latestDrains() async throws(JournalError) -> [DrainRecord] {
+    try await readable().latestDrains()
   }
 
   /// Stores migrations, all of them or none.

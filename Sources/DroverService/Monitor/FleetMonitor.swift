@@ -76,6 +76,17 @@ public final class FleetMonitor: ControlledFleet {
     tracker.withLock { $0.announceAbort(of: id, cause: cause) }
   }
 
+  /// Says that Drover ends a migration at deadlines that nothing else enforces.
+  public func announceEnforcement(of id: MigrationID) {
+    tracker.withLock { $0.announceEnforcement(of: id) }
+  }
+
+  /// Shows Drover's own drains at their nodes, and no others.
+  public func show(_ drains: [DrainStatus]) {
+    let now = clock.now()
+    tracker.withLock { $0.show(drains, at: now) }
+  }
+
   /// The same for every open migration of a domain.
   public func announceAbort(ofRunning domain: DomainKey, cause: FailureCause) {
     tracker.withLock { tracker in

@@ -175,7 +175,7 @@ struct Why: Sendable {
       if let heartbeat = state.heartbeat {
         lines.append("virt-handler was heard \(Words.relative(-(now - heartbeat).inSeconds))")
       }
-      if state.drain.isDraining {
+      if state.drain.isDraining, view.ownDrain?.record.state.isInForce != true {
         let since = state.drain.startedAt.map { " since \(Words.duration((now - $0).inSeconds))" } ?? ""
         let vms = DrainVMState.allCases.compactMap { word in
           state.drain.vms[word].flatMap { $0 > 0 ? "\($0) \(Words.plain(word.rawValue))" : nil }
@@ -183,6 +183,7 @@ struct Why: Sendable {
         lines.append("being drained\(since): \(vms.isEmpty ? "nothing left" : vms.joined(separator: ", "))")
       }
     }
+    if let drain = view.ownDrain { lines += self.drain(drain) }
     if let blockers = view.rebootBlockers {
       lines.append(
         blockers.isEmpty

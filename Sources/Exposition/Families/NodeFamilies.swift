@@ -38,37 +38,39 @@ extension FleetFamilies {
   /// How far nodes are emptied, and what speaks against rebooting them.
   static let drains: [Family<Fleet>] = [
     number(
-      "drover_node_draining", .gauge,
-      "Whether something moves the node's VMs away (KubeVirt taint, evacuationNodeName; Harvester annotations)."
-    ) { $0.state?.drain.isDraining },
+      "drover_node_draining", .gauge, by: [.kubevirt, .libvirt],
+      "Whether something moves the node's VMs away (KubeVirt taint, evacuationNodeName; Harvester annotations; "
+        + "Drover's own drain)."
+    ) { $0.isDraining },
     number(
-      "drover_node_drain_started_timestamp_seconds", .gauge, unit: .seconds,
+      "drover_node_drain_started_timestamp_seconds", .gauge, unit: .seconds, by: [.kubevirt, .libvirt],
       "Since when something moves the node's VMs away; absent where nothing does."
-    ) { $0.state?.drain.startedAt },
+    ) { $0.drainStartedAt },
     each(
-      "drover_node_drain_vms", .gauge, labels: ["state"],
-      "VMs of a node that is drained, by what became of them since that began (KubeVirt VMI, VMIM)."
+      "drover_node_drain_vms", .gauge, labels: ["state"], by: [.kubevirt, .libvirt],
+      "VMs of a node that is drained, by what became of them since that began (KubeVirt VMI, VMIM; Drover's own drain)."
     ) { node, sink in
-      guard let drain = node.state?.drain, drain.isDraining || !drain.vms.isEmpty else { return }
+      guard let vms = node.drainVMs else { return }
       for (state, label) in drainStates {
         sink.labels(node)
         sink.label(rendered: label)
-        sink.sample(drain.vms[state] ?? 0)
+        sink.sample(vms[state] ?? 0)
       }
     },
     number(
-      "drover_node_drained", .gauge,
+      "drover_node_drained", .gauge, by: [.kubevirt, .libvirt],
       "Whether nothing speaks against rebooting the node; 0 when what is known of it is too old."
     ) { $0.isDrained },
     each(
-      "drover_node_reboot_blockers", .gauge, labels: ["reason"],
-      "Whether this speaks against rebooting the node, for every reason (KubeVirt, Node unschedulable, Longhorn)."
+      "drover_node_reboot_blockers", .gauge, labels: ["reason"], by: [.kubevirt, .libvirt],
+      "Whether this speaks against rebooting the node, for every reason (KubeVirt, Node unschedulable, Longhorn; "
+        + "of a libvirt host once Drover has drained it)."
     ) { node, sink in
-      guard let drain = node.state?.drain else { return }
+      guard let blockers = node.rebootBlockers else { return }
       for (reason, label) in rebootReasons {
         sink.labels(node)
         sink.label(rendered: label)
-        sink.sample(drain.blockers.contains(reason) || reason == .dataStale && node.isStale)
+        sink.sample(blockers.contains(reason))
       }
     },
   ]

@@ -27,6 +27,8 @@ struct KubeVirtVersion: Hashable, Comparable, Sendable {
   static let cheapScrapes = KubeVirtVersion(1, 9)
   /// From here on a migration may be given a node to go to.
   static let takesTarget = KubeVirtVersion(1, 6)
+  /// From here on an eviction can be taken back.
+  static let cancelsEvacuations = KubeVirtVersion(1, 7)
   /// The first inside a Harvester whose upgrade stops a VM that could not be moved away.
   static let stopsFailed = KubeVirtVersion(1, 6)
 }
@@ -60,7 +62,7 @@ struct ClusterSettings: Hashable, Sendable {
 
   var clusterSlots: UInt64? { isKnown ? limits.parallelPerCluster ?? 5 : nil }
   var nodeSlots: UInt64? { isKnown ? limits.parallelOutboundPerNode ?? 2 : nil }
-  var drainTaintKey: String { limits.drainTaintKey ?? "kubevirt.io/drain" }
+  var drainTaintKey: String { limits.drainTaintKey ?? KubeVirtCR.usualDrainTaintKey }
 
   /// Seconds for each unit of size where nobody set any; nil while the version is not known.
   var defaultCompletionPerGiB: Int64? {

@@ -29,7 +29,7 @@ extension ControlError {
   }
 
   private static func remedy(_ kind: Kind, mayBeDone: Bool) -> String {
-    if mayBeDone { return "look at the migration: it may have been done all the same" }
+    if mayBeDone { return "look at what is there: it may have been done all the same" }
     return switch kind {
     case .denied: "give Drover's account this right: deploy/kubernetes has a part for each"
     case .timeout, .unreachable: "look at the API server, and try again"
@@ -62,7 +62,7 @@ func within<Value: Sendable>(
     throw ControlError(
       .timeout, call: call, cause: "no answer within \(deadline.inSeconds) s",
       remedy: isSent
-        ? "look at the migration: it may have been done all the same"
+        ? "look at what is there: it may have been done all the same"
         : "look at the API server, and try again",
       mayBeDone: isSent)
   }

@@ -4,14 +4,13 @@ internal import Synchronization
 
 extension KubeVirtBackend: ControllableBackend {
   private static let group = "kubevirt.io"
-  private static let vmims = Resource(group: group, plural: "virtualmachineinstancemigrations")
-  private static let vmis = Resource(group: group, plural: "virtualmachineinstances")
+  static let vmims = Resource(group: group, plural: "virtualmachineinstancemigrations")
+  static let vmis = Resource(group: group, plural: "virtualmachineinstances")
   private static let kubeVirts = Resource(group: group, plural: "kubevirts")
-  private static let parts = Resource(group: "subresources.kubevirt.io", plural: "virtualmachineinstances")
 
   /// How long the API server has to answer before a question is given up.
-  private static let readDeadline = Duration.seconds(5)
-  private static let sendDeadline = Duration.seconds(10)
+  static let readDeadline = Duration.seconds(5)
+  static let sendDeadline = Duration.seconds(10)
 
   /// Reads the VMIM, its VMI and what may have asked for it.
   public func live(_ migration: MigrationTarget) async throws(ControlError) -> LiveMigration {
@@ -51,25 +50,9 @@ extension KubeVirtBackend: ControllableBackend {
 
   /// Takes back that a VM is to leave its node: KubeVirt 1.7 and later.
   public func endCause(_ cause: ComesBack, of migration: MigrationTarget) async throws(ControlError) {
-    let call = "taking back the eviction of \(migration.vm.scope.name)/\(migration.vm.name)"
-    let client = try running(call)
-    try await within(Self.sendDeadline, call, isSent: true) { () async throws(ControlError) in
-      let path = Self.vmis.named(migration.vm.name, in: migration.vm.scope.name)
-      guard let vmi: VMI = try await Self.find(path, client, call), !vmi.evacuationNode.isEmpty else {
-        return
-      }
-      do throws(KubernetesError) {
-        try await client.update(
-          Self.parts.named(migration.vm.name, in: migration.vm.scope.name).subresource("evacuate/cancel"),
-          with: ["evacuationNodeName": vmi.evacuationNode])
-      } catch  where error.kind == .notFound {
-        throw ControlError(
-          .unsupported, call: call, cause: "KubeVirt before 1.7 cannot take an eviction back",
-          remedy: "let the migration go on, or upgrade KubeVirt")
-      } catch {
-        throw ControlError(error, call, isSent: true)
-      }
-    }
+    let name = VMName(namespace: migration.vm.scope.name, name: migration.vm.name)
+    let call = "taking back the eviction of \(name.namespace)/\(name.name)"
+    try await Self.takeBackEviction(of: name, try running(call), call)
   }
 
   /// Looks at VM, nodes and migrations; the API server itself is asked last, without storing anything.
@@ -160,13 +143,13 @@ extension KubeVirtBackend: ControllableBackend {
       return StartReading(
         name: name, vmi: vmi, vmims: vmims, nodes: nodes,
         version: kubeVirt.flatMap { KubeVirtVersion($0.version) },
-        target: order.node)
+        taintKey: kubeVirt?.drainTaintKey ?? KubeVirtCR.usualDrainTaintKey, target: order.node)
     } catch {
       throw ControlError(error, call)
     }
   }
 
-  private static func kubeVirt(_ client: KubernetesClient, _ call: String) async throws(ControlError)
+  static func kubeVirt(_ client: KubernetesClient, _ call: String) async throws(ControlError)
     -> KubeVirtCR?
   {
     do throws(KubernetesError) {
@@ -176,7 +159,7 @@ extension KubeVirtBackend: ControllableBackend {
     }
   }
 
-  private static func find<Value: Decodable>(
+  static func find<Value: Decodable>(
     _ path: ResourcePath, _ client: KubernetesClient, _ call: String
   ) async throws(ControlError) -> Value? {
     do throws(KubernetesError) {
@@ -187,7 +170,7 @@ extension KubeVirtBackend: ControllableBackend {
   }
 
   /// One object; nil where there is none of that name.
-  private static func find<Value: Decodable>(
+  static func find<Value: Decodable>(
     _ path: ResourcePath, _ client: KubernetesClient
   ) async throws(KubernetesError) -> Value? {
     do throws(KubernetesError) {

@@ -44,10 +44,12 @@ struct LiveReading: Sendable {
     switch vmim.origin {
     case .evacuation, .descheduler:
       let name = vmim.evacuatedNode ?? vmi?.node ?? ""
-      let key = kubeVirt?.migrations.drainTaintKey ?? ClusterSettings().drainTaintKey
-      if let signs = node.map({ DrainSigns($0, taintKey: key) }) {
-        if signs.isUpgrade { return .harvesterUpgrade(node: name) }
-        if signs.taint != nil { return .drainTaint(node: name) }
+      let key = kubeVirt?.drainTaintKey ?? KubeVirtCR.usualDrainTaintKey
+      switch node.flatMap({ DrainSigns($0, taintKey: key).drainedBy }) {
+      case .harvesterUpgrade: return .harvesterUpgrade(node: name)
+      case .harvesterMaintenance: return .harvesterMaintenance(node: name)
+      case .taint: return .drainTaint(node: name)
+      case nil: break
       }
       // Nobody wants it away any more: KubeVirt makes no other.
       if let vmi, vmi.evacuationNode.isEmpty { return nil }

@@ -13,6 +13,8 @@ struct StartReading: Sendable {
   var nodes: [Node]
   /// KubeVirt's version; nil where it is not known.
   var version: KubeVirtVersion?
+  /// The taint by which KubeVirt empties a node.
+  var taintKey = KubeVirtCR.usualDrainTaintKey
   /// Where it is wished to go; nil for anywhere.
   var target: String?
 
@@ -53,7 +55,7 @@ struct StartReading: Sendable {
 
   private func targetRefusals(_ vmi: VMI) -> [Refusal] {
     guard let target else {
-      let others = nodes.filter { $0.metadata.name != vmi.node && $0.obstacle == nil }
+      let others = nodes.filter { $0.metadata.name != vmi.node && obstacle($0) == nil }
       return others.isEmpty
         ? [Refusal(.noTarget, "there is no other node that is ready and takes VMs")] : []
     }
@@ -63,7 +65,9 @@ struct StartReading: Sendable {
       return [Refusal(.targetUnfit, "there is no node \(target); there are \(names)")]
     }
     var refusals: [Refusal] = []
-    if let obstacle = node.obstacle { refusals.append(Refusal(.targetUnfit, "node \(target) \(obstacle)")) }
+    if let obstacle = obstacle(node) {
+      refusals.append(Refusal(.targetUnfit, "node \(target) \(obstacle)"))
+    }
     guard let version else {
       return refusals + [
         Refusal(.unreadable, "KubeVirt's version is not known, and before 1.6 it ignores a wish for a node")
@@ -76,6 +80,13 @@ struct StartReading: Sendable {
           "KubeVirt before 1.6 ignores a wish for a node and would send the VM anywhere; leave --to out"))
     }
     return refusals
+  }
+
+  /// KubeVirt moves a VM away again at once from a node with this taint, whatever the VM tolerates.
+  private func obstacle(_ node: Node) -> String? {
+    if let obstacle = node.obstacle { return obstacle }
+    guard DrainSigns(node, taintKey: taintKey).taint != nil else { return nil }
+    return "is being drained: it carries the taint \(taintKey), by which KubeVirt moves its VMs away"
   }
 
   /// What is sent to start it.

@@ -131,6 +131,11 @@ struct KubeVirtCR: KubernetesObject {
     featureGates = configuration?.developerConfiguration?.featureGates ?? []
     version = values.lenient(.status, as: Status.self)?.observedKubeVirtVersion ?? ""
   }
+
+  /// The taint by which KubeVirt empties a node, where nobody has set another.
+  static let usualDrainTaintKey = "kubevirt.io/drain"
+  /// The taint by which KubeVirt empties a node.
+  var drainTaintKey: String { migrations.drainTaintKey ?? Self.usualDrainTaintKey }
 }
 
 /// A MigrationPolicy: other limits for VMs with certain labels.

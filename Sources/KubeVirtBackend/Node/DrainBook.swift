@@ -90,6 +90,13 @@ struct DrainSigns: Hashable, Sendable {
     isUpgrade = taint?.value == "draining" && node.metadata.labels["harvesterhci.io/managed"] == "true"
   }
 
+  /// Who moves the VMs of the node away, the strongest first; nil for nobody.
+  var drainedBy: NodeReading.DrainedBy? {
+    if isUpgrade { return .harvesterUpgrade }
+    if isMaintenance { return .harvesterMaintenance }
+    return taint.map { .taint($0.key) }
+  }
+
   /// Whether all VMs are concerned, and not only those that are evicted one by one.
   var areOfTheNode: Bool { taint != nil || isMaintenance }
 }

@@ -121,7 +121,7 @@ extension LibvirtControl {
   // MARK: - Questions
 
   /// Finds out all that bears upon a move.
-  private func survey(_ vm: VMRef) async throws(ControlError) -> MoveSurvey {
+  func survey(_ vm: VMRef) async throws(ControlError) -> MoveSurvey {
     var domain = try await ask(vm.name, call: "virDomainLookupByName") {
       [connections, configuration] progress throws(ControlError) in
       do throws(LibvirtError) {

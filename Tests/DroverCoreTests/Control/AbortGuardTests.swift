@@ -36,7 +36,9 @@ struct AbortGuardTests {
     #expect(try refusal(refused.0, trigger: trigger, endsCause: true) == refused.1)
   }
 
-  @Test("Under the taint of a drain or a Harvester upgrade nobody ends it, with its cause or without")
+  @Test(
+    "Under the taint of a drain, in a Harvester upgrade or its maintenance mode nobody ends it, with its cause or without"
+  )
   func drains() throws {
     for trigger in Trigger.allCases {
       for endsCause in [false, true] {
@@ -49,6 +51,10 @@ struct AbortGuardTests {
             .running(.precopy), comesBack: .harvesterUpgrade(node: "a"), trigger: trigger,
             endsCause: endsCause)
             == .harvesterUpgrade)
+        #expect(
+          try refusal(
+            .running(.precopy), comesBack: .harvesterMaintenance(node: "a"), trigger: trigger,
+            endsCause: endsCause) == .harvesterMaintenance)
       }
     }
   }

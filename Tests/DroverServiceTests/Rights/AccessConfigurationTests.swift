@@ -90,6 +90,23 @@ struct AccessConfigurationTests {
     #expect(told.count == 1 && told.first?.contains(error) == true, "\(told)")
   }
 
+  @Test("drains have two figures, and nothing else")
+  func drain() throws {
+    let configuration = try Configuration.parse("control: {drain: {parallel: 5, attempts: 1}}", file: "f")
+    #expect(configuration.drain.parallel == 5 && configuration.drain.attempts == 1)
+    #expect(Configuration().drain.parallel == 2 && Configuration().drain.attempts == 3)
+    for (text, error) in [
+      ("{parallel: 0}", "control.drain.parallel must be a whole number from 1 to 100"),
+      ("{attempts: many}", "control.drain.attempts must be a whole number from 1 to 100"),
+      ("{paralel: 2}", #"did you mean "parallel"?"#), ("2", "control.drain must be keys with values"),
+    ] {
+      let told = errors("control: {drain: \(text)}")
+      #expect(told.count == 1 && told.first?.contains(error) == true, "\(told)")
+    }
+    let shown = EffectiveConfiguration(configuration).description
+    #expect(try Configuration.parse(shown, file: "f").drain == configuration.drain)
+  }
+
   @Test("check-config shows what is in force, as a file that means the same")
   func effective() throws {
     let text = """
@@ -114,7 +131,10 @@ struct AccessConfigurationTests {
             manual: disabled
             drain: enabled
             policies: disabled
-
+            alerts: disabled
+          drain:
+            parallel: 2
+            attempts: 3
         """), "\(shown)")
     let again = try Configuration.parse(shown, file: "f")
     #expect(again.access == configuration.access)

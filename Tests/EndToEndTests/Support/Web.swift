@@ -26,6 +26,11 @@ struct Web: Sendable {
       Request(.post, Endpoint(address, path: path), headers: origin.map { ["Origin": $0] } ?? [:]))
   }
 
+  /// Asks with a body.
+  func send(_ method: Request.Method, _ path: String, _ body: String) async throws -> Answer {
+    try await send(Request(method, Endpoint(address, path: path), body: Array(body.utf8)))
+  }
+
   /// The metrics in the text format.
   func metrics() async throws -> Metrics { Metrics(try await get("/metrics").text) }
 

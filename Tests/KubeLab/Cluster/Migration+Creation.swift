@@ -61,6 +61,13 @@ extension Cluster {
       sourcePod: try await vm.activePod())
   }
 
+  /// A migration that somebody else has made, for the test to play.
+  public func migration(of object: JSONValue, for vm: VM) async throws -> Migration {
+    Migration(
+      cluster: self, vm: vm, name: object.name, uid: object.uid, source: try await vm.node(),
+      sourcePod: try await vm.activePod())
+  }
+
   /// Gives the object what its maker gives it.
   ///
   /// - Returns: The maker's prefix of names.

@@ -97,6 +97,13 @@ struct LiveReadingTests {
     #expect(
       try live(reading(evacuation(), Self.copying, node: upgraded)).comesBack
         == .harvesterUpgrade(node: "node-a"))
+    // Harvester's maintenance mode evicts again, whether the VM is marked at this moment or not.
+    for sample in ["node-entering-maintenance.json", "node-drain-requested.json"] {
+      let maintained: Node = try Fixture.object(sample)
+      #expect(
+        try live(reading(evacuation(), Self.copying, node: maintained)).comesBack
+          == .harvesterMaintenance(node: "node-a"))
+    }
     var tainted = try Fixture.json("node-source.json")
     tainted["spec", "taints"] = [["key": "kubevirt.io/drain", "value": "x", "effect": "NoSchedule"]]
     #expect(

@@ -79,10 +79,22 @@ struct StartPlannerTests {
       { $0["metadata", "annotations", "harvesterhci.io/maintain-status"] = "running" },
       { $0["metadata", "annotations", "harvesterhci.io/drain-requested"] = "true" },
       { $0["metadata", "labels", "kubevirt.io/schedulable"] = "false" },
+      { $0["spec", "taints"] = [["key": "kubevirt.io/drain", "effect": "NoSchedule"]] },
     ] as [@Sendable (inout JSON) -> Void])
   func unfit(change: @Sendable (inout JSON) -> Void) throws {
     #expect(try reasons(reading(to: "node-b", change: change)) == [.targetUnfit])
     #expect(try reasons(reading(change: change)) == [.noTarget])
+  }
+
+  @Test("The taint of a drain is the one that KubeVirt is set to")
+  func ownTaint() throws {
+    let usual: @Sendable (inout JSON) -> Void = {
+      $0["spec", "taints"] = [["key": "kubevirt.io/drain", "effect": "NoSchedule"]]
+    }
+    var reading = try reading(to: "node-b", change: usual)
+    #expect(reading.refusals.first?.text.contains("carries the taint kubevirt.io/drain") == true)
+    reading.taintKey = "own/drain"
+    #expect(reasons(reading) == [])
   }
 
   @Test("A wish for a node: there is none of that name, it is there already, or KubeVirt would ignore it")

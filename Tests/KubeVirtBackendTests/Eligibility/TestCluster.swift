@@ -62,7 +62,7 @@ struct TestCluster: ObjectSource {
       {
         continue
       }
-      if let fields = selection.fields,
+      if let fields = selection.fields, fields.hasPrefix("spec.nodeName="),
         let node = fields.split(separator: ",").first?.split(separator: "=").last,
         json["spec", "nodeName"] != .string(String(node))
       {

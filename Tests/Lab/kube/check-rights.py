@@ -54,9 +54,39 @@ VMIM = VMIMS.format("/namespaces/guests") + "/any"
 VMI = LOOKUPS[0]
 NODE = "/api/v1/nodes/any"
 CANCEL = "/apis/subresources.kubevirt.io/v1/namespaces/guests/virtualmachineinstances/any/evacuate/cancel"
+TAINT = ("PATCH", NODE)
+ALL_PODS = "/api/v1/pods?fieldSelector=status.phase!=Succeeded,status.phase!=Failed"
+LAUNCHERS = "/api/v1/pods?labelSelector=kubevirt.io=virt-launcher&fieldSelector=spec.nodeName=a"
+# What must survive the takeover by another replica.
+STATE = "/api/v1/namespaces/drover/configmaps"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/drover/leases"
+KEPT = [
+    request
+    for place in (STATE, LEASES)
+    for request in (f"{place}/drover", ("PUT", f"{place}/drover"), ("POST", place))
+]
 NODE_PODS = "/api/v1/pods?fieldSelector=spec.nodeName=a,status.phase!=Succeeded,status.phase!=Failed"
 OWN_POD = "/api/v1/namespaces/guests/pods?labelSelector=kubevirt.io/created-by=0"
 STORAGE_OF_NODES = ["/apis/storage.k8s.io/v1/csinodes", "/apis/storage.k8s.io/v1/volumeattachments"]
+LISTS = [
+    ALL_PODS,
+    "/api/v1/persistentvolumeclaims",
+    "/api/v1/persistentvolumes",
+    "/apis/storage.k8s.io/v1/storageclasses",
+    "/apis/longhorn.io/v1beta2/volumes",
+    "/apis/k8s.cni.cncf.io/v1/network-attachment-definitions",
+    *STORAGE_OF_NODES,
+]
+LISTED = [
+    "pods",
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "storageclasses.storage.k8s.io",
+    "csinodes.storage.k8s.io",
+    "volumeattachments.storage.k8s.io",
+    "volumes.longhorn.io",
+    "network-attachment-definitions.k8s.cni.cncf.io",
+]
 ELIGIBILITY = {
     "get": [
         "virtualmachineinstances.kubevirt.io",
@@ -99,6 +129,11 @@ def rights(verbs, kinds, *namespaces):
     return {(verb, kind, namespace) for verb in verbs for kind in kinds for namespace in namespaces or NAMESPACES}
 
 
+# Of Drover's own objects: each acting file has them.
+KEEPING = rights(["get", "update"], ["configmaps 'drover'", "leases.coordination.k8s.io 'drover'"], "drover") | rights(
+    ["create"], ["configmaps", "leases.coordination.k8s.io"], "drover")  # fmt: skip
+
+
 # By file: the namespace that it is applied in, what Drover asks with it, and the rights that it may hold.
 PARTS = {
     "rbac-view.yaml": (
@@ -121,24 +156,36 @@ PARTS = {
     ),
     "rbac-abort.yaml": (
         None,
-        [VMIM, VMI, NODE, ("DELETE", VMIM)],
-        rights(["get", "delete"], ["virtualmachineinstancemigrations.kubevirt.io"])
+        [VMIM, VMI, NODE, ("DELETE", VMIM), *KEPT],
+        KEEPING
+        | rights(["get", "delete"], ["virtualmachineinstancemigrations.kubevirt.io"])
         | rights(["get"], ["virtualmachineinstances.kubevirt.io", "nodes"]),
     ),
     "rbac-migrate.yaml": (
         None,
-        [VMI, ("POST", VMIMS.format("/namespaces/guests")), ("DELETE", VMIM)],
-        rights(["create", "delete"], ["virtualmachineinstancemigrations.kubevirt.io"])
+        [VMI, ("POST", VMIMS.format("/namespaces/guests")), ("DELETE", VMIM), *KEPT],
+        KEEPING
+        | rights(["create", "delete"], ["virtualmachineinstancemigrations.kubevirt.io"])
         | rights(["get"], ["virtualmachineinstances.kubevirt.io"]),
     ),
     "rbac-stop-evacuation.yaml": (
         None,
-        [("PUT", CANCEL)],
-        rights(
+        [("PUT", CANCEL), *KEPT],
+        KEEPING
+        | rights(
             ["update"],
             [f"virtualmachineinstances/{part}.subresources.kubevirt.io" for part in ("evacuate", "evacuate/cancel")],
         ),
     ),
+    "rbac-nodes.yaml": (
+        None,
+        [NODE, TAINT, VMI, LAUNCHERS, *KEPT],
+        KEEPING
+        | rights(["get", "patch"], ["nodes"])
+        | rights(["list"], ["pods"])
+        | rights(["get"], ["virtualmachineinstances.kubevirt.io"]),
+    ),
+    "rbac-preflight.yaml": (None, LISTS, rights(["list"], LISTED)),
     "namespaced/rbac.yaml": (
         "guests",
         [TARGET_POD] + watched(*(path.format("/namespaces/guests") for path in (VMIMS, VMIS, EVENTS))),
@@ -166,14 +213,20 @@ NEVER = [
     ("GET", "/api/v1/namespaces/kubevirt/configmaps"),
     ("DELETE", "/api/v1/namespaces/kubevirt/pods/any"),
     ("POST", "/api/v1/namespaces/guests/pods/any/exec?command=id"),
-    ("PATCH", "/api/v1/nodes/any"),
+    ("DELETE", "/api/v1/nodes/any"),
+    ("PATCH", "/api/v1/nodes/any/status"),
+    ("GET", "/api/v1/namespaces/drover/configmaps/drover-config"),
+    ("PUT", "/api/v1/namespaces/drover/configmaps/drover-config"),
+    ("POST", "/api/v1/namespaces/guests/configmaps"),
 ]
 
 # A right on everything answers for a part of it, too.
 WIDER = {
     "rbac-view.yaml": [*OF_CLUSTER, "/namespaces/guests/virtualmachine", "/namespaces/guests/events"],
-    "rbac-launchers.yaml": [HANDLER_POD, NODE_PODS, OWN_POD],
-    "rbac-eligibility.yaml": [HANDLER_POD, TARGET_POD],
+    **{
+        name: [HANDLER_POD, TARGET_POD, NODE_PODS, OWN_POD, ALL_PODS, LAUNCHERS]
+        for name in ("rbac-launchers.yaml", "rbac-eligibility.yaml", "rbac-nodes.yaml", "rbac-preflight.yaml")
+    },
     "namespaced/rbac.yaml": [OWN_POD],
 }
 
@@ -271,8 +324,8 @@ def check(server, names, everybody):
     for method, path in REQUESTS:
         status, _ = server.ask(method, path, "" if method == "GET" else "{}", account=ACCOUNT)
         # Single objects are not there, nor is KubeVirt's own API: that they were looked for is enough.
-        is_absent = method != "GET" or path in (PROXY, AUTHORITIES, *LOOKUPS, VMIM, NODE)
-        is_let_through = status == 200 or is_absent and status in (400, 404, 422, 500, 503)
+        is_absent = method != "GET" or path in (PROXY, AUTHORITIES, *LOOKUPS, VMIM, NODE, *KEPT)
+        is_let_through = status == 200 or is_absent and status in (400, 404, 415, 422, 500, 503)
         if (method, path) in needed and not is_let_through:
             faults.append(f"needed, and answered with {status}: {method} {path}")
         is_wider = method == "GET" and any(part in path for part in wider)
@@ -304,7 +357,7 @@ def prepare(server):
         server.create(f"kind: Namespace\napiVersion: v1\nmetadata:\n  name: {name}\n")
     deadline = time.monotonic() + 60
     kinds = [path for method, path in REQUESTS if method == "GET" and path.startswith("/apis/")]
-    kinds = [path for path in kinds if path not in (*LOOKUPS, VMIM)]
+    kinds = [path for path in kinds if path not in (*LOOKUPS, VMIM, *KEPT)]
     while any(server.ask("GET", path)[0] == 404 for path in kinds):
         assert time.monotonic() < deadline, "KubeVirt's kinds are not served after 60 s"
         time.sleep(0.1)

@@ -219,8 +219,8 @@ extension LabTests {
 
 extension KubeScene {
   /// Waits for something that no message tells.
-  func eventually(_ holds: @escaping @Sendable () -> Bool) async throws {
-    for _ in 0..<500 where !holds() { try await Task.sleep(for: .milliseconds(20)) }
+  func eventually(seconds: Int = 10, _ holds: @escaping @Sendable () -> Bool) async throws {
+    for _ in 0..<seconds * 50 where !holds() { try await Task.sleep(for: .milliseconds(20)) }
     #expect(holds())
   }
 }

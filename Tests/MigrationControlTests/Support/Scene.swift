@@ -61,6 +61,9 @@ final class Backend: ControllableBackend {
     var plan = StartPlan(request: "POST it", source: "a")
     var planError: ControlError?
     var startError: ControlError?
+    var evacuation = EvacuationReading(found: ["a taint"], steps: ["one", "two"])
+    var evacuationError: ControlError?
+    var stopError: ControlError?
     /// Done in the middle of each call.
     var during: (@Sendable () async -> Void)?
     var calls: [String] = []
@@ -106,6 +109,18 @@ final class Backend: ControllableBackend {
     await note("plan")
     if let error = state.withLock(\.planError) { throw error }
     return state.withLock(\.plan)
+  }
+
+  func evacuation(of subject: EvacuationSubject) async throws(ControlError) -> EvacuationReading {
+    await note("evacuation")
+    if let error = state.withLock(\.evacuationError) { throw error }
+    return state.withLock(\.evacuation)
+  }
+
+  func stopEvacuation(of subject: EvacuationSubject) async throws(ControlError) -> [String] {
+    await note("stop evacuation")
+    if let error = state.withLock(\.stopError) { throw error }
+    return ["did one", "did two"]
   }
 
   func start(_ order: StartOrder) async throws(ControlError) -> StartReceipt {

@@ -72,7 +72,9 @@ struct Commands {
       + #"'{"spec":{"template":{"spec":{"domain":{"cpu":{"model":"\#(model)"}}}}}}'"#
   }
 
-  func setClusterModel(_ model: String) -> String {
+  func setClusterModel(_ model: String) -> String { Self.setClusterModel(model, of: kubeVirt) }
+
+  static func setClusterModel(_ model: String, of kubeVirt: (name: String, namespace: String)) -> String {
     "kubectl patch kubevirts.kubevirt.io \(kubeVirt.name) -n \(kubeVirt.namespace) --type merge -p "
       + #"'{"spec":{"configuration":{"cpuModel":"\#(model)"}}}'"#
   }

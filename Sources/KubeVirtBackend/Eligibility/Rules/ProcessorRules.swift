@@ -68,7 +68,7 @@ enum ProcessorRules {
     "EPYC", "EPYC-Rome", "EPYC-Milan", "EPYC-Genoa", "EPYC-Turin",
   ]
 
-  private static func newest(_ models: [String]) -> String? {
+  static func newest(_ models: [String]) -> String? {
     func rank(_ model: String) -> Int { generations.lastIndex { model.hasPrefix($0) } ?? -1 }
     return models.max { (rank($0), $0) < (rank($1), $1) }
   }

@@ -1,0 +1,111 @@
+internal import DroverCore
+internal import MicroHTTP
+internal import MigrationControl
+
+/// `nodes/{backend}/{name}/drain`: how far a drain is, its beginning, its end.
+struct DrainRoutes: Sendable {
+  static let path = "/api/v1/nodes/{backend}/{name}/drain"
+
+  let monitor: FleetMonitor
+  let drains: DrainControl
+  let authorizer: Authorizer
+  let clock: any Timepiece
+
+  private struct BeginBody: StrictBody {
+    enum CodingKeys: String, CodingKey, CaseIterable { case dryRun }
+    var dryRun: Bool?
+  }
+
+  private struct EndBody: StrictBody {
+    enum CodingKeys: String, CodingKey, CaseIterable { case uncordon }
+    var uncordon: Bool?
+  }
+
+  func add(to router: inout Router) {
+    router.on(.get, Self.path, .immediate { show($0) })
+    on(.drain, in: &router) { await begin($0, by: $1) }
+    on(.endDrain, in: &router) { await end($0, by: $1) }
+  }
+
+  private func on(
+    _ route: ActingRoute, in router: inout Router,
+    _ act: @escaping @Sendable (Request, _ requester: String) async -> Response
+  ) {
+    router.on(
+      route.method, route.pattern,
+      .deferred { [authorizer] request in
+        switch authorizer.authorize(request, route) {
+        case .allowed(let requester): await act(request, requester.description)
+        case .refused(let response): response
+        }
+      })
+  }
+
+  private func node(_ request: Request) -> NodeRef {
+    NodeRef(
+      backend: BackendName(rawValue: request.parameters["backend"] ?? ""),
+      node: request.parameters["name"] ?? "")
+  }
+
+  private func show(_ request: Request) -> Response {
+    let node = node(request)
+    guard let status = drains.status(node) else {
+      return .problem(
+        status: 404, detail: "no drain of node \(node.node) of back end \(node.backend.rawValue) is known")
+    }
+    return .json(item(status))
+  }
+
+  private func item(_ status: DrainStatus) -> DrainItem {
+    DrainItem(status, in: monitor.snapshot(), epochOffset: clock.epochOffset())
+  }
+
+  private func begin(_ request: Request, by requester: String) async -> Response {
+    let body: BeginBody
+    do {
+      body = request.body.isEmpty ? BeginBody() : try BeginBody.read(request.body)
+    } catch {
+      return .problem(status: 400, detail: #"the body is no JSON of the form {"dryRun": false}: \#(error)"#)
+    }
+    let node = node(request)
+    let answer = await drains.begin(node, requester: requester, isDryRun: body.dryRun ?? false)
+    guard answer.refusals.isEmpty else { return Self.refusal(answer) }
+    if answer.isDryRun { return .json(DrainItem(answer, of: node)) }
+    guard let status = answer.status else { return Self.refusal(answer) }
+    return .json(item(status), status: answer.isNew ? 202 : 200)
+  }
+
+  private func end(_ request: Request, by requester: String) async -> Response {
+    let body: EndBody
+    do {
+      body = request.body.isEmpty ? EndBody() : try EndBody.read(request.body)
+    } catch {
+      return .problem(status: 400, detail: #"the body is no JSON of the form {"uncordon": false}: \#(error)"#)
+    }
+    let node = node(request)
+    let answer = await drains.end(node, requester: requester, uncordons: body.uncordon ?? false)
+    guard answer.refusals.isEmpty else { return Self.refusal(answer) }
+    guard let status = answer.status else {
+      return .json(DrainItem.none(of: node))
+    }
+    return .json(item(status), status: status.record.state.isInForce ? 202 : 200)
+  }
+
+  private static func refusal(_ answer: DrainAnswer) -> Response {
+    let reason = answer.refusals.first?.reason
+    let detail = answer.refusals.map(\.text).joined(separator: "; ")
+    return ControlRoutes.problem(
+      status: reason?.status ?? 409, detail: detail.isEmpty ? answer.decision.text : detail,
+      answer.refusals.map(\.reason.rawValue), answer.decision)
+  }
+}
+
+extension DrainItem {
+  /// A node that no drain is known of any more.
+  fileprivate static func none(of node: NodeRef) -> DrainItem {
+    DrainItem(
+      backend: node.backend.rawValue, node: node.node, isFollowing: false, isDryRun: false, counts: [:],
+      vms: [],
+      notes: [])
+  }
+}

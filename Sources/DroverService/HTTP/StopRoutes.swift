@@ -1,0 +1,65 @@
+internal import DroverCore
+internal import MicroHTTP
+internal import MigrationControl
+
+/// `POST .../stop-evacuation` of a VM and of a node.
+struct StopRoutes: Sendable {
+  let monitor: FleetMonitor
+  let control: MigrationControl
+
+  /// What both may carry.
+  private struct Body: StrictBody {
+    enum CodingKeys: String, CodingKey, CaseIterable { case dryRun, withoutJournal }
+    var dryRun: Bool?
+    var withoutJournal: Bool?
+  }
+
+  /// Ends what moves a VM away.
+  func vm(_ request: Request, by requester: String) async -> Response {
+    let part = { (name: String) in request.parameters[name] ?? "" }
+    return await answer(request, by: requester) { descriptor in
+      .vm(
+        VMRef(
+          backend: descriptor.name,
+          scope: descriptor.type == "kubevirt" ? .namespace(part("scope")) : .host(part("scope")),
+          name: part("name")))
+    }
+  }
+
+  /// Ends what moves the VMs of a node away.
+  func node(_ request: Request, by requester: String) async -> Response {
+    await answer(request, by: requester) { _ in .node(request.parameters["name"] ?? "") }
+  }
+
+  private func answer(
+    _ request: Request, by requester: String, about subject: (BackendDescriptor) -> EvacuationSubject
+  ) async -> Response {
+    let body: Body
+    do {
+      body = request.body.isEmpty ? Body() : try Body.read(request.body)
+    } catch {
+      return .problem(status: 400, detail: "the body is no JSON of the documented form: \(error)")
+    }
+    let backends = monitor.snapshot().backends.map(\.descriptor)
+    let typed = request.parameters["backend"] ?? ""
+    guard let descriptor = backends.first(where: { $0.name.rawValue == typed }) else {
+      let names = backends.map(\.name.rawValue).sorted().joined(separator: ", ")
+      return .problem(
+        status: 404, detail: "no back end is called \(typed)\(names.isEmpty ? "" : "; there are \(names)")")
+    }
+    let answer = await control.stopEvacuation(
+      of: subject(descriptor), at: descriptor.name, requester: requester,
+      withoutJournal: body.withoutJournal ?? false, isDryRun: body.dryRun ?? false)
+    return ControlRoutes.response(
+      answer.decision, refusals: answer.refusals, answer.error, ControlItem(answer))
+  }
+}
+
+extension ControlItem {
+  init(_ answer: StopAnswer) {
+    self.init(answer.decision, isDryRun: answer.isDryRun)
+    node = answer.decision.node.isEmpty ? nil : answer.decision.node
+    found = answer.found
+    steps = answer.steps
+  }
+}
