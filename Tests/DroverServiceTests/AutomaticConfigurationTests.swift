@@ -1,6 +1,6 @@
-import DroverCore
 import Testing
 
+@testable import DroverCore
 @testable import DroverService
 
 @Suite("Configuration of policies and alerts")
