@@ -237,7 +237,7 @@ public final class AutomaticControl: Sendable {
         }
       }
     }
-    guard standing.election == nil || (await takeOver(&decisions)) else { return }
+    if standing.election != nil, await !takeOver(&decisions) { return }
     let (epoch, now) = (control.clock.epochOffset(), control.clock.now())
     state.withLock { state in
       guard !state.aborts.isRestored else { return }

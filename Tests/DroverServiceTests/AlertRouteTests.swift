@@ -143,8 +143,10 @@ struct AlertRouteTests {
       }
       let large = try scratch.write(
         "large.json", Self.payload(Self.alert(more: #", "x": "\#(String(repeating: "x", count: 70_000))""#)))
-      #expect(try await post("@\(large)").status == 413)
-      #expect(try await post(Self.payload(Self.alert()), token: "wrong").status == 401)
+      let tooLarge = try await post("@\(large)")
+      #expect(tooLarge.status == 413)
+      let stranger = try await post(Self.payload(Self.alert()), token: "wrong")
+      #expect(stranger.status == 401)
       #expect(journal.decisions.withLock(\.count) == 0)
     }
   }
@@ -153,8 +155,10 @@ struct AlertRouteTests {
   func unstored() async throws {
     try await serve { post in
       journal.isFull.withLock { $0 = true }
-      #expect(try await post(Self.payload(Self.alert())).status == 503)
-      #expect(try await post(Self.payload(Self.alert())).status == 503)
+      for _ in 0..<2 {
+        let answer = try await post(Self.payload(Self.alert()))
+        #expect(answer.status == 503)
+      }
       journal.isFull.withLock { $0 = false }
       let answer = try await post(Self.payload(Self.alert()))
       #expect(answer.status == 200)
@@ -164,8 +168,14 @@ struct AlertRouteTests {
 
   @Test("none at all is fine; a switch that is disabled lets none in, its shadow does")
   func switches() async throws {
-    try await serve { post in #expect(try await post(Self.payload()).status == 200) }
-    try await serve(.shadow) { post in #expect(try await post(Self.payload(Self.alert())).status == 200) }
+    try await serve { post in
+      let answer = try await post(Self.payload())
+      #expect(answer.status == 200)
+    }
+    try await serve(.shadow) { post in
+      let answer = try await post(Self.payload(Self.alert()))
+      #expect(answer.status == 200)
+    }
     try await serve(.disabled) { post in
       let answer = try await post(Self.payload(Self.alert()))
       #expect(answer.status == 403 && answer.body.contains("control.switches.alerts is disabled"))

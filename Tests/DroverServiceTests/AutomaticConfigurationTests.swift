@@ -1,6 +1,6 @@
-import DroverCore
 import Testing
 
+@testable import DroverCore
 @testable import DroverService
 
 @Suite("Configuration of policies and alerts")
@@ -103,7 +103,7 @@ struct AutomaticConfigurationTests {
   @Test(
     "what is wrong is told with its place",
     arguments: [
-      ("rules: [{when: {postcopy: observe}}]", "f:1:18: an entry of control.rules has no name"),
+      ("rules: [{when: {postcopy: observe}}]", "f:1:19: an entry of control.rules has no name"),
       ("rules: [{name: a}]", "looks out for nothing"),
       ("rules: [{name: a, when: {}}]", "looks out for nothing"),
       ("rules: [~]", "an entry of control.rules is empty"), ("rules: {}", "control.rules must be a list"),
@@ -135,7 +135,7 @@ struct AutomaticConfigurationTests {
       ),
       ("limits: {aborts: 0}", "control.limits.aborts must be a whole number from 1 to 1000"),
       ("limits: {window: 1s}", "control.limits.window must be from 1m to 1d"),
-      ("limits: {perVM: 8d}", "control.limits.perVM must be from 1s to 7d"),
+      ("limits: {perVM: 8d}", "control.limits.perVM must be from 1s to 1w"),
       ("limits: {partition: 1}", "control.limits.partition"),
       ("alerts: {namespaceLabel: \"a-b\"}", "is no name of a label"),
       ("alerts: {name: [a]}", #"did you mean "names"?"#),

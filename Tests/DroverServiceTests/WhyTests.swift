@@ -31,7 +31,7 @@ struct WhyTests {
   @Test("The rule that governs a migration is said, what it comes to, and that automatic aborts hold")
   func governed() {
     let view = sampleView()
-    var why = why([view])
+    var screen = why([view])
     var automatic = AutomaticSettings()
     automatic.rules = [
       PolicyRule(
@@ -40,15 +40,15 @@ struct WhyTests {
           .progressTimeout: PolicyWish(.abort), .notConverging: PolicyWish(.abort, after: .seconds(60)),
         ])
     ]
-    why.automatic = automatic
-    why.holds = [.breaker]
+    screen.automatic = automatic
+    screen.holds = [.breaker]
     #expect(
-      why.migration(view, abort: nil).now.last
+      screen.migration(view, abort: nil).now.last
         == "rule night (batch) governs it: progress timeout: observe (the switch policies allows no more), "
         + "not converging: observe after 1m (the switch policies allows no more)")
     automatic.policies = .abort
-    why.automatic = automatic
-    let lines = why.migration(view, abort: nil).now.suffix(2)
+    screen.automatic = automatic
+    let lines = screen.migration(view, abort: nil).now.suffix(2)
     #expect(
       lines.first == "rule night (batch) governs it: progress timeout: abort, not converging: abort after 1m")
     #expect(lines.last?.hasPrefix("AUTOMATIC ABORTS HOLD: there were as many") == true)

@@ -243,6 +243,7 @@ struct AutomaticElectionTests {
   private final class Store: ClaimStore {
     let book = Mutex(ClaimBook())
     let error = Mutex<ControlError?>(nil)
+    let leads = Mutex(false)
     func claims() async throws(ControlError) -> ClaimBook {
       if let error = error.withLock(\.self) { throw error }
       return book.withLock(\.self)
@@ -253,7 +254,7 @@ struct AutomaticElectionTests {
   @Test("a standby decides nothing; whoever takes over knows what was claimed before, or holds")
   func takeover() async throws {
     let scene = try Scene()
-    let (store, leads) = (Store(), Mutex(false))
+    let store = Store()
     let backend = scene.backend
     let control = MigrationControl(
       fleet: scene.fleet, journal: scene.journal, clock: scene.clock,
@@ -263,7 +264,7 @@ struct AutomaticElectionTests {
           Leadership(
             election: BackendName(rawValue: "prod"),
             term: LeaderTerm(
-              holder: "a", heldUntil: leads.withLock(\.self) ? Moment(milliseconds: .max) : nil))
+              holder: "a", heldUntil: store.leads.withLock(\.self) ? Moment(milliseconds: .max) : nil))
         }, claims: { store })
     ) { _ in backend }
     let automatic = AutomaticControl(
@@ -284,7 +285,7 @@ struct AutomaticElectionTests {
     let asked = await automatic.ask(AlertWish(labels: [:], isFiring: true))
     #expect(asked.isWorthRetrying && asked.refusal == .notLeader)
 
-    leads.withLock { $0 = true }
+    store.leads.withLock { $0 = true }
     store.error.withLock { $0 = .sample(.unreachable) }
     await look()
     #expect(automatic.holds.contains(.takeover) && scene.backend.calls.isEmpty)

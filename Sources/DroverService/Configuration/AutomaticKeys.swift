@@ -119,7 +119,7 @@ extension ConfigurationReader {
 
   private mutating func wishes(_ node: Node?, of entry: Node) -> [Trigger: PolicyWish] {
     let keys = mapping(node, "control.rules.when", keys: Trigger.ofPolicies.map(\.rawValue))
-    if keys.isEmpty, node?.mapping != nil || node == nil {
+    if node == nil || node?.mapping?.isEmpty == true || node.map(isNull) == true {
       complain(at: node ?? entry, "an entry of control.rules looks out for nothing; such as \(Self.example)")
     }
     var wishes: [Trigger: PolicyWish] = [:]
