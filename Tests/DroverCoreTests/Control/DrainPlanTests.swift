@@ -236,6 +236,21 @@ struct DrainPlanTests {
     #expect(script.state("g2") == .done)
   }
 
+  @Test("one that began a minute later is another's, and none of its time-outs is enforced")
+  func later() {
+    var script = DrainScript("g1")
+    _ = script.step()
+    script.plan = DrainPlan(script.plan.record, settings: script.plan.settings)
+    script.now = script.now + .seconds(61)
+    let now = script.now
+    script.begin("g1") { view in
+      view.progressDeadline = now
+      view.sampledAt = now
+    }
+    #expect(script.step().isEmpty)
+    #expect(script["g1"]?.isOwn == false && script.state("g1") == .migrating)
+  }
+
   @Test("after a restart a migration of its own is found again, by id or VM, and never begun twice")
   func resumed() {
     for knowsID in [true, false] {
