@@ -33,11 +33,12 @@ extension DrainPlan {
     let isMine = isOwn(open, record.vms[index], situation.epoch)
     let isNew = record.vms[index].migration != open.identity.id || record.vms[index].state != .migrating
     record.vms[index].state = .migrating
-    record.vms[index].migration = open.identity.id
     if isMine {
+      record.vms[index].migration = open.identity.id
       record.vms[index].sentAt =
         record.vms[index].sentAt ?? situation.epoch.unixMilliseconds(open.startedAt)
     } else if !(memory[record.vms[index].vm]?.isAsking ?? false) {
+      record.vms[index].migration = open.identity.id
       record.vms[index].isOwn = false
       record.vms[index].sentAt = nil
       if isNew { record.vms[index].text = "somebody else began its migration" }
