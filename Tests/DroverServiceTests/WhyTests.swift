@@ -147,6 +147,36 @@ struct WhyTests {
     #expect(item.possible.map(\.command) == ["drover why 0b1f-1700000000000"])
   }
 
+  @Test("A host that Drover empties: for whom, how far, what is in the way, and how it ended")
+  func drained() throws {
+    let backend = BackendName(rawValue: "hv")
+    var record = DrainRecord(
+      id: DecisionID(rawValue: 7), node: NodeRef(backend: backend, node: "hv-1"), requester: "uid 0",
+      startedAt: 0)
+    var vm = DrainVM(vm: VMRef(backend: backend, scope: .host("hv-1"), name: "disk"), domain: "d")
+    vm.state = .blocked
+    vm.text = "its disk is here only"
+    record.vms = [vm]
+    var view = NodeView(
+      backend: backend, node: "hv-1", vms: 1, outbound: 0, inbound: 0, failedOutbound: 0)
+    view.ownDrain = DrainStatus(record, startedAt: noon - .seconds(60), hold: "the switch is disabled")
+    let item = why().node(view)
+    #expect(item.now.contains("being drained by Drover since 1m, for uid 0: 1 blocked"), "\(item.now)")
+    #expect(item.now.contains("nothing is begun: the switch is disabled"))
+    #expect(item.now.contains("disk blocked: its disk is here only"))
+    #expect(item.now.contains("a reboot now is wrong: VMs are on it"))
+    record.state = .incomplete
+    record.text = "1 left: 1 blocked"
+    view.ownDrain = DrainStatus(
+      record, startedAt: noon - .seconds(60), endedAt: noon - .seconds(30))
+    let ended = why().node(view)
+    #expect(
+      ended.now.contains("Drover's drain of it, begun 1m ago, was incomplete 30s ago: 1 blocked"),
+      "\(ended.now)")
+    let shown = try #require(NodeItem(view, epochOffset: sampleOffset).drain)
+    #expect(!shown.isDraining && shown.rebootBlockers == ["vm"] && shown.vms?["blocked"] == 1)
+  }
+
   @Test("Everything stands on one screen, in sections that are left out where they are empty")
   func table() {
     let view = sampleView()

@@ -10,8 +10,8 @@ extension EndToEnd {
     private static let yaml = """
       backends:
         - libvirt: {name: host-a, host: a, uri: "test:///default"}
-        - libvirt: {name: host-b, host: twin, uri: "test:///default"}
-        - libvirt: {name: host-c, host: twin, uri: "test:///default"}
+        - libvirt: {name: host-b, host: twin, uri: "test:///default?n=2"}
+        - libvirt: {name: host-c, host: twin, uri: "test:///default?n=3"}
       control: {switches: {drain: SWITCH}, drain: {parallel: 1, attempts: 2}}
       """
 

@@ -90,18 +90,22 @@ struct DrainTests {
     #expect(try await journal.latestDrains().map(\.id.rawValue) == [2])
   }
 
+  private func fill(_ scratch: Scratch) async throws {
+    let journal = try scratch.open()
+    _ = try await journal.record(decision())
+    // Everything into the file itself.
+    _ = try await journal.prune(olderThan: 0, largest: .gibibytes(1))
+  }
+
   @Test("a journal of version 1 is brought up to date, with everything in it")
   func upgraded() async throws {
     let scratch = try Scratch()
-    do {
-      let journal = try scratch.open()
-      _ = try await journal.record(decision())
-      try await #require(journal.writer).write { db in
-        try db.execute(
-          sql: """
-            DROP TABLE drain; DELETE FROM grdb_migrations WHERE identifier LIKE '2:%'; PRAGMA user_version = 1
-            """)
-      }
+    try await fill(scratch)
+    try DatabaseQueue(path: scratch.journal).writeWithoutTransaction { db in
+      try db.execute(
+        sql: """
+          DROP TABLE drain; DELETE FROM grdb_migrations WHERE identifier LIKE '2:%'; PRAGMA user_version = 1
+          """)
     }
     let journal = try scratch.open()
     #expect(journal.refusal == nil)

@@ -39,8 +39,8 @@ extension FleetFamilies {
   static let drains: [Family<Fleet>] = [
     number(
       "drover_node_draining", .gauge, by: [.kubevirt, .libvirt],
-      "Whether something moves the node's VMs away (KubeVirt taint, evacuationNodeName; Harvester annotations; "
-        + "Drover's own drain)."
+      "Whether something moves the node's VMs away (KubeVirt taint, eviction; Harvester annotations; "
+        + "Drover's drain)."
     ) { $0.isDraining },
     number(
       "drover_node_drain_started_timestamp_seconds", .gauge, unit: .seconds, by: [.kubevirt, .libvirt],
@@ -48,7 +48,7 @@ extension FleetFamilies {
     ) { $0.drainStartedAt },
     each(
       "drover_node_drain_vms", .gauge, labels: ["state"], by: [.kubevirt, .libvirt],
-      "VMs of a node that is drained, by what became of them since that began (KubeVirt VMI, VMIM; Drover's own drain)."
+      "VMs of a node that is drained, by what became of them (KubeVirt VMI, VMIM; Drover's own drain)."
     ) { node, sink in
       guard let vms = node.drainVMs else { return }
       for (state, label) in drainStates {
@@ -63,8 +63,8 @@ extension FleetFamilies {
     ) { $0.isDrained },
     each(
       "drover_node_reboot_blockers", .gauge, labels: ["reason"], by: [.kubevirt, .libvirt],
-      "Whether this speaks against rebooting the node, for every reason (KubeVirt, Node unschedulable, Longhorn; "
-        + "of a libvirt host once Drover has drained it)."
+      "Whether this speaks against a reboot, for every reason (KubeVirt, Node, Longhorn; "
+        + "a host that Drover drained)."
     ) { node, sink in
       guard let blockers = node.rebootBlockers else { return }
       for (reason, label) in rebootReasons {

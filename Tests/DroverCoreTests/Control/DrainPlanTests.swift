@@ -236,6 +236,36 @@ struct DrainPlanTests {
     #expect(script.state("g2") == .done)
   }
 
+  @Test("one that began a minute later is another's, and none of its time-outs is enforced")
+  func later() {
+    var script = DrainScript("g1")
+    _ = script.step()
+    script.plan = DrainPlan(script.plan.record, settings: script.plan.settings)
+    script.now = script.now + .seconds(61)
+    let now = script.now
+    script.begin("g1") { view in
+      view.progressDeadline = now
+      view.sampledAt = now
+    }
+    #expect(script.step().isEmpty)
+    #expect(script["g1"]?.isOwn == false && script.state("g1") == .migrating)
+  }
+
+  @Test("one that had begun before it was asked for stays another's, also while that is being asked")
+  func overtaken() {
+    var script = DrainScript("g1")
+    _ = script.step()
+    let now = script.now
+    script.begin("g1") { view in
+      view.startedAt = now - .seconds(20)
+      view.progressDeadline = now
+    }
+    for _ in 1...3 { #expect(script.step().isEmpty) }
+    script.refuse("g1", .migrating)
+    for _ in 1...3 { #expect(script.step().isEmpty) }
+    #expect(script["g1"]?.isOwn == false && script.state("g1") == .migrating)
+  }
+
   @Test("after a restart a migration of its own is found again, by id or VM, and never begun twice")
   func resumed() {
     for knowsID in [true, false] {

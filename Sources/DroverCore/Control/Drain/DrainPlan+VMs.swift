@@ -11,7 +11,7 @@ extension DrainPlan {
       take(open, index, situation)
     } else if let ended = lastEnd(of: index, views, situation) {
       memory[vm, default: Memory()].taken.formUnion(views.filter(\.isOver).map(\.identity.id))
-      take(ended, index, at: situation.now)
+      take(ended: ended, index, situation)
     } else {
       miss(index, situation)
     }
@@ -25,18 +25,20 @@ extension DrainPlan {
     guard let sentAt = vm.sentAt else { return false }
     // The answer tells no identity where nobody watches; clocks of two machines may differ.
     let began = view.createdAt ?? view.startedAt
-    return began - epoch.moment(unixMilliseconds: sentAt) >= .seconds(-5)
+    let delay = began - epoch.moment(unixMilliseconds: sentAt)
+    return delay >= .seconds(-5) && delay <= DrainSettings.longestStart
   }
 
   private mutating func take(_ open: MigrationView, _ index: Int, _ situation: Situation) {
     let isMine = isOwn(open, record.vms[index], situation.epoch)
     let isNew = record.vms[index].migration != open.identity.id || record.vms[index].state != .migrating
     record.vms[index].state = .migrating
-    record.vms[index].migration = open.identity.id
     if isMine {
+      record.vms[index].migration = open.identity.id
       record.vms[index].sentAt =
         record.vms[index].sentAt ?? situation.epoch.unixMilliseconds(open.startedAt)
     } else if !(memory[record.vms[index].vm]?.isAsking ?? false) {
+      record.vms[index].migration = open.identity.id
       record.vms[index].isOwn = false
       record.vms[index].sentAt = nil
       if isNew { record.vms[index].text = "somebody else began its migration" }
@@ -55,11 +57,10 @@ extension DrainPlan {
     }.max { ($0.ending?.endedAt ?? begin) < ($1.ending?.endedAt ?? begin) }
   }
 
-  private mutating func take(_ ended: MigrationView, _ index: Int, at now: Moment) {
+  private mutating func take(ended: MigrationView, _ index: Int, _ situation: Situation) {
     guard let ending = ended.ending else { return }
     let vm = record.vms[index]
-    let isMine =
-      vm.isOwn && (vm.migration.map { $0.isSameJob(as: ended.identity.id) } ?? (vm.sentAt != nil))
+    let isMine = isOwn(ended, vm, situation.epoch)
     // One that somebody else began, and that ended while this drain's own is being asked for, says nothing of that.
     if vm.sentAt != nil, !isMine { return }
     record.vms[index].sentAt = nil
@@ -80,7 +81,7 @@ extension DrainPlan {
         "its migration was aborted (\(cause)), so it is not tried again: drain the node anew, or migrate it by itself"
       )
     case .failed:
-      fail(index, "its migration failed (\(cause))\(said)", isMine: isMine, at: now)
+      fail(index, "its migration failed (\(cause))\(said)", isMine: isMine, at: situation.now)
     }
   }
 

@@ -18,6 +18,8 @@ public struct DrainSettings: Hashable, Sendable {
   static let pauses = RetrySchedule(first: .seconds(10), longest: .seconds(120))
   /// A migration that was asked for and is not seen for so long did not begin, or is over.
   static let longestUnseen = Duration.seconds(30)
+  /// One that began later than this after it was asked for is another's.
+  static let longestStart = Duration.seconds(60)
   /// A reading of the node that is older decides nothing.
   static let longestReading = Duration.seconds(30)
   /// What is done to a migration by itself is never done upon an older sample.

@@ -64,7 +64,9 @@ public struct DrainVM: Hashable, Sendable {
   }
 }
 
-/// A drain as it is kept over a restart. Times are Unix milliseconds.
+/// A drain as it is kept over a restart.
+///
+/// Times are Unix milliseconds.
 public struct DrainRecord: Hashable, Sendable {
   /// The decision that began it.
   public var id: DecisionID
