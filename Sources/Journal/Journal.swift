@@ -62,6 +62,13 @@ public final class Journal: DecisionJournal, Sendable {
     }
   }
 
+  /// Adds which migration a decision began; what is there already stays.
+  public func name(_ id: DecisionID, _ migration: MigrationID) async throws(JournalError) {
+    try await write("recording which migration decision \(id.rawValue) began") { db in
+      try DecisionRow.name(id, migration, db)
+    }
+  }
+
   /// Decisions, the latest first.
   ///
   /// - Parameters:
@@ -162,7 +169,7 @@ public final class Journal: DecisionJournal, Sendable {
 
   private static func bounded(_ limit: Int) -> Int { min(max(limit, 0), mostRows) }
 
-  private func write<Value: Sendable>(
+  func write<Value: Sendable>(
     _ call: String, _ body: @escaping @Sendable (Database) throws -> Value
   ) async throws(JournalError) -> Value {
     let (writer, call) = try prepared(call)

@@ -9,9 +9,11 @@ internal import Synchronization
 public final class KubeVirtBackend: MigrationBackend {
   private let configuration: KubeVirtConfiguration
   let clock: any Timepiece
-  private let log: Logger
+  let log: Logger
   /// Who asks the API server while the back end runs; nil before.
   let client = Mutex<KubernetesClient?>(nil)
+  /// How notes about VMs have failed, so that each is said once.
+  let failedNotes = Mutex<Set<ControlError.Kind>>([])
 
   /// An API server that answers nothing for so long is away, whatever its open watches say.
   private static let probeInterval = Duration.seconds(10)
@@ -59,6 +61,11 @@ public final class KubeVirtBackend: MigrationBackend {
       configuration, client: client, http: http, loop: loop, clock: clock, log: log)
     await withDiscardingTaskGroup { group in
       for key in keys { group.addTask { await reflectors.run(key, telling: loop) } }
+      // Who may look into some namespaces only cannot see what others leave of a node: there KubeVirt's word is all.
+      if configuration.namespaces.isEmpty {
+        let survey = SurveyLoop(reader: SurveyReader(client), loop: loop, clock: clock, log: log)
+        group.addTask { await survey.run() }
+      }
       if let handlers { group.addTask { await handlers.run() } }
       group.addTask { await self.keepTicking(loop, reflectors) }
       group.addTask { await self.keepProbing(loop, client) }

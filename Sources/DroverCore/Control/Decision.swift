@@ -83,6 +83,17 @@ public protocol DecisionJournal: Sendable {
   /// Adds what became of a decision.
   func finish(_ id: DecisionID, _ result: DecisionResult, text: String, at unixMilliseconds: Int64)
     async throws(JournalError)
+  /// Adds which migration a decision began.
+  func name(_ id: DecisionID, _ migration: MigrationID) async throws(JournalError)
+  /// Why nothing can be recorded, as far as is known without trying; nil where it can.
+  var trouble: JournalError? { get }
+}
+
+extension DecisionJournal {
+  /// Not kept.
+  public func name(_ id: DecisionID, _ migration: MigrationID) async throws(JournalError) {}
+  /// Nothing is known.
+  public var trouble: JournalError? { nil }
 }
 
 /// Why the journal cannot be used.

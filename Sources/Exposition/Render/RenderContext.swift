@@ -16,13 +16,17 @@ public struct RenderContext: Sendable {
   public var vms: VMSelection
   /// What was decided about aborts; nil where nothing can be.
   public var control: ControlTotals?
+  /// Calls to the journal that failed, by kind; nil where there is no journal.
+  public var journalErrors: [JournalError.Kind: UInt64]?
 
   /// Describes the surroundings of a scrape.
   public init(
     now: Moment, epochOffset: EpochOffset, build: BuildInfo,
     configuration: ConfigurationState = ConfigurationState(), process: ProcessStatistics? = nil,
-    vms: VMSelection = .blocked, control: ControlTotals? = nil
+    vms: VMSelection = .blocked, control: ControlTotals? = nil,
+    journalErrors: [JournalError.Kind: UInt64]? = nil
   ) {
+    self.journalErrors = journalErrors
     self.now = now
     self.epochOffset = epochOffset
     self.build = build
