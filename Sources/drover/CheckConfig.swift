@@ -17,6 +17,7 @@ struct CheckConfig: ParsableCommand {
     do {
       let configuration = try Configuration.load(file: file)
       effective = EffectiveConfiguration(configuration)
+      for finding in configuration.findingsInFiles { warnLine(finding) }
     } catch {
       throw Failure("\(file) is not good:\n\(error)")
     }
