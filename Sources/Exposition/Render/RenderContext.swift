@@ -18,14 +18,17 @@ public struct RenderContext: Sendable {
   public var control: ControlTotals?
   /// Calls to the journal that failed, by kind; nil where there is no journal.
   public var journalErrors: [JournalError.Kind: UInt64]?
+  /// Whether this process speaks for the fleet: a standby shows itself and its back ends only.
+  public var isLeader: Bool
 
   /// Describes the surroundings of a scrape.
   public init(
     now: Moment, epochOffset: EpochOffset, build: BuildInfo,
     configuration: ConfigurationState = ConfigurationState(), process: ProcessStatistics? = nil,
-    vms: VMSelection = .blocked, control: ControlTotals? = nil,
+    vms: VMSelection = .blocked, control: ControlTotals? = nil, isLeader: Bool = true,
     journalErrors: [JournalError.Kind: UInt64]? = nil
   ) {
+    self.isLeader = isLeader
     self.journalErrors = journalErrors
     self.now = now
     self.epochOffset = epochOffset
