@@ -70,7 +70,9 @@ public final class KubeVirtBackend: MigrationBackend {
       for key in keys { group.addTask { await reflectors.run(key, telling: loop) } }
       // Who may look into some namespaces only cannot see what others leave of a node: there KubeVirt's word is all.
       if configuration.namespaces.isEmpty {
-        let survey = SurveyLoop(reader: SurveyReader(client), loop: loop, clock: clock, log: log)
+        let survey = SurveyLoop(
+          reader: SurveyReader(client), loop: loop, clock: clock, log: log,
+          mayAsk: { elector?.isLeader ?? true })
         group.addTask { await survey.run() }
       }
       if let handlers { group.addTask { await handlers.run() } }

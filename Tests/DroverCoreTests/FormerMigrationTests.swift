@@ -94,11 +94,11 @@ struct FoundAnewTests {
       at: 102)
     #expect(tracker.snapshot().first?.network != nil)
     tracker.announceAbort(of: job(1, 0), cause: .alertAbort)
-    tracker.take(end(.aborted, .userAbort, at: 103, id: job(1, 40), source: true, target: true), at: 103)
+    tracker.take(end(.aborted, .userAbort, at: 103, id: job(1, 40), source: true, target: false), at: 103)
     view = try #require(tracker.snapshot().first)
     #expect(tracker.snapshot().trackedCount == 1 && view.ending?.cause == .alertAbort)
     tracker.take(
-      .guestMoved(GuestMove(backend: home, id: job(1, 40), isOnSource: false, isTargetKnown: false)), at: 104)
+      .guestMoved(GuestMove(backend: home, id: job(1, 40), isOnSource: false)), at: 104)
     #expect(tracker.snapshot().first?.guest != view.guest)
     #expect(tracker.snapshot().totals.sums == [0, 0, 0, 1])
   }

@@ -70,7 +70,7 @@ struct DocumentedRoutesTests {
     let directory = NSTemporaryDirectory() + "drover-\(UUID().uuidString.prefix(8))"
     defer { try? FileManager.default.removeItem(atPath: directory) }
     var options = ServiceOptions(build: BuildInfo(version: "1"))
-    options.listeners = [Listener(.unix(path: "\(directory)/s"))]
+    options.listeners = [Listener(.unix(path: "\(directory)/s"), createsDirectory: true)]
     let service = try Service(options, configuration: Configuration(), log: Logger(label: "test"))
     let answered = Set(service.routes.filter { $0.contains("/api/v1/") })
     let documented = Set(OpenAPIDocument.operations.map { "\($0.method) \($0.pattern)" })

@@ -8,13 +8,15 @@ struct SurveyLoop: Sendable {
   let loop: ClusterLoop
   let clock: any Timepiece
   let log: Logger
+  /// A standby shows no VMs.
+  let mayAsk: @Sendable () -> Bool
 
   /// Works until the task is cancelled.
   func run() async {
     var schedule = SurveySchedule()
     var told: [String] = []
     while (try? await Task.sleep(for: .seconds(1))) != nil {
-      guard await loop.wantsSurvey(schedule) else { continue }
+      guard mayAsk(), await loop.wantsSurvey(schedule) else { continue }
       let start = clock.now()
       let facts = await reader.facts()
       var judge = SurveyJudge(facts)
