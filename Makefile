@@ -3,7 +3,7 @@
 BUILD_PACKAGES := libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libcrypt-dev libvirt-dev libsqlite3-dev zlib1g-dev pkg-config
 RUN_PACKAGES   := $(BUILD_PACKAGES) qemu-system-x86
 TEST_PACKAGES  := $(RUN_PACKAGES) prometheus prometheus-alertmanager systemd binutils util-linux procps python3 python3-prometheus-client \
-                  nghttp2-proxy openssl curl
+                  nghttp2-proxy openssl curl python3-venv
 LAB_PACKAGES   := $(TEST_PACKAGES) libvirt-daemon libvirt-clients iproute2 iptables socat etcd-server curl
 
 SWIFT  ?= swift
@@ -11,12 +11,15 @@ PREFIX ?= /usr/local
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 SOURCE := Package.swift Sources Tests
+# From PyPI: Debian has no package of it.
+SCHEMATHESIS := 4.32.5
+PYTHON := .build/python-$(SCHEMATHESIS)
 
 # Tests whose time-outs starve among a thousand others.
 WEB    := MatrixTests|WebFileTests|SecretsTests
 FILES  := JournalTests|JournalKeeperTests|ServiceJournalTests|QEMUBackendTests
 
-.PHONY: help run build install test lab bench bench-libvirt bench-kube format format-check packages-run packages-test packages-lab packages-bench clean
+.PHONY: help run build install test api lab bench bench-libvirt bench-kube format format-check packages-run packages-test packages-lab packages-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +46,14 @@ test: packages-test ## install what is missing, then all tests that need no root
 	$(SWIFT) test --skip-build --filter 'LibvirtBackendTests|InetDiagTests' # the kernel and libvirt's test driver
 	$(SWIFT) test --skip-build --filter ScenarioTests # real QEMUs, and nothing beside them
 	$(SWIFT) test --skip-build --filter EndToEndTests # the executable from outside
+	$(MAKE) api
+
+$(PYTHON)/bin/schemathesis:
+	python3 -m venv $(PYTHON)
+	$(PYTHON)/bin/pip install --quiet --disable-pip-version-check schemathesis==$(SCHEMATHESIS)
+
+api: $(PYTHON)/bin/schemathesis ## the HTTP API against its own OpenAPI document (needs `swift build`)
+	Tests/API/check.sh .build/debug/drover $(PYTHON)/bin/schemathesis
 
 lab: packages-lab ## post-copy, two libvirt hosts in namespaces, a real API server (root; builds that once, in 4 minutes)
 	$(SUDO) env DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" Tests/Lab/kube/build-apiserver.sh

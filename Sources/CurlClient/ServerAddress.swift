@@ -18,6 +18,8 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
     func refused(_ problem: String) -> CurlError {
       CurlError(.invalidAddress, call: "server address '\(text.withoutUser.printable)'", message: problem)
     }
+    // One slash is what people write who think of a path.
+    let text = text.hasPrefix("unix:/") && !text.hasPrefix("unix://") ? "unix://" + text.dropFirst(5) : text
     guard let colon = text.firstRange(of: "://") else {
       throw refused("no scheme: write unix:///run/drover/control.sock, http://host:port or https://host:port")
     }

@@ -56,7 +56,10 @@ public final class Service: Sendable {
   /// Whether TCP connections speak TLS.
   public let hasTLS: Bool
 
+  /// What is answered: each method and path.
+  let routes: [String]
   private let clock: any Timepiece
+  private let log: Logger
   private let server: HTTPServer
   private let supervisor: BackendSupervisor
   private let reloader: Reloader
@@ -87,6 +90,7 @@ public final class Service: Sendable {
     clock: SystemTimepiece
   ) throws {
     self.clock = clock
+    self.log = log
     journal = try ServiceJournal(
       options.hasJournal
         ? JournalPlace(
@@ -121,8 +125,9 @@ public final class Service: Sendable {
       monitor: monitor, renderer: renderer, clock: clock, build: options.build, reloader: reloader,
       supervisor: supervisor, control: control, automatic: automatic, drains: drains, journal: journal,
       authorizer: authorizer)
-    server = try Self.bind(
-      options, router: routes.router(telemetryPath: options.telemetryPath), web: web, log: log)
+    let router = routes.router(telemetryPath: options.telemetryPath)
+    self.routes = router.routes.map { "\($0.method) \($0.pattern)" }
+    server = try Self.bind(options, router: router, web: web, log: log)
     addresses = server.boundAddresses
   }
 
@@ -156,11 +161,7 @@ public final class Service: Sendable {
 
   /// Watches and serves until cancelled.
   public func run() async throws {
-    // Before anybody is served: what is decided from here on is of this run.
-    if let left = try? await journal.readable().unfinishedDecisions() {
-      await control.resume(left)
-      await drains.resume(left)
-    }
+    await takeUp()
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await self.supervisor.run() }
       group.addTask { await self.monitor.keepTicking() }
@@ -170,6 +171,28 @@ public final class Service: Sendable {
       group.addTask { await self.automatic.run() }
       group.addTask { await self.drains.run() }
       group.addTask { await self.keeper.run { self.monitor.snapshot() } }
+    }
+  }
+
+  /// Takes up what an earlier run left, before anything is watched or anybody served: what is seen and decided from then on
+  /// is of this run.
+  private func takeUp() async {
+    guard journal.isWanted else { return }
+    do throws(JournalError) {
+      let journal = try journal.readable()
+      monitor.expect(try await journal.openMigrations().lazy.map { ($0.id, $0.vm.backend) })
+      let left = try await journal.unfinishedDecisions()
+      // A migration may have been ended before the journal had taken it.
+      monitor.expect(
+        left.lazy.compactMap { decision in
+          decision.migration.flatMap { id in decision.vm.map { (id, $0.backend) } }
+        })
+      await control.resume(left)
+      await drains.resume(left)
+    } catch {
+      log.warning(
+        "what an earlier run left is not known: its migrations go on under other ids",
+        metadata: ["error": "\(error)"])
     }
   }
 

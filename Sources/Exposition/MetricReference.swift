@@ -13,7 +13,7 @@ public enum MetricReference {
         (FleetFamilies.nodes + FleetFamilies.drains + FleetFamilies.slots).map(\.declaration)
       ),
       ("Back ends", FleetFamilies.backends.map(\.declaration)),
-      ("Control", FleetFamilies.control.map(\.declaration)),
+      ("Control", (FleetFamilies.control + FleetFamilies.journal).map(\.declaration)),
       ("Exporter", FleetFamilies.exporter.map(\.declaration)),
       ("Process", FleetFamilies.process.map(\.declaration)),
     ]

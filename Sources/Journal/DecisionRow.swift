@@ -43,6 +43,12 @@ enum DecisionRow {
     ).reversed()
   }
 
+  static func name(_ id: DecisionID, _ migration: MigrationID, _ db: Database) throws {
+    try db.execute(
+      sql: "UPDATE decision SET migration = ? WHERE id = ? AND migration IS NULL",
+      arguments: [migration.description, id.rawValue])
+  }
+
   static func fetch(_ filter: DecisionFilter, limit: Int, before: DecisionID?, _ db: Database) throws
     -> [Decision]
   {

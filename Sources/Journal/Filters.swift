@@ -17,6 +17,8 @@ public struct HistoryFilter: Hashable, Sendable {
   public var backend: BackendName?
   /// Of VMs in this namespace or on this host.
   public var scope: Scope?
+  /// Of VMs in a namespace or on a host of this name, whichever it is.
+  public var scopeName: String?
   /// Of VMs with this name.
   public var vm: String?
   /// That have ended so.
@@ -32,6 +34,7 @@ public struct HistoryFilter: Hashable, Sendable {
       conditions.add("scope_kind = ?", scope.kind)
       conditions.add("scope = ?", scope.name)
     }
+    conditions.add("scope = ?", scopeName)
     conditions.add("vm = ?", vm)
     switch ending {
     case .open: conditions.add("ended_at_ms IS NULL")
@@ -51,6 +54,8 @@ public struct DecisionFilter: Hashable, Sendable {
   public var backend: BackendName?
   /// About VMs in this namespace or on this host.
   public var scope: Scope?
+  /// Of VMs in a namespace or on a host of this name, whichever it is.
+  public var scopeName: String?
   /// About VMs with this name.
   public var vm: String?
   /// That were decided so.
@@ -69,6 +74,7 @@ public struct DecisionFilter: Hashable, Sendable {
       conditions.add("scope_kind = ?", scope.kind)
       conditions.add("scope = ?", scope.name)
     }
+    conditions.add("scope = ?", scopeName)
     conditions.add("vm = ?", vm)
     conditions.add("kind = ?", kind?.rawValue)
     conditions.add("action = ?", action?.rawValue)

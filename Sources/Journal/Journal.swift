@@ -62,6 +62,13 @@ public final class Journal: DecisionJournal, Sendable {
     }
   }
 
+  /// Adds which migration a decision began; what is there already stays.
+  public func name(_ id: DecisionID, _ migration: MigrationID) async throws(JournalError) {
+    try await write("recording which migration decision \(id.rawValue) began") { db in
+      try DecisionRow.name(id, migration, db)
+    }
+  }
+
   /// Decisions, the latest first.
   ///
   /// - Parameters:

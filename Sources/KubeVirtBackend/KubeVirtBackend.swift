@@ -9,11 +9,13 @@ internal import Synchronization
 public final class KubeVirtBackend: MigrationBackend {
   let configuration: KubeVirtConfiguration
   let clock: any Timepiece
-  private let log: Logger
+  let log: Logger
   /// Who asks the API server while the back end runs; nil before.
   let client = Mutex<KubernetesClient?>(nil)
   /// What was read last of what a drain would do.
   let preflights = PreflightDesk()
+  /// How notes about VMs have failed, so that each is said once.
+  let failedNotes = Mutex<Set<ControlError.Kind>>([])
 
   /// An API server that answers nothing for so long is away, whatever its open watches say.
   private static let probeInterval = Duration.seconds(10)
@@ -68,6 +70,13 @@ public final class KubeVirtBackend: MigrationBackend {
     await withDiscardingTaskGroup { group in
       if let elector { group.addTask { await elector.run() } }
       for key in keys { group.addTask { await reflectors.run(key, telling: loop) } }
+      // Who may look into some namespaces only cannot see what others leave of a node: there KubeVirt's word is all.
+      if configuration.namespaces.isEmpty {
+        let survey = SurveyLoop(
+          reader: SurveyReader(client), loop: loop, clock: clock, log: log,
+          mayAsk: { elector?.isLeader ?? true })
+        group.addTask { await survey.run() }
+      }
       if let handlers { group.addTask { await handlers.run() } }
       group.addTask { await self.keepTicking(loop, reflectors) }
       group.addTask { await self.keepProbing(loop, client) }

@@ -36,10 +36,15 @@ public struct Response: Sendable {
   }
 
   /// Makes an error as JSON problem details (RFC 9457).
-  public static func problem(status: Int, detail: String, headers: Headers = Headers()) -> Response {
-    let title = reason(status)
+  ///
+  /// - Parameter reasons: The same for programs, each a word of a closed list; left out where there is none.
+  public static func problem(
+    status: Int, detail: String, reasons: [String] = [], headers: Headers = Headers()
+  ) -> Response {
+    let title = reason(of: status)
+    let words = reasons.isEmpty ? "" : ",\"reasons\":[\(reasons.map(quoted).joined(separator: ","))]"
     let json = """
-      {"type":"about:blank","title":\(quoted(title)),"status":\(status),"detail":\(quoted(detail))}
+      {"type":"about:blank","title":\(quoted(title)),"status":\(status),"detail":\(quoted(detail))\(words)}
 
       """
     var headers = headers
@@ -54,7 +59,8 @@ public struct Response: Sendable {
       detail: "none of the accepted media types is offered; offered: \(offered.joined(separator: ", "))")
   }
 
-  static func reason(_ status: Int) -> String {
+  /// The status in words.
+  public static func reason(of status: Int) -> String {
     guard let phrase = MHD_get_reason_phrase_for(UInt32(clamping: status)) else { return "Unknown" }
     return String(cString: phrase)
   }

@@ -62,6 +62,30 @@ public struct Router: Sendable {
     Self.insert(route, for: method, segments[...], into: &root)
   }
 
+  /// Every method and pattern that has a handler, sorted.
+  public var routes: [(method: Method, pattern: String)] {
+    Self.routes(in: root, at: "").sorted {
+      ($0.pattern, $0.method.rawValue) < ($1.pattern, $1.method.rawValue)
+    }
+  }
+
+  private static func routes(in node: Node, at path: String) -> [(method: Method, pattern: String)] {
+    let here = node.routes.map { method, route in
+      // What its parameters are called is known at the end of a path only.
+      (method, named(path, route.parameters))
+    }
+    let below = node.literals.flatMap { text, next in
+      routes(in: next, at: "\(path)/\(String(decoding: text, as: UTF8.self))")
+    }
+    return here + below + node.parameter.flatMap { routes(in: $0, at: "\(path)/{}") }
+  }
+
+  private static func named(_ path: String, _ names: [String]) -> String {
+    var names = names[...]
+    return path.split(separator: "/", omittingEmptySubsequences: false)
+      .map { $0 == "{}" ? "{\(names.popFirst() ?? "")}" : String($0) }.joined(separator: "/")
+  }
+
   /// Answers a request without a server.
   public func respond(to request: Request) async -> Response {
     var request = request

@@ -11,6 +11,8 @@ public struct AbortAnswer: Sendable {
   public var error: ControlError?
   /// Whether nothing was sent because only a question was asked.
   public var isDryRun: Bool
+  /// What is worth knowing although it prevents nothing.
+  public var warnings: [String] = []
 }
 
 extension MigrationControl {
@@ -58,7 +60,9 @@ extension MigrationControl {
     let because = order.because.isEmpty ? "" : " because \(order.because)"
     decision.text = "\(order.requester) ends it (\(live.word))\(because)"
     guard !isDryRun else {
-      return AbortAnswer(decision: decision, consequence: live.consequence, isDryRun: true)
+      return AbortAnswer(
+        decision: decision, consequence: live.consequence, isDryRun: true,
+        warnings: journalWarnings(isWaived: order.withoutJournal))
     }
     // From here on nobody who goes away, and no end of the service, leaves half of it done.
     let act = Task { [decision] in await self.act(decision, order, target, live, backend, recheck) }
@@ -139,6 +143,9 @@ extension MigrationControl {
       log.error("abort unanswered", metadata: ["migration": "\(target.id)", "error": "\(error)"])
     }
     follow(decision, target.id, sentAt: sentAt)
+    leave(
+      ControlNote(.abortSent, "its migration \(target.object) was asked to end: \(decision.text)"),
+      at: target.vm)
     if let failure { decision.resultText = "not confirmed: \(failure)" }
     return AbortAnswer(decision: decision, consequence: live.consequence, error: failure, isDryRun: false)
   }
@@ -230,6 +237,7 @@ extension MigrationControl {
     var looks = 0
     while !Task.isCancelled {
       await look(at: clock.now())
+      await nameSeen(at: clock.now())
       looks += 1
       if looks % 25 == 0 { await recordAgain() }
       try? await Task.sleep(for: Self.lookInterval)
@@ -242,12 +250,7 @@ extension MigrationControl {
     guard !wanted.isEmpty else { return }
     let snapshot = fleet.snapshot()
     for followed in wanted {
-      let view = snapshot.migrations.first { view in
-        // An earlier run may have taken its start for a moment earlier or later.
-        view.identity.id == followed.migration
-          || followed.isResumed && view.identity.vm == followed.decision.vm
-            && view.identity.id.isSameJob(as: followed.migration)
-      }
+      let view = snapshot.migrations.first { $0.identity.id == followed.migration }
       if followed.isResumed, let view, !view.isOver {
         fleet.announceAbort(of: view.identity.id, cause: followed.decision.trigger.cause)
       }
@@ -261,7 +264,6 @@ extension MigrationControl {
           state.followed[index].unseenSince = unseenSince
           // Said once: from here on the tracker knows whose abort it is.
           if view != nil { state.followed[index].isResumed = false }
-          if let view { state.followed[index].migration = view.identity.id }
         }
         continue
       }
@@ -296,7 +298,8 @@ extension MigrationControl {
 extension MigrationTarget {
   init(_ view: MigrationView) {
     self.init(
-      id: view.identity.id, vm: view.identity.vm, domain: view.identity.domain, object: view.facts.object)
+      id: view.identity.id, sourceID: view.identity.sourceID, vm: view.identity.vm,
+      domain: view.identity.domain, object: view.facts.object)
   }
 }
 

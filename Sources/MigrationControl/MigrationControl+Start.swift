@@ -59,7 +59,9 @@ extension MigrationControl {
     }
     guard !isDryRun else {
       return StartAnswer(
-        decision: decision, refusals: [], warnings: plan.warnings, request: plan.request, object: "",
+        decision: decision, refusals: [],
+        warnings: plan.warnings + journalWarnings(isWaived: withoutJournal), request: plan.request,
+        object: "",
         isDryRun: true)
     }
     let recorded = await record(decision)
@@ -68,8 +70,10 @@ extension MigrationControl {
       return await refuse(decision, [refusal], plan, isDryRun: isDryRun, isRecorded: true)
     }
     announce(decision)
+    var marked = order
+    marked.mark = decision.id.map { "\($0.rawValue)-\(decision.madeAt)" } ?? ""
     // Nobody who goes away, and no end of the service, leaves half of it done.
-    let act = Task { [decision, plan] in await self.send(decision, order, plan, backend) }
+    let act = Task { [decision, plan, marked] in await self.send(decision, marked, plan, backend) }
     return await act.value
   }
 
@@ -83,6 +87,7 @@ extension MigrationControl {
     var answer = StartAnswer(
       decision: decision, refusals: [], warnings: plan.warnings, request: plan.request, object: "",
       isDryRun: false)
+    let sentAt = clock.now()
     do {
       let receipt = try await backend.start(order)
       answer.decision.migration = receipt.migration
@@ -91,6 +96,7 @@ extension MigrationControl {
       let name = receipt.object.isEmpty ? receipt.migration?.description ?? "" : receipt.object
       answer.decision = await finish(
         answer.decision, .done, name.isEmpty ? "asked for" : "asked for as \(name)")
+      await self.name(answer.decision, sentAt: sentAt)
     } catch {
       answer.error = error
       answer.decision = await finish(decision, .error, "\(error)")

@@ -44,6 +44,10 @@ public final class MigrationControl: Sendable {
     /// Aborts whose migrations are not over yet.
     var followed: [FollowedAbort] = []
     var lastFollowed: UInt64 = 0
+    /// Migrations that were begun and are not seen yet.
+    var unseen: [UnseenStart] = []
+    /// Notes that are being left.
+    var notes = 0
     /// What is known of decisions, and the journal has not taken yet.
     var unrecorded: [(id: DecisionID, result: DecisionResult, text: String, at: Int64)] = []
   }
@@ -134,12 +138,19 @@ public final class MigrationControl: Sendable {
     return Refusal(.journal, "it cannot be recorded, so it is not done: \(problem)\(remedy)")
   }
 
+  /// What a dry run says of a journal that would have the real one refused.
+  func journalWarnings(isWaived: Bool) -> [String] {
+    let problem = journal.map(\.trouble) ?? Self.noJournal
+    return refusal(of: problem, isWaived: isWaived).map { ["now it would be refused: \($0.text)"] } ?? []
+  }
+
   func announce(_ decision: Decision) {
     if decision.action == .abort { withState { $0.totals.count(decision.trigger, decision.kind) } }
     log.log(
       level: decision.kind == .acted ? .notice : .warning,
       "\(decision.action.rawValue) \(decision.kind.rawValue)",
       metadata: Self.metadata(decision))
+    leaveNote(of: decision)
   }
 
   /// Adds to the record what became of a decision.

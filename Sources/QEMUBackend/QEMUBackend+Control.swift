@@ -23,6 +23,16 @@ extension QEMUBackend: ControllableBackend {
       ])
   }
 
+  /// A QEMU knows what it is made of, and nothing of where it could go.
+  public func eligibility(of vm: VMRef) async throws(ControlError) -> Eligibility {
+    throw ControlError(
+      .unsupported, call: "eligibility of \(vm.scope.name)/\(vm.name)",
+      cause: "a QEMU without libvirt does not know where it could go",
+      remedy:
+        "what QEMU itself holds against a migration (its blocked-reasons) is what drover why \(vm.scope.name)/\(vm.name) "
+        + "shows; compare machine type, CPU and storage of the destination by hand")
+  }
+
   /// Never called: ``plan(_:)`` refuses.
   public func start(_ order: StartOrder) async throws(ControlError) -> StartReceipt {
     throw ControlError(

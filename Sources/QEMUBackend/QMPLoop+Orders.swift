@@ -20,7 +20,7 @@ extension QMPLoop {
   /// The QEMU that has the migration; its destination, which may be watched too, has the same domain.
   private func source(of target: MigrationTarget) -> Peer? {
     let peers = peers.values.filter { $0.session.subject.domain == target.domain }
-    return peers.first { $0.session.watch.currentID == target.id }
+    return peers.first { $0.session.watch.currentID == target.sourceID }
       ?? peers.first { $0.session.watch.currentID != nil } ?? peers.first
   }
 
@@ -33,7 +33,7 @@ extension QMPLoop {
         left.append(order)
         continue
       }
-      let migration = live.migration(order.target.id)
+      let migration = live.migration(order.target.sourceID)
       guard order.kind == .cancel else {
         order.reply(.success(migration))
         continue

@@ -115,6 +115,8 @@ public final class DemoFleet: Sendable {
         do {
           try await conduct(part, with: pair)
         } catch {
+          // An end that somebody else brought about must be seen before its QEMUs go.
+          try? await Task.sleep(for: schedule.afterglow)
           await pair.close()
           throw error
         }

@@ -14,7 +14,9 @@ struct Abort: AsyncParsableCommand {
       otherwise, as one that succeeded before the abort reached it; 3: it was sent, and its end is not seen.
       """)
 
-  @Argument(help: "Its id, or host/vm (namespace/vm, namespace/vmim) where that is one migration only.")
+  @Argument(
+    help:
+      "Its id, or the VM's name, host/vm, namespace/vm or namespace/vmim where that is one migration only.")
   var id: String
 
   @Flag(help: "Look at everything, and do nothing.")

@@ -205,12 +205,16 @@ private struct DemoScreen: Sendable {
       case .tcp(let host, let port):
         let base = "\(scheme)://\(Self.reachable(host)):\(port)"
         return "  page     \(base)/\n  metrics  \(base)\(telemetryPath)\n"
-      case .unix(let path): return "  socket   unix://\(path)   (drover list, show, watch)\n"
+      case .unix(let path): return "  socket   unix://\(path)   (drover list, why, abort, watch)\n"
       }
     }
     let hasSocket = service.addresses.contains { if case .unix = $0 { true } else { false } }
+    let server = hasSocket ? "" : " --server \(base ?? "URL")"
+    let tour =
+      "  try      drover why db-1\(server)      what happens, which limit comes next, what one can do\n"
+      + "           drover abort db-1\(server)    ends its migration; --dry-run only asks\n"
     return "drover demo: real QEMU guests migrating on this machine; Ctrl-C ends it\n\n" + lines.joined()
-      + (hasSocket ? "" : "  commands drover list --server \(base ?? "URL")   (show, watch)\n")
+      + tour
   }
 
   /// An address that a browser on this machine can open.

@@ -7,6 +7,7 @@ import Testing
     "an address is read and written in its normal form",
     arguments: [
       ("unix:///run/drover/control.sock", "unix:///run/drover/control.sock"),
+      ("unix:/run/drover/control.sock", "unix:///run/drover/control.sock"),
       ("http://localhost:10950", "http://localhost:10950"),
       ("http://localhost:10950/", "http://localhost:10950"),
       ("HTTPS://Rancher.Example/k8s/clusters/c-1/", "https://rancher.example/k8s/clusters/c-1"),

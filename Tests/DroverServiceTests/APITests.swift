@@ -186,12 +186,13 @@ struct MigrationLookupTests {
   ]
 
   @Test(
-    "an id, or a scope and a name; running ones first, nothing guessed",
+    "an id, a scope and a name, or a name alone; running ones first, nothing guessed",
     arguments: [
       ("1", ["1"]), ("rack1/web", ["2"]), ("rack1/db", ["3", "4"]), ("shop/cache", ["5", "6"]),
       ("rack1/a/b", ["7"]),
       ("h/once", ["8"]), ("ns/a-x7k2p", ["9a"]), ("ns/a", ["9a", "9b"]), ("ns/b", ["9b"]), ("ns/", []),
-      ("web", []), ("rack1/", []), ("", []), ("rack2/web", []), ("9", []),
+      ("web", ["2"]), ("once", ["8"]), ("cache", ["5", "6"]), ("db", ["3", "4"]), ("rack1/", []), ("", []),
+      ("rack2/web", []), ("9", []),
     ])
   func finds(typed: String, ids: [String]) {
     func found<Migration: MigrationNames>(_ lookup: MigrationLookup<Migration>) -> [String] {

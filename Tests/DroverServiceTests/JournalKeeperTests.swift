@@ -230,7 +230,7 @@ struct ServiceJournalTests {
     let unwanted = try KeptJournal { _ in .none }
     #expect(unwanted.output.written.isEmpty)
     unwanted.keeper.take([.began(sampleView())])
-    #expect(unwanted.journal.state.lost == 0)
+    #expect(unwanted.journal.state.lost == 0 && unwanted.journal.errors == nil)
   }
 
   @Test("does not stop a service where it is damaged, says so, and is begun anew once that is out of the way")
@@ -247,6 +247,7 @@ struct ServiceJournalTests {
       try await kept.journal.record(
         Decision(madeAt: 0, action: .abort, trigger: .person, kind: .acted, requester: "", text: ""))
     }
+    #expect(kept.journal.errors?[.damaged] == 1 && kept.journal.trouble?.kind == .damaged)
     kept.keeper.take([.began(sampleView())])
     await kept.turn()
     try FileManager.default.moveItem(

@@ -79,9 +79,7 @@ extension EndToEnd {
         let unknown = try await drover(serving, "abort", "nobody-1")
         #expect(unknown.ending == .exited(1) && unknown.errors.contains("nobody-1; drover list shows them"))
         let bare = try await drover(serving, "abort", "web-1", "--dry-run")
-        #expect(
-          bare.ending == .exited(1) && bare.errors.contains("did you mean ")
-            && bare.errors.contains("/web-1?"))
+        #expect(bare.ending == .exited(0) && bare.output.contains("would be done"), "\(bare)")
         let nothing = try await drover(serving, "why", "nothing")
         #expect(nothing.ending == .exited(1) && nothing.errors.contains("drover list"))
         let vm = try await drover(serving, "migrate", "web-1", "--dry-run")

@@ -84,6 +84,25 @@ extension EndToEnd {
       return try APICoding.decode(HistoryList.self, from: answer.body).items
     }
 
+    @Test("answers as its OpenAPI document says, member by member")
+    func documented() async throws {
+      let running = try await demo.running("db-1")
+      let api = try await DocumentedAPI(of: demo.web)
+      for (pattern, path) in [
+        ("migrations", "migrations"), ("migrations/{id}", "migrations/\(running.id)"),
+        ("migrations/{id}", "migrations/nobody"), ("vms", "vms"), ("nodes", "nodes"),
+        ("history", "history"), ("history", "history?limit=0"), ("decisions", "decisions"),
+        ("why/{name}", "why/\(running.id)"), ("why/{name}", "why/nobody"), ("openapi.json", "openapi.json"),
+        (
+          "vms/{backend}/{scope}/{name}/eligibility",
+          "vms/demo/\(try #require(running.host))/db-1/eligibility"
+        ),
+      ] {
+        let answer = try await demo.web.get("/api/v1/\(path)", accept: "application/json")
+        #expect(try api.faults(answer, of: pattern) == [], "\(path): \(answer.text)")
+      }
+    }
+
     @Test("is asked by list and show, over TCP and its socket, as table and JSON")
     func listAndShow() async throws {
       let running = try await demo.running("db-1")

@@ -36,6 +36,8 @@ extension EndToEnd {
           "3",
         ] + server, in: directory)
       #expect(decisions.output == "No decisions.\n", "\(decisions.errors)")
+      let named = try await Program.run(["decisions", "--vm", "h/vm"] + server, in: directory)
+      #expect(named.output == "No decisions.\n", "\(named.errors)")
       let wrong = try await Program.run(["history", "--outcome", "good"] + server, in: directory)
       #expect(wrong.ending == .exited(1))
       #expect(

@@ -155,7 +155,8 @@ struct FleetFamiliesTests {
   }
 
   private static let vmFamilies: Set = [
-    "drover_vm_migratable", "drover_vm_not_migratable", "drover_vm_consecutive_failed_migrations",
+    "drover_vm_migratable", "drover_vm_not_migratable", "drover_vm_migration_targets",
+    "drover_vm_consecutive_failed_migrations",
   ]
   private static let drainOutcome = "drover_vm_drain_outcome"
   private static let measured: Set = ["drover_vm_dirty_bytes_per_second"]
@@ -166,7 +167,55 @@ struct FleetFamiliesTests {
 
   private static let control: Set = [
     "drover_leader", "drover_abort_decisions_total", "drover_aborts_total", "drover_abort_latency_seconds",
+    "drover_journal_errors_total",
   ]
+
+  @Test("count what the journal did not take from 0 on, where there is a journal")
+  func journal() {
+    func shown(_ errors: [JournalError.Kind: UInt64]?) -> [Substring] {
+      var context = recordedContext(vms: .blocked)
+      context.journalErrors = errors
+      return ScrapeRenderer().render(FleetSnapshot(), in: context).text.split(separator: "\n")
+        .filter { $0.hasPrefix("drover_journal_errors_total{") }
+    }
+    #expect(shown(nil) == [])
+    #expect(shown([:]).count == JournalError.Kind.allCases.count)
+    #expect(shown([.full: 2]).contains(#"drover_journal_errors_total{kind="full"} 2"#))
+  }
+
+  @Test(
+    "of a VM tell its targets where they are known, and no verdict where all that is known is that something is not"
+  )
+  func targets() {
+    func shown(_ blockers: [NotMigratableReason]?, _ targets: UInt64?) -> [String] {
+      var tracker = MigrationTracker(startedAt: Moment(milliseconds: 0))
+      let name = BackendName(rawValue: "prod")
+      tracker.register(
+        BackendDescriptor(name: name, type: "kubevirt", endpoint: "", origins: [], causes: [], errorKinds: [])
+      )
+      _ = tracker.receive(
+        .vm(
+          VMObservation(
+            key: VMKey(backend: name, text: "1"),
+            vm: VMRef(backend: name, scope: .namespace("n"), name: "v"), node: "a", blockers: blockers,
+            targets: targets)), at: Moment(milliseconds: 0))
+      return ScrapeRenderer().render(tracker.snapshot(), in: recordedContext(vms: .all)).text
+        .split(separator: "\n").map(String.init)
+        .filter { $0.hasPrefix("drover_vm_") }
+        .map { $0.replacing(#"backend="prod",namespace="n",vm="v""#, with: "") }
+    }
+    #expect(shown([], 3) == ["drover_vm_migratable{} 1", "drover_vm_migration_targets{} 3"])
+    #expect(
+      shown([.unknown], 0) == [
+        #"drover_vm_not_migratable{,reason="unknown"} 1"#, "drover_vm_migration_targets{} 0",
+      ])
+    #expect(
+      shown([.cpuModel, .unknown], 0) == [
+        "drover_vm_migratable{} 0", #"drover_vm_not_migratable{,reason="cpu_model"} 1"#,
+        #"drover_vm_not_migratable{,reason="unknown"} 1"#, "drover_vm_migration_targets{} 0",
+      ])
+    #expect(shown(nil, nil) == [])
+  }
 
   @Test("count decisions and aborts from 0 on, and time those that were sent")
   func control() {

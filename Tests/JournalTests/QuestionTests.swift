@@ -93,6 +93,19 @@ struct QuestionTests {
     #expect(try await journal.decisions(limit: 2, before: page.last?.id).map(\.text) == ["1", "0"])
   }
 
+  @Test("name a place without saying whether it is a namespace or a host")
+  func place() async throws {
+    let elsewhere = VMRef(backend: BackendName(rawValue: "prod"), scope: .namespace("rack1"), name: "web")
+    try await journal.upsert([
+      migration("a", vm: host()), migration("b", vm: elsewhere), migration("c", vm: host(on: "rack2")),
+    ])
+    var filter = HistoryFilter()
+    (filter.scopeName, filter.vm) = ("rack1", "web")
+    #expect(try await Set(names(filter)) == ["a", "b"])
+    filter.vm = "db"
+    #expect(try await names(filter).isEmpty)
+  }
+
   @Test("are never answered with more than a thousand rows")
   func mostRows() async throws {
     try await journal.upsert((0..<1001).map { migration("m-\($0)") })

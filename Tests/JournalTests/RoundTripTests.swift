@@ -75,6 +75,19 @@ struct RoundTripTests {
     #expect(try await journal.unfinishedDecisions() == [aboutNode])
   }
 
+  @Test("takes which migration a decision began once, and nothing that is known already is lost")
+  func names() async throws {
+    let scratch = try Scratch()
+    let journal = try scratch.open()
+    var start = Decision(
+      madeAt: 1, action: .migrate, trigger: .person, kind: .acted, vm: host(), requester: "x", text: "y")
+    let first = try await journal.record(start)
+    start.migration = id("m-1")
+    let second = try await journal.record(start)
+    for decision in [first, second] { try await journal.name(decision, id("m-2")) }
+    #expect(try await journal.decisions().map { $0.migration?.description } == ["m-1", "m-2"])
+  }
+
   @Test("gives no number twice, not even that of a decision that was removed")
   func numbers() async throws {
     let scratch = try Scratch()

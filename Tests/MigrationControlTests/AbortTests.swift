@@ -284,24 +284,6 @@ struct ResumeTests {
     #expect(scene.fleet.announced == [.userAbort])
   }
 
-  @Test("are known again by a start that comes out a little different, but not by another")
-  func sameJob() async throws {
-    let scene = try Scene()
-    let text = scene.id.description
-    func shifted(_ milliseconds: Int64) throws -> MigrationID {
-      let start = try #require(Int64(text.suffix(13)))
-      return try #require(MigrationID("\(text.dropLast(13))\(start + milliseconds)"))
-    }
-    await scene.control.resume([left(scene, try shifted(-1900))])
-    await scene.control.look(at: scene.clock.now())
-    await scene.end(.aborted)
-    #expect(scene.journal.decisions.first?.result == .aborted)
-    #expect(!(try shifted(-2001)).isSameJob(as: scene.id))
-    #expect(
-      try #require(MigrationID("9d0a-3f1c5b7e9a11")).isSameJob(
-        as: try #require(MigrationID("9d0a-3f1c5b7e9a12"))) == false)
-  }
-
   @Test("of a migration that is never seen again are an error after a minute")
   func unseen() async throws {
     let scene = try Scene()

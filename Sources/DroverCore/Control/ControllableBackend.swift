@@ -17,12 +17,17 @@ public protocol ControllableBackend: EligibilitySource, NodeControl {
 
   /// Ends what would begin a migration again once it was ended.
   func endCause(_ cause: ComesBack, of migration: MigrationTarget) async throws(ControlError)
+
+  /// Leaves a note where people look at the VM, within a few seconds; nothing depends on it.
+  func tell(_ note: ControlNote, of vm: VMRef) async
 }
 
 /// The migration that is meant, as it was last seen.
 public struct MigrationTarget: Hashable, Sendable {
   /// Which one.
   public var id: MigrationID
+  /// What its back end calls it.
+  public var sourceID: MigrationID
   /// The VM that it moves.
   public var vm: VMRef
   /// The VM's own identity.
@@ -31,8 +36,13 @@ public struct MigrationTarget: Hashable, Sendable {
   public var object: String
 
   /// Names a migration.
-  public init(id: MigrationID, vm: VMRef, domain: DomainKey, object: String = "") {
+  ///
+  /// - Parameter sourceID: Its back end's name for it; nil where that is the same.
+  public init(
+    id: MigrationID, sourceID: MigrationID? = nil, vm: VMRef, domain: DomainKey, object: String = ""
+  ) {
     self.id = id
+    self.sourceID = sourceID ?? id
     self.vm = vm
     self.domain = domain
     self.object = object
@@ -101,6 +111,8 @@ public struct StartOrder: Hashable, Sendable {
   public var vm: VMRef
   /// Where to; nil for anywhere.
   public var node: String?
+  /// What tells it from every other wish, for whoever looks for what became of it; empty where it is not recorded.
+  public var mark = ""
 
   /// Wishes for a migration.
   public init(vm: VMRef, node: String? = nil) {

@@ -87,6 +87,10 @@ public protocol DecisionJournal: Sendable {
   ///
   /// - Throws: Also where there is none with this number, or it was acted upon.
   func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError)
+  /// Adds which migration a decision began.
+  func name(_ id: DecisionID, _ migration: MigrationID) async throws(JournalError)
+  /// Why nothing can be recorded, as far as is known without trying; nil where it can.
+  var trouble: JournalError? { get }
 }
 
 extension DecisionJournal {
@@ -96,6 +100,10 @@ extension DecisionJournal {
       .other, call: "changing decision \(id.rawValue)", cause: "this journal only adds",
       remedy: "record a new one")
   }
+  /// Not kept.
+  public func name(_ id: DecisionID, _ migration: MigrationID) async throws(JournalError) {}
+  /// Nothing is known.
+  public var trouble: JournalError? { nil }
 }
 
 /// Where what was decided without a person can be read again, so that no restart forgets it.

@@ -82,14 +82,15 @@ public struct MigrationID: Hashable, Sendable, CustomStringConvertible {
     description = "\(domain.text)-\(max(0, startedUnixMilliseconds))"
   }
 
-  /// Whether both are ids of one job: the start of one that is looked at anew comes out up to 2 s different.
-  public func isSameJob(as other: MigrationID) -> Bool {
-    if self == other { return true }
+  /// The start of one job that is looked at anew comes out different by no more than this.
+  static let sameStart = Duration.seconds(2)
+
+  /// How far apart two jobs of one domain began; nil where they are of two domains, or no jobs but objects.
+  func startDifference(from other: MigrationID) -> Duration? {
     guard let (domain, start) = parts, let (otherDomain, otherStart) = other.parts, domain == otherDomain
-    else {
-      return false
-    }
-    return abs(start.subtractingReportingOverflow(otherStart).partialValue) <= 2000
+    else { return nil }
+    let (difference, isTooLarge) = start.subtractingReportingOverflow(otherStart)
+    return isTooLarge ? nil : .milliseconds(Int64(clamping: difference.magnitude))
   }
 
   /// The domain and the start in Unix milliseconds; nil for the uid of an object.

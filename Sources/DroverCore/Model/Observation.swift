@@ -251,13 +251,17 @@ public struct VMObservation: Hashable, Sendable {
   public var node: String
   /// Why it cannot be migrated, as far as the source tells; empty where nothing speaks against it, nil where the source cannot tell.
   public var blockers: [NotMigratableReason]?
+  /// Nodes or hosts that can take it now; nil where that is not known.
+  public var targets: UInt64?
   /// What a drain of its node does to it; nil where nobody drains nodes.
   public var drainOutcome: DrainOutcome?
 
   /// Describes a VM.
   public init(
-    key: VMKey, vm: VMRef, node: String, blockers: [NotMigratableReason]?, drainOutcome: DrainOutcome? = nil
+    key: VMKey, vm: VMRef, node: String, blockers: [NotMigratableReason]?, targets: UInt64? = nil,
+    drainOutcome: DrainOutcome? = nil
   ) {
+    self.targets = targets
     self.key = key
     self.vm = vm
     self.node = node

@@ -34,10 +34,20 @@ public struct VMView: Hashable, Sendable {
   public internal(set) var node = ""
   /// Why it cannot be migrated; empty where it can, nil where that is not known.
   public internal(set) var blockers: [NotMigratableReason]?
+  /// Nodes or hosts that can take it now; nil where that is not known.
+  public internal(set) var targets: UInt64?
   /// Migrations that failed one after the other since the last that succeeded.
   public internal(set) var consecutiveFailures: UInt64 = 0
   /// What a drain of its node does to it; nil where nobody drains nodes.
   public internal(set) var drainOutcome: DrainOutcome?
+}
+
+extension VMView {
+  /// Whether it can be migrated; nil where nobody says, and where all that is known is that something is not.
+  public var isMigratable: Bool? {
+    guard let blockers, blockers != [.unknown] else { return nil }
+    return blockers.isEmpty
+  }
 }
 
 /// What is shown of a node or host.

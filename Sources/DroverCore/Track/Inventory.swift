@@ -12,6 +12,7 @@ struct Inventory: Sendable {
     let vm: VMRef
     let node: String
     let blockers: [NotMigratableReason]?
+    let targets: UInt64?
     let drainOutcome: DrainOutcome?
   }
 
@@ -25,7 +26,7 @@ struct Inventory: Sendable {
 
   mutating func insert(_ vm: VMObservation) {
     let place = Place(
-      vm: vm.vm, node: vm.node, blockers: vm.blockers, drainOutcome: vm.drainOutcome)
+      vm: vm.vm, node: vm.node, blockers: vm.blockers, targets: vm.targets, drainOutcome: vm.drainOutcome)
     let before = places.updateValue(place, forKey: vm.key)
     guard before != place else { return }
     if before?.node != vm.node {
@@ -125,7 +126,7 @@ struct Inventory: Sendable {
     let first = named.entries.first.flatMap { places[$0] }
     let view = VMView(
       vm: vm, node: first?.node ?? "", blockers: Self.joined(named.entries.map { places[$0]?.blockers }),
-      consecutiveFailures: named.consecutiveFailures,
+      targets: first?.targets, consecutiveFailures: named.consecutiveFailures,
       drainOutcome: first?.drainOutcome)
     if !isThere {
       vms.insert(view, at: place)

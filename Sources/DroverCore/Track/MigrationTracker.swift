@@ -35,6 +35,7 @@ public struct MigrationTracker: Sendable {
   private var arrivals = Arrivals()
   private var arrivalsSweptAt: Moment
   private var dropped = DroppedMigrations()
+  private var former = FormerMigrations()
 
   /// A tracker that knows nothing; `startedAt` tells old ends, which do not count, from new ones.
   public init(settings: Settings = Settings(), startedAt: Moment) {
@@ -63,6 +64,10 @@ public struct MigrationTracker: Sendable {
   public mutating func unregister(_ backend: BackendName, keepingTotals: Bool = false) {
     backends.removeAll { $0.descriptor.name == backend }
     registeredAt[backend] = nil
+    former.forgetNames(of: backend)
+    for view in store.groups.lazy.flatMap(\.views) where view.identity.vm.backend == backend && !view.isOver {
+      former.insert(view.identity.id, of: backend)
+    }
     store.removeAll { view, _ in view.identity.vm.backend == backend }
     if !keepingTotals { ledger.remove(backend) }
     inventory.remove(backend)
@@ -105,7 +110,7 @@ public struct MigrationTracker: Sendable {
     case .guestMoved(let move):
       // Only where the migration is still shown: nothing that is said after an end may count it again.
       let arrivals = arrivals
-      store.update(move.id) { view, watch in
+      store.update(former.name(of: move.id, from: move.backend)) { view, watch in
         let arrival = arrivals.arrival(of: view.identity.domain, since: view.startedAt)
         watch.relocate(move, in: &view, evidence: arrival?.guestRuns, at: now)
       }
@@ -150,6 +155,10 @@ public struct MigrationTracker: Sendable {
     }
     return events
   }
+
+  /// Says that a migration was under way when an earlier run, or an earlier watch of the same back end, saw it last: once
+  /// it is seen again it keeps its name.
+  public mutating func expect(_ id: MigrationID, of backend: BackendName) { former.insert(id, of: backend) }
 
   /// Says, before an abort is sent, who asked for it: the source itself can only say that somebody did.
   public mutating func announceAbort(of id: MigrationID, cause: FailureCause) {
@@ -205,9 +214,13 @@ public struct MigrationTracker: Sendable {
   private mutating func observe(
     _ told: MigrationObservation, budget: BudgetSettings, at now: Moment
   ) -> [LifecycleEvent] {
-    let observation = told.consistent
-    let id = observation.id
+    var observation = told.consistent
     let backend = observation.vm.backend
+    observation.id = former.name(
+      of: told.id, from: backend,
+      isWatched: { [backends] name in backends.contains { $0.descriptor.name == name } },
+      isTaken: { [store] id in store.owner(of: id) != nil })
+    let id = observation.id
     var events: [LifecycleEvent] = []
     if let owner = store.owner(of: id) {
       // The same migration seen by two back ends belongs to the one that saw it first.
@@ -217,7 +230,8 @@ public struct MigrationTracker: Sendable {
       let since = registeredAt[backend] ?? startedAt
       let startedEarlier =
         observation.hasStarted && observation.startedAt < since && !observation.phase.precedesStart
-      var view = MigrationView(first: observation)
+      var view = MigrationView(first: observation, calledBySource: told.id)
+      if startedEarlier { view.watchedSince = observation.takenAt }
       var watch = MigrationWatch(
         samplingInterval: observation.samplingInterval, isCountedAsStarted: startedEarlier)
       if let ending = observation.ending, observation.isHistory || ending.endedAt < since {
@@ -281,7 +295,9 @@ public struct MigrationTracker: Sendable {
     return events
   }
 
-  private mutating func observe(_ network: NetworkObservation, at now: Moment) -> [LifecycleEvent] {
+  private mutating func observe(_ told: NetworkObservation, at now: Moment) -> [LifecycleEvent] {
+    var network = told
+    network.id = former.name(of: told.id, from: told.backend)
     // Another back end's word on the network of this one's migration is none.
     guard store.owner(of: network.id) == network.backend else { return [] }
     var events: [LifecycleEvent] = []

@@ -2,14 +2,19 @@
 public final class MigrationIdentity: Sendable, Equatable {
   /// Names the migration.
   public let id: MigrationID
+  /// What its back end calls it: another name than `id` where it was under way before it was found anew.
+  public let sourceID: MigrationID
   /// The VM that moves.
   public let vm: VMRef
   /// The VM's key on both ends.
   public let domain: DomainKey
 
   /// Binds an identifier to its VM.
-  public init(id: MigrationID, vm: VMRef, domain: DomainKey) {
+  ///
+  /// - Parameter sourceID: Its back end's name for it; nil where that is the same.
+  public init(id: MigrationID, sourceID: MigrationID? = nil, vm: VMRef, domain: DomainKey) {
     self.id = id
+    self.sourceID = sourceID ?? id
     self.vm = vm
     self.domain = domain
   }
@@ -34,6 +39,9 @@ public struct MigrationView: Sendable, Equatable {
   public internal(set) var hasStarted: Bool
   /// When it was asked for; nil where that is not told.
   public internal(set) var createdAt: Moment?
+  /// When it was first seen, where it had begun before anybody looked: its clocks, its interruptions and its smallest
+  /// remaining know nothing of the time before. Nil where it was watched from its beginning.
+  public internal(set) var watchedSince: Moment?
   /// What it waits for before it starts; nil where it does not wait.
   public internal(set) var waiting: PendingWait?
   /// The word of the product above the source for its state; empty where there is none.
@@ -99,8 +107,9 @@ public struct MigrationView: Sendable, Equatable {
 
 extension MigrationView {
   /// What the first sight of a migration shows, its counters left out.
-  init(first observation: MigrationObservation) {
-    identity = MigrationIdentity(id: observation.id, vm: observation.vm, domain: observation.domain)
+  init(first observation: MigrationObservation, calledBySource sourceID: MigrationID? = nil) {
+    identity = MigrationIdentity(
+      id: observation.id, sourceID: sourceID, vm: observation.vm, domain: observation.domain)
     facts = observation.facts
     // An end is told by its observation; until that is taken in, the migration is open.
     phase = observation.ending == nil ? observation.phase : .preparing

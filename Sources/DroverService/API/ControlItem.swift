@@ -57,6 +57,7 @@ extension ControlItem {
   init(_ answer: AbortAnswer) {
     self.init(answer.decision, isDryRun: answer.isDryRun)
     if !answer.consequence.isEmpty { consequence = answer.consequence }
+    warnings = answer.warnings
   }
 
   init(_ answer: StartAnswer) {

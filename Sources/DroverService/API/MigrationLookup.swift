@@ -6,6 +6,8 @@ public protocol MigrationNames {
   var lookupID: String { get }
   /// Other names: `namespace/vm` or `host/vm`, and `namespace/object` where there is one.
   var lookupNames: [String] { get }
+  /// The VM's name alone, which may mean several.
+  var lookupVM: String { get }
   /// Whether it is over; running ones are preferred.
   var isOver: Bool { get }
 }
@@ -13,6 +15,8 @@ public protocol MigrationNames {
 extension MigrationView: MigrationNames {
   /// Its identifier.
   public var lookupID: String { identity.id.description }
+  /// Its VM's name.
+  public var lookupVM: String { identity.vm.name }
   /// Its VM's scope, and the VM's name or its own.
   public var lookupNames: [String] {
     names(scope: identity.vm.scope.name, vm: identity.vm.name, object: facts.object)
@@ -22,6 +26,8 @@ extension MigrationView: MigrationNames {
 extension MigrationItem: MigrationNames {
   /// Its identifier.
   public var lookupID: String { id }
+  /// Its VM's name.
+  public var lookupVM: String { vm }
   /// Its VM's scope, and the VM's name or its own.
   public var lookupNames: [String] { names(scope: scope, vm: vm, object: object ?? "") }
   /// Whether it is over.
@@ -44,19 +50,25 @@ public enum MigrationLookup<Migration: MigrationNames & Sendable>: Sendable {
   /// Several have, and none may be guessed.
   case ambiguous([Migration])
 
-  /// Looks for an identifier, else for another name; running migrations come before ended ones.
+  /// Looks for an identifier, else for another name, else for a VM's name alone; running migrations come before ended
+  /// ones.
   public init(_ typed: String, in migrations: some Sequence<Migration>) {
-    var running: [Migration] = []
-    var over: [Migration] = []
+    var named: [Migration] = []
+    var bare: [Migration] = []
     for migration in migrations {
       if migration.lookupID == typed {
         self = .found(migration)
         return
       }
-      guard migration.lookupNames.contains(typed) else { continue }
-      if migration.isOver { over.append(migration) } else { running.append(migration) }
+      if migration.lookupNames.contains(typed) {
+        named.append(migration)
+      } else if migration.lookupVM == typed {
+        bare.append(migration)
+      }
     }
-    let candidates = running.isEmpty ? over : running
+    let meant = named.isEmpty ? bare : named
+    let running = meant.filter { !$0.isOver }
+    let candidates = running.isEmpty ? meant : running
     switch candidates.count {
     case 0: self = .none
     case 1: self = .found(candidates[0])

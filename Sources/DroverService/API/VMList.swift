@@ -20,10 +20,12 @@ public struct VMItem: Codable, Hashable, Sendable {
   public var vm: String
   /// The node or host that it is on.
   public var node: String?
-  /// Whether nothing speaks against migrating it.
+  /// Whether nothing speaks against migrating it; absent where that is not known.
   public var isMigratable: Bool?
   /// What does; absent where that is not told.
   public var notMigratable: [String]?
+  /// Nodes that can take it now, its own not counted; absent where that is not told.
+  public var migrationTargets: UInt64?
   /// What a drain of its node does to it: `migrates`, `blocks` or `will_be_shut_down`.
   public var drainOutcome: String?
   /// Migrations that failed one after the other since the last that succeeded.
@@ -47,7 +49,8 @@ extension VMItem {
     self.init(
       backend: view.vm.backend.rawValue, namespace: view.vm.scope.namespace, host: view.vm.scope.host,
       vm: view.vm.name, node: view.node.isEmpty ? nil : view.node,
-      isMigratable: view.blockers.map(\.isEmpty), notMigratable: view.blockers?.map(\.rawValue),
+      isMigratable: view.isMigratable, notMigratable: view.blockers?.map(\.rawValue),
+      migrationTargets: view.targets,
       drainOutcome: view.drainOutcome?.rawValue, consecutiveFailures: view.consecutiveFailures,
       dirtyBytesPerSecond: dirtyRate?.value)
   }

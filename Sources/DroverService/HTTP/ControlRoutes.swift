@@ -9,7 +9,7 @@ struct ControlRoutes: Sendable {
   let authorizer: Authorizer
 
   /// What `POST .../abort` may carry.
-  private struct AbortBody: StrictBody {
+  struct AbortBody: StrictBody {
     enum CodingKeys: String, CodingKey, CaseIterable { case dryRun, andItsCause, withoutJournal }
     var dryRun: Bool?
     var andItsCause: Bool?
@@ -17,7 +17,7 @@ struct ControlRoutes: Sendable {
   }
 
   /// What `POST /api/v1/migrations` carries.
-  private struct StartBody: StrictBody {
+  struct StartBody: StrictBody {
     enum CodingKeys: String, CodingKey, CaseIterable { case vm, to, dryRun, withoutJournal }
     var vm: String
     var to: String?
@@ -59,7 +59,9 @@ struct ControlRoutes: Sendable {
     let id: MigrationID
     switch MigrationLookup(typed, in: monitor.snapshot().migrations) {
     case .found(let view): id = view.identity.id
-    case .none: return .problem(status: 404, detail: Self.unknown(typed, in: monitor.snapshot()))
+    case .none:
+      return .problem(
+        status: 404, detail: "no migration is called \(typed); drover list shows them", reasons: ["unknown"])
     case .ambiguous(let candidates):
       let ids = candidates.map(\.lookupID).sorted().joined(separator: ", ")
       return .problem(status: 409, detail: "\(typed) can be several migrations: \(ids); name one by its id")
@@ -70,14 +72,6 @@ struct ControlRoutes: Sendable {
         withoutJournal: body.withoutJournal ?? false),
       isDryRun: body.dryRun ?? false)
     return Self.response(answer.decision, refusals: [], answer.error, ControlItem(answer))
-  }
-
-  /// A VM's name alone may be what somebody typed.
-  private static func unknown(_ typed: String, in snapshot: FleetSnapshot) -> String {
-    let meant = snapshot.migrations.filter { !$0.isOver && $0.identity.vm.name == typed }
-      .map { "\($0.identity.vm.scope.name)/\(typed)" }.sorted()
-    let hint = meant.isEmpty ? "drover list shows them" : "did you mean \(meant.joined(separator: " or "))?"
-    return "no migration is called \(typed); \(hint)"
   }
 
   private func start(_ request: Request, by requester: String) async -> Response {

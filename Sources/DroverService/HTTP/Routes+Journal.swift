@@ -75,12 +75,22 @@ extension QueryReader {
   }
 }
 
+extension QueryReader {
+  /// A VM's name, and the name of its namespace or host where it is typed before it.
+  fileprivate func vm(besides scope: Scope?) -> (scopeName: String?, vm: String?) {
+    guard let typed = text("vm") else { return (nil, nil) }
+    let parts = typed.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+    guard parts.count == 2, scope == nil else { return (nil, typed) }
+    return (parts[0], parts[1])
+  }
+}
+
 extension HistoryFilter {
   fileprivate init(_ query: QueryReader) throws(QueryError) {
     self.init()
     backend = query.text("backend").map { BackendName(rawValue: $0) }
     scope = try query.scope()
-    vm = query.text("vm")
+    (scopeName, vm) = query.vm(besides: scope)
     let outcomes = Outcome.allCases.map(\.rawValue).joined(separator: ", ")
     ending = try query.value("outcome", words: "one of \(outcomes), open, unseen") { word in
       switch word {
@@ -98,7 +108,7 @@ extension DecisionFilter {
     migration = try query.value("migration", words: "the id of a migration") { MigrationID($0) }
     backend = query.text("backend").map { BackendName(rawValue: $0) }
     scope = try query.scope()
-    vm = query.text("vm")
+    (scopeName, vm) = query.vm(besides: scope)
     kind = try query.word("kind")
     action = try query.word("action")
   }

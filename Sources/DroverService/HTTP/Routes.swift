@@ -38,6 +38,7 @@ struct Routes: Sendable {
       monitor: monitor, control: control, automatic: automatic, journal: journal, authorizer: authorizer,
       clock: clock
     ).add(to: &router)
+    router.on(.get, OpenAPIDocument.operation.pattern, .immediate { openAPI($0) })
     router.on(.get, "/api/v1/history", .deferred { await history($0) })
     router.on(.get, "/api/v1/decisions", .deferred { await decisions($0) })
     router.on(
@@ -60,7 +61,8 @@ struct Routes: Sendable {
       in: RenderContext(
         now: clock.now(), epochOffset: clock.epochOffset(), build: build, configuration: reloader.state,
         process: parts.contains(.exporter) ? .current() : nil, vms: reloader.vms,
-        control: automatic.totals, isLeader: monitor.leadership.isLeader(at: clock.now())))
+        control: automatic.totals, isLeader: monitor.leadership.isLeader(at: clock.now()),
+        journalErrors: journal.errors))
     var headers = Headers()
     for field in scrape.headerFields { headers[field.name] = field.value }
     return Response(headers: headers, body: .segments(scrape.slices))
@@ -89,6 +91,10 @@ struct Routes: Sendable {
     case .done: return .text("configuration re-read\n")
     case .failed(let reason): return .problem(status: 422, detail: reason)
     }
+  }
+
+  private func openAPI(_ request: Request) -> Response {
+    json(request, OpenAPIDocument.json(version: build.version))
   }
 
   private func list(_ request: Request) -> Response {

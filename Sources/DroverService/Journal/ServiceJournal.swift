@@ -11,6 +11,7 @@ public final class ServiceJournal: AutomaticJournal, DrainStore, Sendable {
   private struct Core {
     var journal: Result<Journal, JournalError>
     var state: JournalState
+    var errors: [JournalError.Kind: UInt64] = [:]
   }
 
   private let place: JournalPlace
@@ -46,6 +47,17 @@ public final class ServiceJournal: AutomaticJournal, DrainStore, Sendable {
 
   /// Whether what happens is recorded.
   public var state: JournalState { core.withLock(\.state) }
+
+  /// Why nothing can be recorded now; nil where it can.
+  public var trouble: JournalError? { state.trouble }
+
+  /// Calls that failed since the start, by kind; nil where no journal is wanted.
+  public var errors: [JournalError.Kind: UInt64]? { isWanted ? core.withLock(\.errors) : nil }
+
+  /// Adds which migration a decision began.
+  public func name(_ id: DecisionID, _ migration: MigrationID) async throws(JournalError) {
+    try await write { (journal) async throws(JournalError) in try await journal.name(id, migration) }
+  }
 
   /// Stores a decision; it is on the disk when this returns.
   public func record(_ decision: Decision) async throws(JournalError) -> DecisionID {
@@ -131,6 +143,7 @@ public final class ServiceJournal: AutomaticJournal, DrainStore, Sendable {
       note(nil)
       return value
     } catch {
+      core.withLock { $0.errors[error.kind, default: 0] += 1 }
       note(error)
       throw error
     }

@@ -71,6 +71,13 @@ public final class FleetMonitor: ControlledFleet {
     log(tracker.withLock { $0.receive(message, at: now) })
   }
 
+  /// Says which migrations were under way when an earlier run ended.
+  func expect(_ migrations: some Sequence<(MigrationID, BackendName)>) {
+    tracker.withLock { tracker in
+      for (id, backend) in migrations { tracker.expect(id, of: backend) }
+    }
+  }
+
   /// Says who is about to abort a migration.
   public func announceAbort(of id: MigrationID, cause: FailureCause) {
     tracker.withLock { $0.announceAbort(of: id, cause: cause) }

@@ -252,6 +252,6 @@ public final class Authorizer: Sendable {
         "peer": "\(peer)", "method": "\(printable(request.method.rawValue))",
         "path": "\(printable(request.rawPath))", "reason": "\(reason.rawValue)", "detail": "\(detail)",
       ])
-    return .problem(status: status, detail: detail, headers: headers)
+    return .problem(status: status, detail: detail, reasons: [reason.rawValue], headers: headers)
   }
 }

@@ -26,6 +26,7 @@ extension MigrationTables {
       ),
       ("pending", item.pending.map(Words.wait)),
       ("created", item.createdAt.map { time($0, item) }), ("started", item.startedAt.map { time($0, item) }),
+      ("watched", item.watchedSince.map { "since \(time($0, item)): what was before is not known" }),
     ])
       + [
         ("guest runs on", TextTable.Cell(item.guestRunsOn, item.urgency == .guestAtRisk ? .red : .none)),

@@ -128,7 +128,9 @@ struct Why: Sendable {
     } else {
       lines.append("it does not migrate")
     }
-    if let blockers = view.blockers, !blockers.isEmpty {
+    if view.blockers == [.unknown] {
+      lines.append("whether it can be migrated is not known: drover explain \(name) says what cannot be read")
+    } else if let blockers = view.blockers, !blockers.isEmpty {
       lines.append("cannot be migrated: \(blockers.map { Words.plain($0.rawValue) }.joined(separator: ", "))")
     }
     if view.consecutiveFailures > 0 {

@@ -5,15 +5,15 @@ extension FleetFamilies {
   static let vms: [Family<Fleet>] = [
     each(
       "drover_vm_migratable", by: [.qemu(since: "6.0"), .kubevirt],
-      "Whether nothing speaks against migrating the VM (QEMU blocked-reasons; KubeVirt LiveMigratable); absent if untold."
+      "Whether nothing speaks against migrating the VM (QEMU blocked-reasons; KubeVirt: all rules); absent if not known."
     ) { fleet, vm, sink in
-      guard let blockers = vm.blockers, fleet.showsMigratability(of: vm) else { return }
+      guard let isMigratable = vm.isMigratable, fleet.showsMigratability(of: vm) else { return }
       sink.labels(vm.vm)
-      sink.sample(blockers.isEmpty)
+      sink.sample(isMigratable)
     },
     each(
       "drover_vm_not_migratable", labels: ["reason"], by: [.qemu(since: "6.0"), .kubevirt],
-      "Why the VM cannot be migrated, 1 for each reason (QEMU blocked-reasons; KubeVirt LiveMigratable: the first only)."
+      "Why the VM cannot be migrated, 1 for each reason; unknown: something that decides cannot be read."
     ) { fleet, vm, sink in
       guard fleet.showsMigratability(of: vm) else { return }
       for reason in vm.blockers ?? [] {
@@ -21,6 +21,14 @@ extension FleetFamilies {
         sink.label("reason", reason.rawValue)
         sink.sample(.one)
       }
+    },
+    each(
+      "drover_vm_migration_targets", by: [.kubevirt],
+      "Nodes that can take the VM now, its own not counted (KubeVirt: judged within a minute to ten of a change)."
+    ) { fleet, vm, sink in
+      guard let targets = vm.targets, fleet.showsMigratability(of: vm) else { return }
+      sink.labels(vm.vm)
+      sink.sample(targets)
     },
     each(
       "drover_vm_drain_outcome", labels: ["outcome"], by: [.kubevirt],

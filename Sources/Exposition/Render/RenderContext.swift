@@ -16,6 +16,8 @@ public struct RenderContext: Sendable {
   public var vms: VMSelection
   /// What was decided about aborts; nil where nothing can be.
   public var control: ControlTotals?
+  /// Calls to the journal that failed, by kind; nil where there is no journal.
+  public var journalErrors: [JournalError.Kind: UInt64]?
   /// Whether this process speaks for the fleet: a standby shows itself and its back ends only.
   public var isLeader: Bool
 
@@ -23,9 +25,11 @@ public struct RenderContext: Sendable {
   public init(
     now: Moment, epochOffset: EpochOffset, build: BuildInfo,
     configuration: ConfigurationState = ConfigurationState(), process: ProcessStatistics? = nil,
-    vms: VMSelection = .blocked, control: ControlTotals? = nil, isLeader: Bool = true
+    vms: VMSelection = .blocked, control: ControlTotals? = nil, isLeader: Bool = true,
+    journalErrors: [JournalError.Kind: UInt64]? = nil
   ) {
     self.isLeader = isLeader
+    self.journalErrors = journalErrors
     self.now = now
     self.epochOffset = epochOffset
     self.build = build

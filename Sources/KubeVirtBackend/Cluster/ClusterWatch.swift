@@ -31,6 +31,8 @@ enum ClusterInput: Sendable {
   case copy(VMName, [CopyPoint])
   /// Since when the virt-handler of a node has not been reached; nil where it answers.
   case handler(node: String, silentSince: Moment?)
+  /// Where VMs can go, by uid.
+  case judged([String: VMJudgement])
 }
 
 extension ClusterInput {
@@ -110,6 +112,7 @@ struct ClusterWatch: Sendable {
   var orphans = OrphanBook()
   var problems = ProblemBook()
   var queue = QueueBook()
+  var survey = SurveyBook()
 
   /// What has been told, so that nothing is told twice.
   var told = ToldBook()
@@ -144,11 +147,14 @@ struct ClusterWatch: Sendable {
     case .node(let node):
       let before = nodes[node.metadata.name]
       take(node, at: instant, &messages)
+      if before?.decidesLike(node) != true { survey.isOutdated = true }
       // Where the guest runs is not known of a node that nobody hears.
       if before?.isSilent != node.isSilent {
         tellAll(at: instant, &messages) { $0.sourceNode == node.metadata.name }
       }
-    case .nodeGone(let name): loseNode(name, &messages)
+    case .nodeGone(let name):
+      loseNode(name, &messages)
+      survey.isOutdated = true
     case .kubeVirt(let object):
       let changed = ClusterSettings(object)
       guard changed != settings else { break }
@@ -190,6 +196,9 @@ struct ClusterWatch: Sendable {
         tell(uid, at: instant, &messages)
       }
     case .handler(let node, let silentSince): silentHandlers[node] = silentSince
+    case .judged(let judgements):
+      let changed = survey.take(judgements)
+      for (name, record) in vms where changed.contains(record.uid) { tellVM(name, record, &messages) }
     }
     tellChangedNodes(at: instant, &messages)
     return messages
@@ -251,6 +260,7 @@ struct ClusterWatch: Sendable {
     let before = vms[name]
     if let before, before.uid != record.uid { tellVMGone(before.uid, &messages) }
     vms[name] = record
+    if before?.decidesLike(record) != true { survey.isOutdated = true }
     place(name, from: before, to: record)
     for uid in openByVM[name] ?? [] {
       migrations[uid]?.take(record, at: instant)
@@ -265,6 +275,7 @@ struct ClusterWatch: Sendable {
     // Another VMI of the same name may be there already.
     if let last = vms[name], last.uid == uid {
       vms[name] = nil
+      survey.isOutdated = true
       place(name, from: last, to: nil)
     }
     if vms[name] == nil { backoffs[name] = nil }
@@ -284,7 +295,8 @@ struct ClusterWatch: Sendable {
     let observation = VMObservation(
       key: VMKey(backend: backend, text: record.uid),
       vm: VMRef(backend: backend, scope: .namespace(name.namespace), name: name.name), node: record.node,
-      blockers: record.blockers, drainOutcome: drainOutcome(of: name, record))
+      blockers: survey.blockers(record), targets: survey.targets(record),
+      drainOutcome: drainOutcome(of: name, record))
     if told.changes(record.uid, observation) { messages.append(.vm(observation)) }
   }
 

@@ -67,6 +67,12 @@ struct VMRecord: Sendable {
   /// Whether it has ended: no guest runs or is held anywhere.
   var isFinal: Bool { phase == "Succeeded" || phase == "Failed" }
 
+  /// Whether nothing that decides where it, and others, can go differs.
+  func decidesLike(_ other: VMRecord) -> Bool {
+    uid == other.uid && node == other.node && phase == other.phase && blockers == other.blockers
+      && isShuttingDown == other.isShuttingDown
+  }
+
   /// virt-handler stops at the first reason that it finds.
   private static func blockers(_ vmi: VMI) -> [NotMigratableReason]? {
     guard let condition = vmi.conditions["LiveMigratable"] else { return nil }

@@ -63,6 +63,7 @@ extension KubeVirtBackend: ControllableBackend {
       let reading = try await Self.read(order, client, call)
       var plan = StartPlan(
         refusals: reading.refusals,
+        warnings: reading.guest.map(StartWarnings.of) ?? [],
         request: "POST \(Self.vmims.within(order.vm.scope.name).path) "
           + reading.order.text, source: reading.vmi?.node ?? "")
       guard plan.refusals.isEmpty else { return plan }
@@ -80,24 +81,50 @@ extension KubeVirtBackend: ControllableBackend {
   }
 
   /// Makes the VMIM, and reads back that KubeVirt kept where it is to go.
+  ///
+  /// One whose answer was lost is looked for by the mark that the order gave it.
   public func start(_ order: StartOrder) async throws(ControlError) -> StartReceipt {
     let namespace = order.vm.scope.name
     let call = "creating a VMIM for \(namespace)/\(order.vm.name)"
     let client = try running(call)
-    return try await within(Self.sendDeadline, call, isSent: true) { () async throws(ControlError) in
-      let wanted = MigrationOrder(
-        name: VMName(namespace: namespace, name: order.vm.name), node: order.node)
-      let made: VMIM
-      do throws(KubernetesError) {
-        made = try await client.create(wanted, in: Self.vmims.within(namespace)).decoded()
-      } catch {
-        throw ControlError(error, call, isSent: true)
+    let wanted = MigrationOrder(
+      name: VMName(namespace: namespace, name: order.vm.name), node: order.node, mark: order.mark)
+    let made: VMIM
+    var warnings: [String] = []
+    do throws(ControlError) {
+      made = try await within(Self.sendDeadline, call, isSent: true) { () async throws(ControlError) in
+        do throws(KubernetesError) {
+          return try await client.create(wanted, in: Self.vmims.within(namespace)).decoded()
+        } catch {
+          throw ControlError(error, call, isSent: true)
+        }
       }
-      guard made.addedNodeSelector == wanted.spec.addedNodeSelector ?? [:] else {
-        throw await Self.takenBack(made, client, call)
-      }
-      return StartReceipt(migration: MigrationID(made.metadata.uid), object: made.metadata.name)
+    } catch {
+      guard error.mayBeDone, let found = await Self.made(order, client, call) else { throw error }
+      made = found
+      warnings = ["the answer to its creation was lost; it was found by its mark \(order.mark)"]
     }
+    guard made.addedNodeSelector == wanted.spec.addedNodeSelector ?? [:] else {
+      throw await Self.takenBack(made, client, call)
+    }
+    return StartReceipt(
+      migration: MigrationID(made.metadata.uid), object: made.metadata.name, warnings: warnings)
+  }
+
+  /// The VMIM that an order made although nobody heard so; nil where there is none a few seconds later, either.
+  private static func made(_ order: StartOrder, _ client: KubernetesClient, _ call: String) async -> VMIM? {
+    for attempt in 0..<3 {
+      if attempt > 0 { try? await Task.sleep(for: .seconds(1)) }
+      let list = try? await within(readDeadline, call) { () async throws(ControlError) in
+        do throws(KubernetesError) {
+          return try await client.list(vmims.within(order.vm.scope.name), of: VMIM.self).objects
+        } catch {
+          throw ControlError(error, call)
+        }
+      }
+      if let found = list.flatMap({ StartTrace.find(order.mark, among: $0) }) { return found }
+    }
+    return nil
   }
 
   /// Sent anywhere it would be worse than not at all.
@@ -137,11 +164,12 @@ extension KubeVirtBackend: ControllableBackend {
     let name = VMName(namespace: order.vm.scope.name, name: order.vm.name)
     do throws(KubernetesError) {
       let vmi: VMI? = try await find(vmis.named(name.name, in: name.namespace), client)
+      let guest: Guest? = try await find(vmis.named(name.name, in: name.namespace), client)
       let vmims = try await client.list(vmims.within(name.namespace), of: VMIM.self).objects
       let nodes = try await client.list(Resource.nodes.all, of: Node.self).objects
       let kubeVirt = try await client.list(kubeVirts.all, of: KubeVirtCR.self).objects.first
       return StartReading(
-        name: name, vmi: vmi, vmims: vmims, nodes: nodes,
+        name: name, vmi: vmi, guest: guest, vmims: vmims, nodes: nodes,
         version: kubeVirt.flatMap { KubeVirtVersion($0.version) },
         taintKey: kubeVirt?.drainTaintKey ?? KubeVirtCR.usualDrainTaintKey, target: order.node)
     } catch {

@@ -7,6 +7,8 @@ struct StartReading: Sendable {
   var name: VMName
   /// Its VMI; nil where there is none.
   var vmi: VMI?
+  /// The same with its disks.
+  var guest: Guest?
   /// All VMIMs of its namespace.
   var vmims: [VMIM]
   /// All nodes.
@@ -115,10 +117,12 @@ struct MigrationOrder: Encodable, Hashable, Sendable {
 
   private enum CodingKeys: String, CodingKey { case apiVersion, kind, metadata, spec }
 
-  init(name: VMName, node: String?) {
+  /// - Parameter mark: What it is to be found by where its answer is lost; empty for none.
+  init(name: VMName, node: String?, mark: String = "") {
+    let own = mark.isEmpty ? [:] : [StartTrace.annotation: mark]
     metadata = Metadata(
-      generateName: "\(name.name)-", namespace: name.namespace, annotations: ["drover.io/reason": "requested"]
-    )
+      generateName: "\(name.name)-", namespace: name.namespace,
+      annotations: own.merging(["drover.io/reason": "requested"]) { $1 })
     spec = Spec(
       vmiName: name.name, addedNodeSelector: node.map { ["kubernetes.io/hostname": $0] })
   }

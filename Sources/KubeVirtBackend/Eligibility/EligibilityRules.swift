@@ -7,11 +7,7 @@ enum EligibilityRules {
   static func evaluate(_ facts: EligibilityFacts, as vm: VMRef) -> Eligibility {
     let commands = Commands(facts)
     let needs = PlacementNeeds(facts)
-    var obstacles =
-      DeviceRules.obstacles(facts, commands) + DiskRules.obstacles(facts, commands)
-      + StorageRules.obstacles(facts) + NetworkRules.obstacles(facts, commands)
-    obstacles += StateRules.obstacles(facts, found: obstacles)
-    obstacles += unread(facts, needs)
+    var obstacles = ofVM(facts, needs, commands)
     let targets = facts.others.map { node in
       Eligibility.Target(node: node.name, obstacles: target(node, facts, needs, commands))
     }
@@ -19,6 +15,15 @@ enum EligibilityRules {
     return Eligibility(
       vm: vm, node: facts.guest.node, obstacles: unique(obstacles), targets: targets,
       notes: notes(facts, needs))
+  }
+
+  /// What speaks against it wherever it is to go.
+  static func ofVM(_ facts: EligibilityFacts, _ needs: PlacementNeeds, _ commands: Commands) -> [Obstacle] {
+    var obstacles =
+      DeviceRules.obstacles(facts, commands) + DiskRules.obstacles(facts, commands)
+      + StorageRules.obstacles(facts) + NetworkRules.obstacles(facts, commands)
+    obstacles += StateRules.obstacles(facts, found: obstacles)
+    return obstacles + unread(facts, needs)
   }
 
   /// The nodes whose pods decide: those that nothing else speaks against.
@@ -42,15 +47,17 @@ enum EligibilityRules {
           .unknown("what is free there", "the list of its pods", Fact<Int>.failed("not asked")))
       }
     case .known(let pods):
-      if needs.isFromPod { obstacles += ResourceRules.obstacles(needs, node, pods) }
-      obstacles += ResourceRules.neighbours(needs, node, pods, namespace: facts.namespace)
+      if needs.isFromPod { obstacles += ResourceRules.obstacles(needs, node, NodeLoad(pods)) }
+      obstacles += ResourceRules.neighbours(needs) { rule in
+        pods.contains { rule.matches($0, of: facts.namespace) }
+      }
     case .some(let fact): obstacles.append(.unknown("what is free there", "the list of its pods", fact))
     }
     return unique(obstacles)
   }
 
   /// Everything but what its pods take.
-  private static func placement(
+  static func placement(
     _ node: PlacementNode, _ facts: EligibilityFacts, _ needs: PlacementNeeds, _ commands: Commands
   ) -> [Obstacle] {
     unique(

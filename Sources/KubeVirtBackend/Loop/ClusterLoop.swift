@@ -170,6 +170,20 @@ actor ClusterLoop {
   /// Takes the pod that a migration waits for.
   func take(_ pod: Pod?, of uid: String) { tell(.targetPod(uid: uid, pod), at: instant) }
 
+  // MARK: Where VMs can go
+
+  /// Whether that has to be judged now; what happens from then on is news again.
+  func wantsSurvey(_ schedule: SurveySchedule) -> Bool {
+    guard watch.told.hasBegun, schedule.isDue(isOutdated: watch.survey.isOutdated, at: clock.now()) else {
+      return false
+    }
+    watch.survey.isOutdated = false
+    return true
+  }
+
+  /// Takes where each VM can go.
+  func take(_ judgements: [String: VMJudgement]) { tell(.judged(judgements), at: instant) }
+
   // MARK: virt-handler
 
   /// What the poller of virt-handler needs to know.

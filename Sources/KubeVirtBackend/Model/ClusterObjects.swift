@@ -24,6 +24,12 @@ struct Node: KubernetesObject {
     }
   }
 
+  /// Whether nothing that decides which VMs can go there differs; a heartbeat is none.
+  func decidesLike(_ other: Node) -> Bool {
+    isUnschedulable == other.isUnschedulable && taints == other.taints && isReady == other.isReady
+      && metadata.labels == other.metadata.labels
+  }
+
   private enum CodingKeys: String, CodingKey { case metadata, spec, status }
 
   private struct Spec: Decodable {

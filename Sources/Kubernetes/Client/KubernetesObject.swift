@@ -24,6 +24,13 @@ public struct ObjectMeta: Hashable, Sendable, Decodable {
       annotations
   }
 
+  /// Names an object, and says nothing else of it.
+  public init(name: String, namespace: String = "", uid: String = "") {
+    (self.name, self.namespace, self.uid) = (name, namespace, uid)
+    (generateName, resourceVersion, creationTimestamp) = ("", "", "")
+    (labels, annotations) = ([:], [:])
+  }
+
   /// Reads what is there; only a name and a uid must be.
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)

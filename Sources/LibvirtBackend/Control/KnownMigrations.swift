@@ -51,8 +51,8 @@ final class KnownMigrations: Sendable {
     state.withLock { state in
       let seen = state.seen[target.domain.text]
       return KnownMigration(
-        outcome: seen?.id == target.id ? seen?.outcome : nil,
-        isAbortSent: state.aborts[target.id].map { now - $0 < Self.abortPatience } ?? false)
+        outcome: seen?.id == target.sourceID ? seen?.outcome : nil,
+        isAbortSent: state.aborts[target.sourceID].map { now - $0 < Self.abortPatience } ?? false)
     }
   }
 

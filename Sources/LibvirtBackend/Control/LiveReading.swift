@@ -27,8 +27,8 @@ extension MigrationTarget {
   /// When it began, in Unix milliseconds; nil where its identity does not tell.
   var startedAt: Int64? {
     let prefix = domain.text + "-"
-    guard id.description.hasPrefix(prefix) else { return nil }
-    return Int64(id.description.dropFirst(prefix.utf8.count))
+    guard sourceID.description.hasPrefix(prefix) else { return nil }
+    return Int64(sourceID.description.dropFirst(prefix.utf8.count))
   }
 
   /// Whether a job of its domain that began then is the one meant.

@@ -97,3 +97,47 @@ struct VMTests {
     #expect(script.snapshot.vms.count == 1)
   }
 }
+
+@Suite("VMs of a cluster after all were judged")
+struct JudgedVMTests {
+  private static let blocked = VMJudgement(reasons: ReasonSet(.noResources), targets: 0)
+
+  @Test(
+    "What was judged is told, with what KubeVirt has said since; a VM that is not there any more is not judged"
+  )
+  func judged() throws {
+    let vmi = MadeVMI()
+    var script = ClusterScript(vmis: [vmi])
+    let uid = try #require(script.watch.vms.values.first?.uid)
+    #expect(script.snapshot.vms.first?.targets == nil)
+    script.take(.judged([uid: VMJudgement(reasons: [], targets: 3), "gone": Self.blocked]))
+    #expect(script.snapshot.vms.first?.blockers == [] && script.snapshot.vms.first?.targets == 3)
+    script.put(MadeVMI(migratable: ("False", "HostDeviceNotLiveMigratable")))
+    #expect(script.snapshot.vms.first?.blockers?.isEmpty == false)
+    #expect(script.snapshot.vms.first?.targets == 0)
+    script.put(vmi)
+    script.take(.judged([uid: Self.blocked]))
+    #expect(script.snapshot.vms.first?.blockers == [.noResources])
+    #expect(script.snapshot.vms.first?.isMigratable == false)
+    script.take(.judged([uid: VMJudgement(reasons: .unknown, targets: 0)]))
+    #expect(script.snapshot.vms.first?.isMigratable == nil)
+    #expect(script.snapshot.vms.first?.blockers == [.unknown])
+  }
+
+  @Test("A node or VM that changes in a way that matters makes it outdated; a heartbeat does not")
+  func outdated() {
+    var script = ClusterScript(vmis: [MadeVMI()])
+    script.put(MadeNode())
+    script.watch.survey.isOutdated = false
+    script.put(MadeNode())
+    script.put(MadeVMI())
+    #expect(!script.watch.survey.isOutdated)
+    script.put(MadeNode(annotations: ["heartbeat": "2"]))
+    #expect(!script.watch.survey.isOutdated)
+    script.put(MadeVMI(migratable: ("False", "")))
+    #expect(script.watch.survey.isOutdated)
+    script.watch.survey.isOutdated = false
+    script.remove(MadeVMI(migratable: ("False", "")))
+    #expect(script.watch.survey.isOutdated)
+  }
+}

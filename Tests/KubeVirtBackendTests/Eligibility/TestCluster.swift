@@ -73,6 +73,13 @@ struct TestCluster: ObjectSource {
     return found
   }
 
+  func pages<Object: KubernetesObject>(
+    _ path: ResourcePath, telling: ([Object]) -> Void
+  ) async throws(KubernetesError) {
+    // One by one: nothing may depend on what is in one page.
+    for object: Object in try await objects(path, ListSelection()) { telling([object]) }
+  }
+
   // MARK: what is in it
 
   /// A VM `demo` in `default` on node `a`, with nodes `a`, `b` and `c` that are all alike.

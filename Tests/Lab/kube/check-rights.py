@@ -50,6 +50,13 @@ LOOKUPS = [
     "/apis/longhorn.io/v1beta2/namespaces/longhorn-system/volumes/any",
     "/apis/k8s.cni.cncf.io/v1/namespaces/guests/network-attachment-definitions/any",
 ]
+# Whole lists of what decides for all VMs at once.
+LISTS = [
+    "/api/v1/persistentvolumeclaims",
+    "/api/v1/persistentvolumes",
+    "/apis/k8s.cni.cncf.io/v1/network-attachment-definitions",
+    "/api/v1/pods",
+]
 VMIM = VMIMS.format("/namespaces/guests") + "/any"
 VMI = LOOKUPS[0]
 NODE = "/api/v1/nodes/any"
@@ -97,7 +104,13 @@ ELIGIBILITY = {
         "volumes.longhorn.io",
         "network-attachment-definitions.k8s.cni.cncf.io",
     ],
-    "list": ["pods", "csinodes.storage.k8s.io", "volumeattachments.storage.k8s.io"],
+    "list": [
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "network-attachment-definitions.k8s.cni.cncf.io",
+        "pods",
+        "csinodes.storage.k8s.io", "volumeattachments.storage.k8s.io",
+    ],
 }
 
 CLUSTER_KINDS = ["kubevirts.kubevirt.io", "migrationpolicies.migrations.kubevirt.io", "nodes", "namespaces"]
@@ -151,7 +164,7 @@ PARTS = {
     "rbac-longhorn.yaml": (None, watched(REPLICAS), rights(READ, ["replicas.longhorn.io"], "longhorn-system")),
     "rbac-eligibility.yaml": (
         None,
-        [*LOOKUPS, *STORAGE_OF_NODES, NODE_PODS, OWN_POD],
+        [*LOOKUPS, *LISTS, *STORAGE_OF_NODES, NODE_PODS, OWN_POD],
         rights(["get"], ELIGIBILITY["get"]) | rights(["list"], ELIGIBILITY["list"]),
     ),
     "rbac-abort.yaml": (
@@ -160,6 +173,11 @@ PARTS = {
         KEEPING
         | rights(["get", "delete"], ["virtualmachineinstancemigrations.kubevirt.io"])
         | rights(["get"], ["virtualmachineinstances.kubevirt.io", "nodes"]),
+    ),
+    "rbac-events.yaml": (
+        None,
+        [VMI, ("POST", "/api/v1/namespaces/guests/events")],
+        rights(["create"], ["events"]) | rights(["get"], ["virtualmachineinstances.kubevirt.io"]),
     ),
     "rbac-migrate.yaml": (
         None,

@@ -64,6 +64,9 @@ final class Backend: ControllableBackend {
     var evacuation = EvacuationReading(found: ["a taint"], steps: ["one", "two"])
     var evacuationError: ControlError?
     var stopError: ControlError?
+    var receipt = StartReceipt(migration: MigrationID("made-1"), object: "vm-abcde")
+    var marks: [String] = []
+    var notes: [ControlNote] = []
     /// Done in the middle of each call.
     var during: (@Sendable () async -> Void)?
     var calls: [String] = []
@@ -126,7 +129,21 @@ final class Backend: ControllableBackend {
   func start(_ order: StartOrder) async throws(ControlError) -> StartReceipt {
     await note("start \(order.vm.name) \(order.node ?? "-")")
     if let error = state.withLock(\.startError) { throw error }
-    return StartReceipt(migration: MigrationID("made-1"), object: "vm-abcde")
+    return state.withLock { state in
+      state.marks.append(order.mark)
+      return state.receipt
+    }
+  }
+
+  /// Waited for before a note is taken.
+  let noteGate = Mutex<(@Sendable () async -> Void)?>(nil)
+  var notes: [ControlNote] { state.withLock(\.notes) }
+  var marks: [String] { state.withLock(\.marks) }
+
+  func tell(_ note: ControlNote, of vm: VMRef) async {
+    let gate = noteGate.withLock(\.self)
+    await gate?()
+    state.withLock { $0.notes.append(note) }
   }
 }
 
@@ -146,6 +163,11 @@ final class Notes: AutomaticJournal {
   let state = Mutex(State())
 
   var decisions: [Decision] { state.withLock(\.decisions) }
+  var trouble: JournalError? { state.withLock(\.error) }
+
+  func name(_ id: DecisionID, _ migration: MigrationID) async throws(JournalError) {
+    state.withLock { $0.decisions[Int(id.rawValue) - 1].migration = migration }
+  }
 
   func record(_ decision: Decision) async throws(JournalError) -> DecisionID {
     let gate = state.withLock(\.gate)

@@ -2,19 +2,19 @@ internal import Kubernetes
 
 /// A pod with what decides where it may be placed, and what it takes there.
 struct PlacementPod: KubernetesObject {
-  let metadata: ObjectMeta
-  let node: String
-  let phase: String
-  let nodeSelector: [String: String]
+  var metadata: ObjectMeta
+  var node: String
+  var phase: String
+  var nodeSelector: [String: String]
   /// nil where any node will do.
-  let required: NodeSelector?
+  var required: NodeSelector?
   /// Rules about other pods near it that must hold.
-  let near: [PodRule]
+  var near: [PodRule]
   /// Rules about other pods that must not be near it.
-  let apart: [PodRule]
-  let tolerations: [Toleration]
+  var apart: [PodRule]
+  var tolerations: [Toleration]
   /// What is set aside for it: the sum of its containers, or the largest of those that run before them.
-  let requests: Amounts
+  var requests: Amounts
 
   /// What is read of a launcher, or of any other pod of a node.
   static let unread: JSONOmissions = [

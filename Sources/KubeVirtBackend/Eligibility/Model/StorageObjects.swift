@@ -16,6 +16,13 @@ struct Claim: KubernetesObject {
   }
   private struct Status: Decodable { var accessModes: [String]? }
 
+  init(name: String, namespace: String, accessModes: [String], volume: String) {
+    metadata = ObjectMeta(name: name, namespace: namespace)
+    self.accessModes = accessModes
+    storageClass = ""
+    self.volume = volume
+  }
+
   init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     metadata = try values.decode(ObjectMeta.self, forKey: .metadata)
@@ -59,6 +66,13 @@ struct PersistentVolume: KubernetesObject {
         required = NodeSelector(terms: [])
       }
     }
+  }
+
+  init(name: String, driver: String, required: NodeSelector?) {
+    metadata = ObjectMeta(name: name)
+    self.driver = driver
+    handle = ""
+    self.required = required
   }
 
   init(from decoder: any Decoder) throws {

@@ -7,6 +7,10 @@ protocol ObjectSource: Sendable {
   func objects<Object: KubernetesObject>(
     _ path: ResourcePath, _ selection: ListSelection
   ) async throws(KubernetesError) -> [Object]
+  /// The same, told page by page, so that never all of them are held; throws where a page cannot be read.
+  func pages<Object: KubernetesObject>(
+    _ path: ResourcePath, telling: ([Object]) -> Void
+  ) async throws(KubernetesError)
 }
 
 extension KubernetesClient: ObjectSource {
@@ -22,6 +26,20 @@ extension KubernetesClient: ObjectSource {
       throw .decoding(call: "list \(path)", problem: broken.problem)
     }
     return whole.objects
+  }
+
+  func pages<Object: KubernetesObject>(
+    _ path: ResourcePath, telling: ([Object]) -> Void
+  ) async throws(KubernetesError) {
+    var next: String?
+    repeat {
+      let page: ObjectList<Object> = try await listPage(path, next: next)
+      if let broken = page.malformed.first {
+        throw .decoding(call: "list \(path)", problem: broken.problem)
+      }
+      telling(page.objects)
+      next = page.next
+    } while next != nil
   }
 }
 

@@ -4,14 +4,12 @@ internal import Kubernetes
 /// What the target's pod would take of a node, against what is free there.
 enum ResourceRules {
   /// Resources that a node does not have enough of.
-  static func obstacles(_ needs: PlacementNeeds, _ node: PlacementNode, _ pods: [PlacementPod]) -> [Obstacle]
-  {
-    let running = pods.filter { !$0.isOver }
+  static func obstacles(_ needs: PlacementNeeds, _ node: PlacementNode, _ load: NodeLoad) -> [Obstacle] {
     var obstacles = needs.requests.sorted { $0.key < $1.key }.compactMap { resource, amount -> Obstacle? in
       let wanted = amount.counted(as: resource)
       guard wanted > .zero else { return nil }
       let all = node.allocatable[resource] ?? .zero
-      let used = running.reduce(Amount.zero) { $0 + ($1.requests[resource] ?? .zero).counted(as: resource) }
+      let used = load.taken[resource] ?? .zero
       guard used + wanted > all else { return nil }
       let free = max(.zero, all - used)
       let text =
@@ -21,7 +19,7 @@ enum ResourceRules {
           + "\(wanted.words(of: resource))"
       return Obstacle(.noResources, text, remedy: remedy(resource, node))
     }
-    if let slots = node.allocatable["pods"], Amount(Int64(running.count) + 1) > slots {
+    if let slots = node.allocatable["pods"], Amount(Int64(load.pods) + 1) > slots {
       obstacles.append(
         Obstacle(
           .noResources, "it takes no more than \(slots.words(of: "pods")) pods, and has them",
@@ -47,30 +45,22 @@ enum ResourceRules {
   }
 
   /// Rules about other pods of one node; what is decided by whole zones is not looked at.
+  ///
+  /// - Parameter isThere: Whether a pod that a rule means is on the node.
   static func neighbours(
-    _ needs: PlacementNeeds, _ node: PlacementNode, _ pods: [PlacementPod], namespace: String
+    _ needs: PlacementNeeds, isThere: (PlacementPod.PodRule) -> Bool
   ) -> [Obstacle] {
-    func isThere(_ rule: PlacementPod.PodRule) -> Bool {
-      let namespaces = rule.namespaces.isEmpty ? [namespace] : rule.namespaces
-      return pods.contains { pod in
-        !pod.isOver && namespaces.contains(pod.metadata.namespace)
-          && rule.labels?.matches(pod.metadata.labels) == true
-      }
-    }
-    func isLocal(_ rule: PlacementPod.PodRule) -> Bool {
-      rule.topologyKey == LabelPrefix.hostname && !rule.hasNamespaceSelector
-    }
     let remedy = "change spec.template.spec.affinity and restart the VM, or move the other pods"
-    var obstacles = needs.apart.filter { isLocal($0) && isThere($0) }.map { _ in
+    var obstacles = needs.apart.filter { $0.isLocal && isThere($0) }.map { _ in
       Obstacle(
         .singleNodeRule, "a pod is there that the VM must be kept apart from (pod anti-affinity)",
         remedy: remedy)
     }
-    obstacles += needs.near.filter { isLocal($0) && !isThere($0) }.map { _ in
+    obstacles += needs.near.filter { $0.isLocal && !isThere($0) }.map { _ in
       Obstacle(
         .singleNodeRule, "no pod is there that the VM must be near to (pod affinity)", remedy: remedy)
     }
-    if let other = (needs.near + needs.apart).first(where: { !isLocal($0) }) {
+    if let other = (needs.near + needs.apart).first(where: { !$0.isLocal }) {
       obstacles.append(
         Obstacle(
           .unknown, "whether a pod rule over \(other.topologyKey) holds there is not looked at",
@@ -78,5 +68,41 @@ enum ResourceRules {
         ))
     }
     return obstacles
+  }
+}
+
+/// What the pods of a node take together.
+struct NodeLoad: Sendable {
+  /// As the scheduler counts each pod's.
+  private(set) var taken: Amounts = [:]
+  /// How many pods.
+  private(set) var pods = 0
+
+  /// The load of no pod.
+  init() {}
+
+  init(_ pods: [PlacementPod]) {
+    for pod in pods { add(pod) }
+  }
+
+  /// Adds a pod, unless it is over.
+  mutating func add(_ pod: PlacementPod) {
+    guard !pod.isOver else { return }
+    pods += 1
+    for (resource, amount) in pod.requests {
+      taken[resource, default: .zero] = (taken[resource] ?? .zero) + amount.counted(as: resource)
+    }
+  }
+}
+
+extension PlacementPod.PodRule {
+  /// Whether it is about the pods of one node.
+  var isLocal: Bool { topologyKey == LabelPrefix.hostname && !hasNamespaceSelector }
+
+  /// Whether it means a pod, where it is a rule of a pod in `namespace`.
+  func matches(_ pod: PlacementPod, of namespace: String) -> Bool {
+    let meant =
+      namespaces.isEmpty ? pod.metadata.namespace == namespace : namespaces.contains(pod.metadata.namespace)
+    return meant && !pod.isOver && labels?.matches(pod.metadata.labels) == true
   }
 }

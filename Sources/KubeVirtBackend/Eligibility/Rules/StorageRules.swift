@@ -88,22 +88,12 @@ enum StorageRules {
     guard case .known(let csiNodes) = facts.csiNodes else {
       return .unknown(question, "the CSINode", facts.csiNodes)
     }
-    guard let drivers = csiNodes.first(where: { $0.metadata.name == node.name })?.drivers else { return nil }
-    guard let limit = drivers[driver] else {
-      return Obstacle(
-        .noResources, "storage driver \(driver) does not run there",
-        remedy: "look at the driver's pod on \(node.name)")
+    guard case .known(let attachments) = facts.attachments else {
+      let mayBeShort = csiNodes.contains { $0.metadata.name == node.name && $0.drivers[driver] != .some(nil) }
+      return mayBeShort ? .unknown(question, "the list of VolumeAttachments", facts.attachments) : nil
     }
-    guard let limit else { return nil }
-    guard case .known(let all) = facts.attachments else {
-      return .unknown(question, "the list of VolumeAttachments", facts.attachments)
-    }
-    let there = Set(all.filter { $0.node == node.name && $0.driver == driver }.map(\.volume))
-    let total = there.union(volumes).count
-    guard total > limit else { return nil }
-    return Obstacle(
-      .noResources, "\(driver) attaches at most \(limit) volumes there, and would need \(total)",
-      remedy: "move VMs with volumes away from \(node.name)")
+    let book = AttachmentBook(csiNodes, attachments.filter { $0.node == node.name })
+    return book.obstacle(driver, volumes, on: node.name)
   }
 
   /// What could not be read of a VM's volumes, where it decides which nodes can use them.
@@ -120,5 +110,44 @@ enum StorageRules {
       default: return nil
       }
     }
+  }
+}
+
+/// How many volumes each driver may attach to each node, and which it has attached.
+struct AttachmentBook: Sendable {
+  private struct Place: Hashable {
+    let node: String
+    let driver: String
+  }
+
+  /// nil where a driver has no limit; no entry for a node that says nothing.
+  private let limits: [String: [String: Int?]]
+  private let attached: [Place: Set<String>]
+
+  init(_ csiNodes: [CSINode], _ attachments: [VolumeAttachment]) {
+    limits = Dictionary(csiNodes.map { ($0.metadata.name, $0.drivers) }) { $1 }
+    var attached: [Place: Set<String>] = [:]
+    for attachment in attachments {
+      // Only where there is a limit does it matter how many there are.
+      guard let limit = limits[attachment.node]?[attachment.driver], limit != nil else { continue }
+      attached[Place(node: attachment.node, driver: attachment.driver), default: []].insert(attachment.volume)
+    }
+    self.attached = attached
+  }
+
+  /// Why a driver cannot attach volumes to a node; nil where nothing speaks against it.
+  func obstacle(_ driver: String, _ volumes: Set<String>, on node: String) -> Obstacle? {
+    guard let drivers = limits[node] else { return nil }
+    guard let limit = drivers[driver] else {
+      return Obstacle(
+        .noResources, "storage driver \(driver) does not run there",
+        remedy: "look at the driver's pod on \(node)")
+    }
+    guard let limit else { return nil }
+    let total = (attached[Place(node: node, driver: driver)] ?? []).union(volumes).count
+    guard total > limit else { return nil }
+    return Obstacle(
+      .noResources, "\(driver) attaches at most \(limit) volumes there, and would need \(total)",
+      remedy: "move VMs with volumes away from \(node)")
   }
 }

@@ -1,0 +1,55 @@
+internal import DroverCore
+
+extension Routes {
+  private static let page: [Operation.Parameter] = [
+    .number("limit"), .text("backend"), .text("namespace"), .text("host"), .text("vm"),
+  ]
+
+  /// What these routes take and answer.
+  static let operations = [
+    Operation(
+      get: "migrations", "listMigrations", "Migrations, open and lately ended.", .of(MigrationList.self)),
+    Operation(
+      get: "migrations/{id}", "getMigration", "A migration, by its id or another name.",
+      .of(MigrationItem.self), problems: [404, 409]),
+    Operation(get: "vms", "listVMs", "VMs that are watched.", .of(VMList.self)),
+    Operation(
+      get: "vms/{backend}/{scope}/{name}/eligibility", "getEligibility",
+      "Whether a VM can be migrated and where to, read now.", .of(EligibilityItem.self),
+      problems: [404, 501, 502, 504]),
+    Operation(get: "nodes", "listNodes", "Nodes and hosts.", .of(NodeList.self)),
+    Operation(
+      get: "history", "listHistory", "Migrations of the journal.",
+      query: page + [
+        .text("outcome", Outcome.allCases.map(\.rawValue) + ["open", "unseen"]), .text("before"),
+      ], .of(HistoryList.self), problems: [400]),
+    Operation(
+      get: "decisions", "listDecisions", "Decisions of the journal.",
+      query: page + [
+        .text("migration"), .text("kind", DecisionKind.allCases.map(\.rawValue)),
+        .text("action", ControlAction.allCases.map(\.rawValue)), .number("before"),
+      ], .of(DecisionList.self), problems: [400]),
+  ]
+}
+
+extension WhyRoutes {
+  /// What these routes take and answer.
+  static let operations = [
+    Operation(
+      get: "why/{name}", "why", "What happens to a migration, a VM or a node, and what one can do.",
+      .of(WhyItem.self), problems: [404, 409])
+  ]
+}
+
+extension ControlRoutes {
+  /// What these routes take and answer.
+  static let operations = [
+    Operation(
+      .abort, "abortMigration", "Ends a migration, or says why not.", body: .of(AbortBody.self),
+      .of(ControlItem.self), .of(ControlItem.self, 202), problems: [404, 409, 501, 502, 504]),
+    Operation(
+      .migrate, "startMigration", "Begins a migration, or says everything that speaks against it.",
+      body: .of(StartBody.self, isRequired: true), .of(ControlItem.self), .of(ControlItem.self, 202),
+      problems: [404, 409, 501, 502, 504]),
+  ]
+}
