@@ -198,7 +198,7 @@ def failing(bad):
     return [play]
 
 
-@case("DroverDrainNoProgress", fires=975, ends=1200, says="began 15m", labels={"backend": "prod", "node": "node-a"})
+@case("DroverDrainNoProgress", fires=975, ends=1200, says="began 16m 15s", labels={"backend": "prod", "node": "node-a"})
 def drain_slow(bad):
     play = kubevirt()  # since 0 s; the last VM left at 305 s, 10 m and 1 m. The healthy one: a large VM, on its way
     drain(play, end=1200, done=lambda t: min(t, 305) // 61, pending=5, migrating=1)

@@ -74,8 +74,8 @@ class Rules(unittest.TestCase):
         words = {}
         for alert, text in re.findall(r"alertname: (\w+), time: \S+\s+exp:\[\s*\],?\s+got:\[(.*?)\n\s*\]", got, re.S):
             words.setdefault(alert, []).append(re.sub(r"\s+", " ", text))
-        for alert, number, case in self.cases():
-            self.assertTrue(any(case.says in text for text in words.get(alert, [])), f"{alert}: {case.says}: {words.get(alert)}")
+        self.assertEqual([(alert, case.says, words.get(alert)) for alert, _, case in self.cases()
+                          if not any(case.says in text for text in words.get(alert, []))], [])
         for alert, texts in words.items():
             for broken in ("<error", "<no value>", "{{", "NaN", "%!"):
                 self.assertNotIn(broken, str(texts), alert)
