@@ -3,7 +3,7 @@
 BUILD_PACKAGES := libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libcrypt-dev libvirt-dev libsqlite3-dev zlib1g-dev pkg-config
 RUN_PACKAGES   := $(BUILD_PACKAGES) qemu-system-x86
 TEST_PACKAGES  := $(RUN_PACKAGES) prometheus systemd binutils util-linux procps python3 python3-prometheus-client \
-                  nghttp2-proxy openssl curl
+                  nghttp2-proxy openssl curl prometheus-alertmanager python3-jsonschema python3-yaml
 LAB_PACKAGES   := $(TEST_PACKAGES) libvirt-daemon libvirt-clients iproute2 iptables socat etcd-server curl
 
 SWIFT  ?= swift
@@ -16,7 +16,7 @@ SOURCE := Package.swift Sources Tests
 WEB    := MatrixTests|WebFileTests|SecretsTests
 FILES  := JournalTests|JournalKeeperTests|ServiceJournalTests|QEMUBackendTests
 
-.PHONY: help run build install test lab bench bench-libvirt bench-kube format format-check packages-run packages-test packages-lab packages-bench clean
+.PHONY: help run build install test test-boards boards pictures lab bench bench-libvirt bench-kube format format-check packages-run packages-test packages-lab packages-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,20 @@ test: packages-test ## install what is missing, then all tests that need no root
 	$(SWIFT) test --skip-build --filter 'LibvirtBackendTests|InetDiagTests' # the kernel and libvirt's test driver
 	$(SWIFT) test --skip-build --filter ScenarioTests # real QEMUs, and nothing beside them
 	$(SWIFT) test --skip-build --filter EndToEndTests # the executable from outside
+	/usr/bin/python3 Tests/Boards/run.py # alerts and dashboards, on real Prometheuses and Alertmanagers
+
+test-boards: packages-test ## alerts and dashboards only
+	$(SWIFT) build --product drover
+	/usr/bin/python3 Tests/Boards/run.py
+
+boards: ## write the dashboards, and the rules for the Prometheus Operator, anew
+	dashboards/generate.py
+	alerts/wrap.py
+
+pictures: packages-test ## draw docs/pictures anew, from a demo
+	@.ci/packages "$(SUDO)" python3-matplotlib
+	$(SWIFT) build --product drover
+	/usr/bin/python3 Tests/Boards/draw.py
 
 lab: packages-lab ## post-copy, two libvirt hosts in namespaces, a real API server (root; builds that once, in 4 minutes)
 	$(SUDO) env DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" Tests/Lab/kube/build-apiserver.sh

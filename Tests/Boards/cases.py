@@ -337,7 +337,7 @@ def not_converging_then_old(bad):
     return [play]
 
 
-@case("DroverMigrationStalled", fires=225, ends=300, says="14s ago", labels={**RACK, "drover_action": "abort"})
+@case("DroverMigrationStalled", fires=225, ends=300, says="over 5s ago", labels={**RACK, "drover_action": "abort"})
 def stalled(bad):
     play = libvirt()  # the last fall at 60 s, 150 s, and 5 s or more of uncertainty; the healthy one is not sure yet
     on_host(play, over=300, stuck_since=lambda t: 60 if t > 60 else None, uncertainty=10 if bad else 600)

@@ -16,14 +16,18 @@ WORDS = {
 
 def fleet():
     play = Play()
-    for name in ("prod", "rack"):
-        backend(play, name)
+    for ending, cause in (("succeeded", {}), ("failed", {"cause": "keepalive"}), ("aborted", {"cause": "user_abort"})):
+        play.add(f"drover_migrations_{ending}_total", {"backend": "prod", "origin": "manual", **cause}, lambda t: t // 10)
+    backend(play, "prod")
+    backend(play, "rack", up=lambda t: int(not 20 < t < 40))
+    play.add("drover_leader", {}, lambda t: int(not 20 < t < 40))
     migration(play, keepalive=lambda t: t)
     migration(play, vm="db", verdict="not_converging")
     migration(play, vm="cache", phase="pending", verdict=None, pending="queue_node", position=1)
     migration(play, vm="big", backend="rack", host="host-a", source="host-a", target="host-b", enforced_by="none",
               keepalive=lambda t: t - 12, lost="migration", verdict="network_lost", stuck_since=1)
     migration(play, vm="old", over=5, running=lambda t: "source" if t < 5 else "target", downtime=0.2)
+    migration(play, vm="lost", over=5, running=lambda t: "source" if t < 5 else "none")
     drain(play, done=3, pending=2, blocked=1)
     there = {name for name, _, _ in play.series}
     for name, family in project.families().items():

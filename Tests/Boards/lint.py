@@ -57,7 +57,8 @@ def selectors(expr):
     """Every vector selector: name, matchers, and the expression before it."""
     text = re.sub(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", lambda m: " " * len(m[0]), expr)
     quoted = re.sub(r'"(?:[^"\\]|\\.)*"', lambda m: '"' + "x" * (len(m[0]) - 2) + '"', text)
-    for match in re.finditer(r"(?<![\w:$\"])([a-zA-Z_:][\w:]*)?(\{[^}]*\})|(?<![\w:$\"])([a-zA-Z_:][\w:]*)(?!\s*[\w:({\"])", quoted):
+    for match in re.finditer(r"(?<![\w:$\"])([a-zA-Z_:][\w:]*)?(\{[^}]*\})|(?<![\w:$\"])([a-zA-Z_:][\w:]*)(?![\w:])(?!\s*[({\"])",
+                             quoted):
         name = match[1] or match[3]
         inside = quoted[:match.start()].rfind("{") > quoted[:match.start()].rfind("}")
         if inside or (match[3] and (name in {"or", "and", "unless", "bool", "offset", "inf", "by", "without", "on", "group_left"}

@@ -109,12 +109,12 @@ def drover():
 
 @contextmanager
 def demo():
-    """`drover demo`; yields where it serves metrics."""
+    """`drover demo`; yields where it serves metrics, and its control socket."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         with running([str(drover()), "demo", "--web.listen-address", f"127.0.0.1:{port}", "--control.socket", f"{folder}/control"]):
             wait("the demo", 60, lambda: b"drover_migration_phase" in urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read())
-            yield f"127.0.0.1:{port}"
+            yield f"127.0.0.1:{port}", f"unix://{folder}/control"
 
 
 @contextmanager
