@@ -47,7 +47,7 @@ NOW = row(
 PROGRESS = row(
     "Progress",
     graph("VMs of drained nodes", "By what became of them since the drain began.", "short",
-          (f"sum by (node, state) ({n('drover_node_drain_vms')}) > 0", "{{node}} {{state}}"), stack=True, low=0),
+          (f"sum by (state) ({n('drover_node_drain_vms')})", "{{state}}"), stack=True, low=0),
     graph("VMs on each node", "All VMs, whether or not the node is drained.", "short",
           (f"sum by (node) ({n('drover_node_vms')})", "{{node}}"), low=0),
     graph("Leaving, arriving, waiting", "Migrations from and to each node.", "short",
@@ -66,9 +66,8 @@ REBOOT = row(
     "What speaks against a reboot",
     timeline("Blockers", "Why a node must not be rebooted: a VM is on it, one arrives, VMs may be put on it, it has the last healthy "
              "replica of a volume, or what is known is too old.",
-             (f"max by (node, reason) (drover_node_reboot_blockers{{{NODE}}})", "{{node}} {{reason}}"),
-             mappings=[{"type": "value", "options": {"0": {"text": "no", "color": GREEN, "index": 0},
-                                                     "1": {"text": "yes", "color": ORANGE, "index": 1}}}], height=10),
+             (f"max by (node, reason) (drover_node_reboot_blockers{{{NODE}}}) == 1", "{{node}} {{reason}}"),
+             mappings=[{"type": "value", "options": {"1": {"text": "yes", "color": ORANGE, "index": 0}}}], height=10),
     table("VMs and a drain", "What a drain of its node does to each VM: migrates it, is blocked by it, or shuts it down.",
           {"-": "max by (backend, namespace, exported_namespace, host, vm, outcome) "
                 f"(drover_vm_drain_outcome{{{BACKEND}}})"}, width=12),

@@ -79,11 +79,12 @@ RISK = row(
           (left("progress"), "{{vm}} {{migration}}"), thresholds=steps((0, YELLOW), (30, GREEN), base=RED)),
     graph("Networks lost", "Migrations whose management (control) or migration (data) network is lost.", "short",
           (f"sum by (network) ({only(f'drover_migration_network_lost{{{VM}}}')})", "{{network}}"), stack=True, low=0),
-    graph("Interruptions", "Part of the time in which bytes had stopped, added up when they moved again.", "s",
-          (rate(f"drover_migration_interrupted_seconds_total{{{VM}}}", "vm"), "{{vm}}"), low=0),
+    graph("Interruptions", "Seconds in which bytes had stopped, counted when they moved again.", "s",
+          (f"sum by (vm) (increase(drover_migration_interrupted_seconds_total{{{VM}}}[$__rate_interval])) > 0", "{{vm}}"), low=0,
+          bars=True),
     table("Fail again and again", "VMs whose migrations failed one after the other, and how often.",
           {"failures": f"max by (backend, namespace, exported_namespace, host, vm) "
-                       f"(drover_vm_consecutive_failed_migrations{{{VM}}})"}, names={"instance": ""}, width=12),
+                       f"(drover_vm_consecutive_failed_migrations{{{VM}}})"}, width=12),
     table("Cannot be migrated", "What speaks against migrating a VM.",
           {"-": f"max by (backend, namespace, exported_namespace, host, vm, reason) (drover_vm_not_migratable{{{VM}}})"},
           width=12))
@@ -91,15 +92,15 @@ RISK = row(
 QUEUE = row(
     "Queue",
     graph("Waiting, by reason", "What migrations wait for before they start.", "short",
-          (f"sum by (reason) ({only(f'drover_migration_pending_reason{{{VM}}}')})", "{{reason}}"), stack=True, low=0),
+          (f"sum by (reason) ({only(f'drover_migration_pending_reason{{{VM}}}')})", "{{reason}}"), stack=True, low=0, width=8),
     graph("Slots", "Migrations that hold a slot, and the slots that there are.", "short",
           (f"sum by (backend) ({only(f'drover_migration_slots_used{{{CLUSTER}}}')})", "{{backend}} used"),
           (f"sum by (backend) ({only(f'drover_migration_slots_limit{{{CLUSTER}}}')})", "{{backend}} limit"),
-          low=0),
+          low=0, width=8),
     graph("Longest wait", "Since when the oldest migration that still waits was asked for.", "s",
           (f"max by (backend, reason) (time() - {only(f'drover_migration_created_timestamp_seconds{{{VM}}}')}\n"
            f"  * on (backend, migration) group_left (reason) max by (backend, migration, reason) "
-           f"(drover_migration_pending_reason{{{VM}}}))", "{{backend}} {{reason}}"), low=0))
+           f"(drover_migration_pending_reason{{{VM}}}))", "{{backend}} {{reason}}"), low=0, width=8))
 
 OUTCOMES = row(
     "How they end",

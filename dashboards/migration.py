@@ -77,13 +77,13 @@ COPY = row(
           (one("drover_migration_bandwidth_limit_bytes_per_second"), "cap"), low=0),
     graph("Transferred", "Bytes a second of memory and of disks, by the counters, repeats included.", "Bps",
           *[(f"sum(rate({m(f'drover_migration_{what}transferred_bytes_total')}[$__rate_interval]))", legend)
-            for what, legend in (("", "all"), ("memory_", "memory"), ("disk_", "disks"))], low=0),
+            for what, legend in (("", "all"), ("memory_", "memory"), ("disk_", "disks"))], low=0, width=6),
     graph("Passes", "Passes over the memory that begin, a minute.", "cpm",
-          (f"60 * sum(rate({m('drover_migration_iterations_total')}[$__rate_interval]))", "passes"), low=0, width=8),
+          (f"60 * sum(rate({m('drover_migration_iterations_total')}[$__rate_interval]))", "passes"), low=0, width=6),
     graph("CPU throttle", "Part of the guest's CPU time that auto-converge takes.", "percentunit",
-          (one("drover_migration_cpu_throttle_ratio"), "throttle"), low=0, high=1, width=8),
+          (one("drover_migration_cpu_throttle_ratio"), "throttle"), low=0, high=1, width=6),
     graph("Post-copy", "Page faults a second that the destination sends.", "cps",
-          (f"sum(rate({m('drover_migration_postcopy_requests_total')}[$__rate_interval]))", "requests"), low=0, width=8))
+          (f"sum(rate({m('drover_migration_postcopy_requests_total')}[$__rate_interval]))", "requests"), low=0, width=6))
 
 BUDGETS = row(
     "Budgets",

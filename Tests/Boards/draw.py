@@ -4,6 +4,7 @@
 Not Grafana: it looks alike, no more. Fleet, Migration and Drover itself show `drover demo` (real QEMU guests); Drain shows the played
 evacuation of test_live.py, since the demo has no cluster."""
 
+import io
 import re
 import sys
 import time
@@ -13,6 +14,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.dates as dates
 import matplotlib.pyplot as plt
+from PIL import Image
 
 import lint
 import project
@@ -49,10 +51,11 @@ class Data:
 def legend(target, labels):
     if target["legendFormat"] == "__auto":
         return ",".join(f"{k}={v}" for k, v in labels.items() if k not in ("__name__", "job"))
-    return re.sub(r"\{\{(\w+)\}\}", lambda m: labels.get(m[1], ""), target["legendFormat"]).strip()[:34]
+    short = {**labels, "migration": f"…{labels.get('migration', '')[-6:]}"}
+    return " ".join(re.sub(r"\{\{(\w+)\}\}", lambda m: short.get(m[1], ""), target["legendFormat"]).replace("( )", "").split())
 
 
-def written(value, unit):
+def written(value, unit, now=0.0):
     if value != value:
         return "–"
     if unit in ("bytes", "Bps"):
@@ -65,7 +68,7 @@ def written(value, unit):
     if unit == "s":
         return f"{value:.3g} s" if abs(value) < 120 else f"{value / 60:.3g} min"
     if unit == "dateTimeFromNow":
-        away = value / 1000 - time.time()
+        away = value / 1000 - now
         return f"in {away:.0f} s" if away > 0 else f"{-away:.0f} s ago"
     if unit == "dateTimeAsIso":
         return datetime.fromtimestamp(value / 1000).strftime("%H:%M:%S")
@@ -98,7 +101,7 @@ def draw_stat(axis, panel, data):
         text, shade = legend({**target, "legendFormat": target["legendFormat"]}, found[0]["metric"]), TEXT
     else:
         value = float(found[0]["value"][1])
-        text, shade = mapped(defaults, value) or (written(value, defaults["unit"]), colour(defaults, value))
+        text, shade = mapped(defaults, value) or (written(value, defaults["unit"], data.end), colour(defaults, value))
     size = 17 if len(text) < 12 else 11 if len(text) < 18 else 7
     axis.text(0.5, 0.42, text, ha="center", va="center", color=shade, size=size, transform=axis.transAxes)
 
@@ -117,13 +120,14 @@ def draw_graph(axis, panel, data):
     low, high = (panel["fieldConfig"]["defaults"].get(key) for key in ("min", "max"))
     axis.set_ylim(bottom=low, top=high)
     axis.set_xlim(datetime.fromtimestamp(data.begin), datetime.fromtimestamp(data.end))
-    axis.xaxis.set_major_locator(dates.AutoDateLocator(maxticks=5))
+    axis.xaxis.set_major_locator(plt.MaxNLocator(4))
     axis.xaxis.set_major_formatter(dates.DateFormatter("%H:%M:%S"))
     axis.yaxis.set_major_formatter(lambda value, _: written(value, unit))
     axis.tick_params(labelsize=5, colors=DIM, length=2)
     axis.grid(color="#2c3035", lw=0.4)
     if lines:
-        axis.legend(fontsize=4.6, loc="upper left", frameon=False, labelcolor=TEXT, ncols=2 if len(lines) > 5 else 1)
+        handles, names = axis.get_legend_handles_labels()
+        axis.legend(handles[:10], names[:10], fontsize=5, loc="upper left", frameon=False, labelcolor=TEXT, ncols=2 if len(lines) > 5 else 1)
     else:
         axis.text(0.5, 0.5, "no data", ha="center", va="center", color=DIM, size=7, transform=axis.transAxes)
 
@@ -175,10 +179,10 @@ def draw_table(axis, panel, data):
     if not rows:
         axis.text(0.5, 0.5, "none", ha="center", va="center", color=DIM, size=7, transform=axis.transAxes)
         return
-    shown = [[str(row.get(column, ""))[-22:] for column in columns] for row in rows[:10]]
+    shown = [[str(row.get(column, ""))[-18:] for column in columns] for row in rows[:10]]
     drawn = axis.table(shown, colLabels=columns, loc="upper left", cellLoc="left", edges="horizontal")
     drawn.auto_set_font_size(False)
-    drawn.set_fontsize(5)
+    drawn.set_fontsize(6)
     drawn.auto_set_column_width(range(len(columns)))
     for (row, _), cell in drawn.get_celld().items():
         cell.set_edgecolor("#2c3035")
@@ -188,15 +192,17 @@ def draw_table(axis, panel, data):
 DRAW = {"stat": draw_stat, "gauge": draw_stat, "timeseries": draw_graph, "state-timeline": draw_timeline, "table": draw_table}
 
 
-def draw(board, data, path, rows):
-    """The first rows of a board: more would not be read on a page."""
-    panels, seen = [], 0
+def draw(board, data, path, *titles):
+    """These rows of a board, one below the other: more would not be read on a page."""
+    panels, y, top, shown = [], 0, 0, False
     for panel in board["panels"]:
-        seen += panel["type"] == "row"
-        if seen <= rows:
-            panels.append(panel)
+        if panel["type"] == "row":
+            y, top, shown = max([y] + [p["gridPos"]["y"] + p["gridPos"]["h"] for p in panels]), panel["gridPos"]["y"], \
+                panel["title"] in titles
+        if shown:
+            panels.append({**panel, "gridPos": {**panel["gridPos"], "y": y + panel["gridPos"]["y"] - top}})
     height = max(p["gridPos"]["y"] + p["gridPos"]["h"] for p in panels)
-    figure = plt.figure(figsize=(24 * COLUMN, height * LINE + 0.3), facecolor=BACK, dpi=72)
+    figure = plt.figure(figsize=(24 * COLUMN, height * LINE + 0.3), facecolor=BACK, dpi=80)
     figure.text(0.01, 1 - 0.16 / (height * LINE + 0.3), f"{board['title']}", color=TEXT, size=10, va="center", weight="bold")
     whole = height * LINE + 0.3
     for panel in panels:
@@ -206,7 +212,8 @@ def draw(board, data, path, rows):
         if panel["type"] == "row":
             figure.text(x + 0.006, y + h / 2, f"⌄ {panel['title']}", color=TEXT, size=7.5, va="center")
             continue
-        figure.patches.append(plt.Rectangle((x + 0.002, y + 0.03 * h), w - 0.004, 0.94 * h, color=PANE, transform=figure.transFigure))
+        figure.patches.append(plt.Rectangle((x + 0.002, y + 0.03 * h), w - 0.004, 0.94 * h, color=PANE, transform=figure.transFigure,
+                                            zorder=-1))
         figure.text(x + 0.006, y + h - 0.13 / whole, panel["title"], color=TEXT, size=6.5, va="center")
         plain = panel["type"] in ("stat", "gauge", "table")
         wide = 0.09 if panel["type"] == "state-timeline" else 0.035
@@ -216,7 +223,9 @@ def draw(board, data, path, rows):
         for edge in axis.spines.values():
             edge.set_visible(False)
         DRAW[panel["type"]](axis, panel, data)
-    figure.savefig(path, facecolor=BACK, pil_kwargs={"optimize": True})
+    picture = io.BytesIO()
+    figure.savefig(picture, facecolor=BACK)
+    Image.open(picture).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
     plt.close(figure)
     print(path.name, path.stat().st_size // 1024, "KB")
 
@@ -229,17 +238,17 @@ def main(seconds=170):
         began = time.time()
         time.sleep(75)
         drain = Data(url, "played", began, time.time(), ".+")
-        draw(boards["drover-drain.json"], drain, PICTURES / "drain.png", 3)
+        draw(boards["drover-drain.json"], drain, PICTURES / "drain.png", "Now", "Progress")
         time.sleep(max(0, seconds - (time.time() - began)))
         end = time.time()
-        cut = servers.get(f"{url}/api/v1/query", query='topk(1, max by (migration) (max_over_time(drover_migration_transferred_bytes_total'
-                          '{job="drover", vm="cache-1"}[1m])) and on (migration) drover_migration_outcome_info)', time=end)["data"]["result"]
-        migration = cut[0]["metric"]["migration"] if cut else ".+"
-        draw(boards["drover-fleet.json"], Data(url, "drover", began, end, ".+"), PICTURES / "fleet.png", 3)
-        start = int(migration.split("-")[-1]) / 1000 if cut else began
-        draw(boards["drover-migration.json"], Data(url, "drover", start - 5, min(end, start + 26), migration),
-             PICTURES / "migration.png", 4)
-        draw(boards["drover-itself.json"], Data(url, "drover", began, end, ".+"), PICTURES / "itself.png", 2)
+        draw(boards["drover-fleet.json"], Data(url, "drover", began, end, ".+"), PICTURES / "fleet.png", "Now", "What is moving",
+             "How they end")
+        draw(boards["drover-itself.json"], Data(url, "drover", began, end, ".+"), PICTURES / "itself.png", "Now", "Whether it sees")
+        over = servers.get(f"{url}/api/v1/query", time=end, query='topk(1, drover_migration_end_timestamp_seconds{job="drover", '
+                           'vm="cache-1"})')["data"]["result"][0]
+        begin, over = int(over["metric"]["migration"].split("-")[-1]) / 1000, over["metric"]["migration"]
+        draw(boards["drover-migration.json"], Data(url, "drover", begin - 3, begin + 27, over), PICTURES / "migration.png", "Now",
+             "Life", "Copy", "Budgets")
 
 
 if __name__ == "__main__":

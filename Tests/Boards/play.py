@@ -153,5 +153,20 @@ def drain(play, node="node-a", backend="prod", begin=0, end=None, **counts):
 
     play.add("drover_node_draining", labels, lambda t: int(during(1)(t) is not None))
     play.add("drover_node_drain_started_timestamp_seconds", labels, during(begin))
+    left = [state for state in DRAIN_STATES if state != "done"]
+
+    def remaining(t):
+        return sum(at(counts.get(state, 0), t) for state in left)
+
+    play.add("drover_node_ready", labels, 1)
+    play.add("drover_node_vms", labels, remaining)
+    play.add("drover_node_heartbeat_timestamp_seconds", labels, lambda t: t - t % 60)
+    for direction in ("outbound", "inbound", "pending"):
+        play.add(f"drover_node_migrations_{direction}", labels,
+                 counts.get({"outbound": "migrating", "pending": "pending"}.get(direction), 0))
+    play.add("drover_node_drained", labels, lambda t: int(remaining(t) == 0))
+    for reason in ("vm", "inbound", "not_cordoned", "last_replica", "data_stale"):
+        play.add("drover_node_reboot_blockers", {**labels, "reason": reason},
+                 lambda t, reason=reason: int(reason == "vm" and remaining(t) > 0))
     for state in DRAIN_STATES:
         play.add("drover_node_drain_vms", {**labels, "state": state}, during(counts.get(state, 0)))

@@ -121,6 +121,7 @@ def demo():
 def serving(handler):
     """An HTTP server; yields host and port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.handle_error = lambda *_: None  # whoever asked has gone
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

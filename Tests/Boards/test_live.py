@@ -127,7 +127,7 @@ def evacuation():
                           verdict="network_lost" if struck else "converging", stuck_since=20 if struck else None,
                           running=lambda t, over=over, struck=struck: "source" if t < over or struck else "target")
         drain(play, f"node-{node}", done=lambda t, node=node: min(20, 2 * int(t / 10)) if node != 3 else 4,
-              pending=lambda t, node=node: max(0, 18 - 2 * int(t / 10)) if node != 3 else 14, migrating=2)
+              pending=lambda t, node=node: max(0, 18 - 2 * int(t / 10)) if node != 3 else 14, migrating=lambda t, node=node: 2 if node == 3 or t < 90 else 0)
     for lane in range(2):
         play.add("drover_vm_consecutive_failed_migrations", {"backend": "prod", "namespace": "shop", "vm": f"vm-3-2-{lane}"},
                  lambda t: 1 if t >= 85 else None)

@@ -136,6 +136,17 @@ class Rules(unittest.TestCase):
                             [*range(10, min(gone, there), 5), *range(max(gone, there), 500, 5)]]
             self.assertEqual(promtool([scene(name, plays, 600, expressions)]), "", name)
 
+    def test_a_counter_of_a_replica_that_goes_is_no_increase(self):
+        """The increase of each replica, then the sum: the other way round a fall of the sum would look like a reset."""
+        plays = [Play(instance="drover-0:10950", end=200), Play(instance="drover-1:10950")]
+        for play, before in zip(plays, (5, 3)):
+            backend(play)
+            play.add("drover_abort_decisions_total", {"trigger": "alert", "decision": "acted"}, before)
+            play.add("drover_aborts_total", {"trigger": "alert", "result": "error"}, before)
+            play.add("drover_dropped_migrations_total", {}, before)
+            play.add("up", {}, 1)
+        self.assertEqual(promtool([scene("gone", plays, 500, [(500, f"max_over_time({FIRING}}}[500s])", [])])]), "")
+
     def test_where_labels_are_not_honoured(self):
         """`namespace` is the pod's then, and the guest's arrives as exported_namespace; what has a host loses the pod's."""
         play = Play(namespace="monitoring", pod="drover-0", container="drover", endpoint="http", service="drover")
