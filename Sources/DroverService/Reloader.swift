@@ -102,6 +102,8 @@ final class Reloader: Sendable {
     if self.state.loadedAt != nil, path != configuration.journalPath {
       log.warning("journal.path has changed: that needs a restart")
     }
+    // Before its back end tells who leads.
+    monitor.setElection(configuration.election)
     let fresh = configuration.backends.filter { backend in !old.contains { $0.watchesAlike(backend) } }
     for backend in old where !configuration.backends.contains(where: { $0.watchesAlike(backend) }) {
       supervisor.stop(backend.name, keepingTotals: fresh.contains { $0.name == backend.name })
@@ -113,6 +115,9 @@ final class Reloader: Sendable {
     inForce.withLock { $0 = InForce(configuration: configuration, state: state) }
   }
 
+  /// Another for each process: a successor of the same pod must not take itself for its predecessor.
+  private let identity = "\(HostName.ofThisMachine)_\(UInt64.random(in: .min ... .max).hexadecimal)"
+
   private func makeBackend(_ backend: Configuration.Backend) -> any MigrationBackend {
     switch backend {
     case .qemu(let qemu): QEMUBackend(configuration: QEMUConfiguration(qemu), clock: clock, log: log)
@@ -120,7 +125,8 @@ final class Reloader: Sendable {
       LibvirtBackend(
         configuration: LibvirtConfiguration(libvirt, root: rootDirectory), clock: clock, log: log)
     case .kubevirt(let kubevirt):
-      KubeVirtBackend(configuration: KubeVirtConfiguration(kubevirt), clock: clock, log: log)
+      KubeVirtBackend(
+        configuration: KubeVirtConfiguration(kubevirt, identity: identity), clock: clock, log: log)
     }
   }
 }
@@ -147,7 +153,7 @@ extension LibvirtConfiguration {
 }
 
 extension KubeVirtConfiguration {
-  init(_ kubevirt: Configuration.KubeVirt) {
+  init(_ kubevirt: Configuration.KubeVirt, identity: String = HostName.ofThisMachine) {
     let (kubeconfig, context) = (kubevirt.cluster.kubeconfig, kubevirt.cluster.context)
     let counters: Counters =
       switch kubevirt.virtHandler {
@@ -162,6 +168,14 @@ extension KubeVirtConfiguration {
         ? .inCluster : .kubeconfig(path: kubeconfig, context: context.isEmpty ? nil : context),
       namespaces: kubevirt.namespaces, counters: counters,
       keepalive: kubevirt.keepalive ?? KeepaliveSettings(), budget: kubevirt.timeouts)
+    lease = kubevirt.lease.map { Lease(namespace: $0.namespace, name: $0.name, identity: identity) }
+  }
+}
+
+extension UInt64 {
+  fileprivate var hexadecimal: String {
+    let digits = String(self, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
   }
 }
 
@@ -178,6 +192,12 @@ extension Configuration {
         stalledAfter: stalledAfter, passes: passes, dirtyRatio: dirtyRatio, controlSilence: controlSilence,
         dataSilence: dataSilence),
       retention: retention, maxMigrations: maxMigrations)
+  }
+
+  /// The back end whose Lease decides who leads; nil where there is no election.
+  var election: BackendName? {
+    for case .kubevirt(let kubevirt) in backends where kubevirt.lease != nil { return kubevirt.name }
+    return nil
   }
 
   var budgets: [BackendName: BudgetSettings] {

@@ -102,8 +102,13 @@ public final class Service: Sendable {
       source: source, monitor: monitor, supervisor: supervisor, keeper: keeper, authorizer: authorizer,
       rootDirectory: options.rootDirectory, clock: clock, log: log)
     reloader.begin(with: configuration)
-    let supervisor = supervisor
-    control = MigrationControl(fleet: monitor, journal: journal, clock: clock, log: log) {
+    let (supervisor, monitor) = (supervisor, monitor)
+    let election = Election(
+      standing: { monitor.leadership },
+      claims: { monitor.leadership.election.flatMap { supervisor.controllable($0) as? any ClaimStore } })
+    control = MigrationControl(
+      fleet: monitor, journal: journal, clock: clock, log: log, election: election
+    ) {
       supervisor.controllable($0)
     }
 

@@ -7,7 +7,7 @@ internal import Synchronization
 
 /// Watches the live migrations of one cluster through the Kubernetes API.
 public final class KubeVirtBackend: MigrationBackend {
-  private let configuration: KubeVirtConfiguration
+  let configuration: KubeVirtConfiguration
   let clock: any Timepiece
   private let log: Logger
   /// Who asks the API server while the back end runs; nil before.
@@ -55,9 +55,16 @@ public final class KubeVirtBackend: MigrationBackend {
     let reflectors = ClusterReflectors(client: client, namespaces: configuration.namespaces)
     let loop = ClusterLoop(
       configuration, keys: keys, counters: client.counters, clock: clock, log: log, telling: sink)
+    let elector = configuration.lease.map { lease in
+      LeaseElector(lease, client: client, clock: clock, log: log) { [name = configuration.name] term in
+        sink(.leader(name, term))
+      }
+    }
     let handlers = HandlerLoop(
-      configuration, client: client, http: http, loop: loop, clock: clock, log: log)
+      configuration, client: client, http: http, loop: loop, clock: clock, log: log,
+      mayAsk: { elector?.isLeader ?? true })
     await withDiscardingTaskGroup { group in
+      if let elector { group.addTask { await elector.run() } }
       for key in keys { group.addTask { await reflectors.run(key, telling: loop) } }
       if let handlers { group.addTask { await handlers.run() } }
       group.addTask { await self.keepTicking(loop, reflectors) }

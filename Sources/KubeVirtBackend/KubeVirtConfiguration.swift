@@ -20,6 +20,25 @@ public struct KubeVirtConfiguration: Sendable {
   public var agentVersion = "0"
   /// The documented figures, which the effective ones are shown beside.
   public var budget: BudgetSettings
+  /// The Lease by which several Drovers agree who acts; nil where this one is alone.
+  public var lease: Lease?
+
+  /// A Lease, and who stands for it.
+  public struct Lease: Hashable, Sendable {
+    /// Its namespace.
+    public var namespace: String
+    /// Its name, and that of the ConfigMap beside it with what was claimed.
+    public var name: String
+    /// Who this process is: another for each process.
+    public var identity: String
+
+    /// Names a Lease.
+    public init(namespace: String, name: String = "drover", identity: String) {
+      self.namespace = namespace
+      self.name = name
+      self.identity = identity
+    }
+  }
 
   /// How the API server is reached.
   public enum Access: Hashable, Sendable {

@@ -22,6 +22,7 @@ extension MigrationControl {
       return await refuse(
         order, nil, Refusal(.unknown, "no migration is called \(order.migration)"), isDryRun)
     }
+    if let refusal = notLeading { return await refuse(order, view, refusal, isDryRun) }
     if view.isOver {
       return await refuse(
         order, view, Refusal(.finished, "it is over already: \(view.phase.rawValue)"), isDryRun)
@@ -64,6 +65,8 @@ extension MigrationControl {
   ) async -> Result<LiveMigration, LookRefusal> {
     do throws(ControlError) {
       let live = try await backend.live(target)
+      // Reading takes its time, and a process may have been stopped for a while meanwhile.
+      if let refusal = notLeading { return .failure(LookRefusal(refusal, live)) }
       if let refusal = AbortGuard.refusal(of: order, live) { return .failure(LookRefusal(refusal, live)) }
       return .success(live)
     } catch {
@@ -97,6 +100,11 @@ extension MigrationControl {
       return AbortAnswer(decision: decision, consequence: "", isDryRun: false)
     }
     announce(decision)
+    do throws(ControlError) {
+      try await claim(order, target, at: made.madeAt)
+    } catch {
+      return await fail(decision, error, "not sent, since it could not be claimed: \(error)")
+    }
     if let cause = live.comesBack {
       do throws(ControlError) {
         try await backend.endCause(cause, of: target)

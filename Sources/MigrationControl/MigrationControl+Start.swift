@@ -29,6 +29,7 @@ extension MigrationControl {
       madeAt: unixNow, action: .migrate, trigger: .person, kind: .acted, vm: order.vm, requester: requester,
       text: "\(requester) migrates it to \(order.node ?? "any node")")
     decision.node = order.node ?? ""
+    if let refusal = notLeading { return await refuse(decision, [refusal], isDryRun: isDryRun) }
     guard let backend = backend(order.vm.backend) else {
       return await refuse(
         decision, [Refusal(.unsupported, "back end \(order.vm.backend.rawValue) cannot start migrations")],

@@ -15,6 +15,7 @@ public final class MigrationControl: Sendable {
   let fleet: any ControlledFleet
   let backend: @Sendable (BackendName) -> (any ControllableBackend)?
   let journal: (any DecisionJournal)?
+  let election: Election
   let clock: any Timepiece
   let log: Logger
   /// How long the journal may take; a disk that hangs must not make an abort come late.
@@ -40,14 +41,16 @@ public final class MigrationControl: Sendable {
   ///   - backend: The running back end of a name; nil where there is none, or it cannot be asked to do anything.
   ///   - journal: Where decisions are kept; nil where there is none.
   ///   - longestRecording: How long that may take.
+  ///   - election: Who leads, where several Drovers watch the same.
   public init(
     fleet: any ControlledFleet, journal: (any DecisionJournal)?, clock: any Timepiece, log: Logger,
-    longestRecording: Duration = .seconds(3),
+    longestRecording: Duration = .seconds(3), election: Election = .none,
     backend: @escaping @Sendable (BackendName) -> (any ControllableBackend)?
   ) {
     self.fleet = fleet
     self.backend = backend
     self.journal = journal
+    self.election = election
     self.clock = clock
     self.log = log
     self.longestRecording = longestRecording

@@ -334,7 +334,6 @@ struct ConfigurationErrorTests {
     "keys of later versions are told apart from slips",
     arguments: [
       "control: {rules: []}", "control: {switches: {policies: enabled}}", "metrics: {vmLabels: []}",
-      "backends: [{kubevirt: {lease: {namespace: a, name: drover}}}]",
     ])
   func laterVersions(text: String) {
     let told = errors(text)

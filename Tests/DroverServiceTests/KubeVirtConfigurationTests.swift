@@ -73,6 +73,7 @@ struct KubeVirtConfigurationTests {
       backends:
         - kubevirt: {namespaces: [shop]}
         - kubevirt: {kubeconfig: /k, context: c, virtHandler: prometheus, prometheus: {url: "http://p"},
+                     lease: {namespace: drover},
                      timeouts: {keepalive: {count: 3}}}
         - kubevirt: {kubeconfig: /k, virtHandler: none}
       """, file: "f")
@@ -89,6 +90,7 @@ struct KubeVirtConfigurationTests {
                 - "shop"
               virtHandler: "direct"
               # prometheus: none is asked
+              # lease: none: this Drover is alone
               timeouts:
                 completionPerGiB: 800s
                 progress: 150s
@@ -103,6 +105,9 @@ struct KubeVirtConfigurationTests {
                 url: "http://p"
                 tokenFile: ""
                 caFile: ""
+              lease:
+                namespace: "drover"
+                name: "drover"
               timeouts:
                 completionPerGiB: 800s
                 progress: 150s
@@ -174,11 +179,15 @@ struct KubeVirtConfigurationTests {
       ),
       (
         "{lease: {name: drover}}",
-        #"f:1:24: "lease" in kubevirt is not known to this version of Drover; remove it; allowed here: context, "#
+        "f:1:31: kubevirt.lease.namespace must be given; such as namespace: drover"
+      ),
+      (
+        "{lease: {namespace: Drover_1}}",
+        #"f:1:43: kubevirt.lease.namespace: "Drover_1" is no namespace"#
       ),
       (
         "{uri: x}",
-        #"f:1:24: unknown key "uri" in kubevirt; allowed here: context, kubeconfig, name, namespaces, "#
+        #"f:1:24: unknown key "uri" in kubevirt; allowed here: context, kubeconfig, lease, name, namespaces, "#
       ),
       (
         "{timeouts: {keepalive: {interval: 500ms}}}",

@@ -165,7 +165,7 @@ struct FleetFamiliesTests {
   ]
 
   private static let control: Set = [
-    "drover_abort_decisions_total", "drover_aborts_total", "drover_abort_latency_seconds",
+    "drover_leader", "drover_abort_decisions_total", "drover_aborts_total", "drover_abort_latency_seconds",
   ]
 
   @Test("count decisions and aborts from 0 on, and time those that were sent")
@@ -193,6 +193,19 @@ struct FleetFamiliesTests {
     #expect(latency.contains(#"_bucket{trigger="person",result="aborted",le="0.25"} 0"#))
     #expect(latency.contains(#"_bucket{trigger="person",result="aborted",le="0.5"} 1"#))
     #expect(latency.contains(#"_sum{trigger="person",result="aborted"} 0.3"#))
+  }
+
+  @Test("of a standby are of itself and its back ends only")
+  func standby() {
+    var context = recordedContext(vms: .all)
+    context.isLeader = false
+    let text = ScrapeRenderer().render(recordedFleet(), in: context).text
+    #expect(text.contains("\ndrover_leader 0\n") && text.contains("\ndrover_backend_up{"))
+    for prefix in ["drover_migration", "drover_vm_", "drover_node_"] {
+      #expect(!text.contains("\n\(prefix)"), "\(prefix)")
+    }
+    context.isLeader = true
+    #expect(ScrapeRenderer().render(recordedFleet(), in: context).text.contains("\ndrover_migration_info{"))
   }
 
   @Test("are all tested here")

@@ -99,11 +99,13 @@ public enum RefusalReason: String, CaseIterable, Sendable {
   case system
   /// Many migrations lost their network at once; nothing is ended by itself.
   case hold
+  /// Another of several Drovers leads, and only that one acts.
+  case notLeader = "not_leader"
 
   /// Whether the same question may be answered otherwise later.
   public var isPassing: Bool {
     switch self {
-    case .unreadable, .journal, .hold, .disabled: true
+    case .unreadable, .journal, .hold, .disabled, .notLeader: true
     default: false
     }
   }

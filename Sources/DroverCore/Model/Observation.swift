@@ -24,6 +24,8 @@ public enum BackendMessage: Sendable {
   case slots(BackendName, SlotUse)
   /// All requests that the back end has made, by kind and answer.
   case requests(BackendName, [RequestCount])
+  /// Which of several Drovers leads, as the back end's Lease has it.
+  case leader(BackendName, LeaderTerm)
   /// The back end's own health.
   case health(BackendHealth)
 }

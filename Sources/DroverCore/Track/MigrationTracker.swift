@@ -118,6 +118,8 @@ public struct MigrationTracker: Sendable {
     case .requests(_, let requests): backends[index].requests = requests
     case .vmGone(let key): inventory.remove(key)
     case .health(let health): backends[index].take(health)
+    // Who leads is no matter of migrations.
+    case .leader: break
     }
     return []
   }
@@ -315,7 +317,7 @@ extension BackendMessage {
     case .network(let observation): observation.backend
     case .dirtyRate(let key, _): key.backend
     case .node(let backend, _), .nodeGone(let backend, _), .slots(let backend, _),
-      .requests(let backend, _):
+      .requests(let backend, _), .leader(let backend, _):
       backend
     case .nodeState(let state): state.backend
     case .health(let health): health.backend

@@ -8,6 +8,7 @@ struct GivenBackends {
   var sockets: [String: Int] = [:]
   var uris: [String: Int] = [:]
   var clusters: [Configuration.KubeVirt.Cluster: Int] = [:]
+  var leaseLine: Int?
 }
 
 /// The keys of back ends, their ranges and defaults.

@@ -64,6 +64,17 @@ extension Configuration {
     /// The keepalive of libvirt in the launchers; nil for libvirt's own figures.
     public internal(set) var keepalive: KeepaliveSettings?
 
+    /// The Lease by which several Drovers agree who acts; nil where this one is alone.
+    public internal(set) var lease: Lease?
+
+    /// A Lease.
+    public struct Lease: Hashable, Sendable {
+      /// Its namespace.
+      public internal(set) var namespace = ""
+      /// Its name.
+      public internal(set) var name = "drover"
+    }
+
     /// How a cluster is reached.
     public struct Cluster: Hashable, Sendable {
       /// A kubeconfig; empty for the service account of the pod that Drover runs in.

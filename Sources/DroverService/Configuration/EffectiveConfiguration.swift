@@ -139,6 +139,11 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
       ("virtHandler", .text(kubevirt.virtHandler.rawValue)),
       ("prometheus", prometheus ?? .unset("none is asked")),
       (
+        "lease",
+        kubevirt.lease.map { .mapping([("namespace", .text($0.namespace)), ("name", .text($0.name))]) }
+          ?? .unset("none: this Drover is alone")
+      ),
+      (
         "timeouts",
         .mapping(
           values(kubevirt.timeouts)

@@ -10,13 +10,13 @@ extension ConfigurationReader {
   {
     let keys = mapping(
       node, "kubevirt",
-      keys: ["name", "kubeconfig", "context", "namespaces", "virtHandler", "prometheus", "timeouts"],
-      later: ["lease"])
+      keys: ["name", "kubeconfig", "context", "namespaces", "virtHandler", "prometheus", "lease", "timeouts"])
     let timeouts = timeouts(keys["timeouts"], "kubevirt.timeouts", defaults: defaults)
     var result = Configuration.KubeVirt(timeouts: timeouts.budget, keepalive: timeouts.keepalive)
     result.name = name(keys["name"], "kubevirt.name", lines: &given.names)
     result.cluster = cluster(keys, of: node, lines: &given.clusters)
     result.namespaces = namespaces(keys["namespaces"])
+    result.lease = lease(keys["lease"], line: &given.leaseLine)
     let virtHandler = choice(
       keys["virtHandler"], "kubevirt.virtHandler", Configuration.KubeVirt.VirtHandler.self)
     result.virtHandler = virtHandler ?? result.virtHandler
@@ -58,6 +58,38 @@ extension ConfigurationReader {
     guard let refusal = KubeconfigPath.refusal(of: path) else { return path }
     complain(at: node, "kubevirt.kubeconfig: \(refusal)")
     return ""
+  }
+
+  /// One election is enough for a process: it leads, or it does not.
+  private mutating func lease(_ node: Node?, line: inout Int?) -> Configuration.KubeVirt.Lease? {
+    let keys = mapping(node, "kubevirt.lease", keys: ["namespace", "name"])
+    guard let node, !isNull(node) else { return nil }
+    if let first = line {
+      complain(
+        at: node,
+        "kubevirt.lease is given twice, on lines \(first) and \(YAMLDocument.Place(node.mark).line): one Lease "
+          + "decides who acts for all back ends; remove one")
+      return nil
+    }
+    line = YAMLDocument.Place(node.mark).line
+    var result = Configuration.KubeVirt.Lease()
+    guard let namespace = keys["namespace"] else {
+      complain(at: node, "kubevirt.lease.namespace must be given; such as namespace: drover")
+      return nil
+    }
+    result.namespace = text(namespace, "kubevirt.lease.namespace", example: "drover") ?? ""
+    if !result.namespace.isEmpty, !Self.isNamespace(result.namespace) {
+      complain(at: namespace, "kubevirt.lease.namespace: \(quoted(result.namespace)) is no namespace")
+    }
+    if let name = keys["name"] {
+      result.name = text(name, "kubevirt.lease.name", example: "drover") ?? result.name
+      if !Self.isNamespace(result.name) {
+        complain(
+          at: name,
+          "kubevirt.lease.name: \(quoted(result.name)) is no name: up to 63 of a-z 0-9 -, such as drover")
+      }
+    }
+    return result
   }
 
   private mutating func namespaces(_ node: Node?) -> [String] {

@@ -141,7 +141,7 @@ extension RefusalReason {
     switch self {
     case .unknown: 404
     case .disabled: 403
-    case .unreadable, .journal, .hold: 503
+    case .unreadable, .journal, .hold, .notLeader: 503
     case .unsupported: 501
     default: 409
     }

@@ -54,7 +54,7 @@ struct Routes: Sendable {
       in: RenderContext(
         now: clock.now(), epochOffset: clock.epochOffset(), build: build, configuration: reloader.state,
         process: parts.contains(.exporter) ? .current() : nil, vms: reloader.vms,
-        control: control.totals))
+        control: control.totals, isLeader: monitor.leadership.isLeader(at: clock.now())))
     var headers = Headers()
     for field in scrape.headerFields { headers[field.name] = field.value }
     return Response(headers: headers, body: .segments(scrape.slices))

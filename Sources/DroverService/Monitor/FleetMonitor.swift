@@ -8,6 +8,7 @@ import Synchronization
 /// Back ends tell, scrapes read; neither waits for the other longer than it takes to copy a few references.
 public final class FleetMonitor: ControlledFleet {
   private let tracker: Mutex<MigrationTracker>
+  private let standing = Mutex(Leadership())
   private let clock: any Timepiece
   private let log: Logger
   private let observer: @Sendable ([LifecycleEvent]) -> Void
@@ -38,6 +39,14 @@ public final class FleetMonitor: ControlledFleet {
     tracker.withLock { $0.unregister(backend, keepingTotals: keepingTotals) }
   }
 
+  /// Whether this process leads, and who does.
+  public var leadership: Leadership { standing.withLock(\.self) }
+
+  /// Lets a back end's Lease decide who leads; nil: this process leads.
+  public func setElection(_ backend: BackendName?) {
+    standing.withLock { if $0.election != backend { $0 = Leadership(election: backend) } }
+  }
+
   /// Takes other figures into use.
   public func apply(_ settings: MigrationTracker.Settings, budgets: [BackendName: BudgetSettings]) {
     let now = clock.now()
@@ -48,6 +57,8 @@ public final class FleetMonitor: ControlledFleet {
   public func receive(_ message: BackendMessage) {
     let now = clock.now()
     switch message {
+    case .leader(let backend, let term):
+      return standing.withLock { if $0.election == backend { $0.term = term } }
     case .vm(let vm):
       log.log(level: Self.level(of: vm.vm), "VM is here", metadata: Self.metadata(vm.vm))
     case .vmGone(let key):

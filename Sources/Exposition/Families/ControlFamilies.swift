@@ -3,6 +3,10 @@ internal import DroverCore
 extension FleetFamilies {
   /// What was decided about aborts, and what became of them.
   static let control: [Family<Fleet>] = [
+    .one(
+      "drover_leader", .gauge,
+      "Whether this Drover acts and speaks for the fleet; 1 where there is no election."
+    ) { $0.context.isLeader },
     Family(
       "drover_abort_decisions_total", .counter, part: .exporter, labels: ["trigger", "decision"],
       filledBy: [.drover], "Decisions about aborts, by who or what asked."

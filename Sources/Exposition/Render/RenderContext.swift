@@ -16,13 +16,16 @@ public struct RenderContext: Sendable {
   public var vms: VMSelection
   /// What was decided about aborts; nil where nothing can be.
   public var control: ControlTotals?
+  /// Whether this process speaks for the fleet: a standby shows itself and its back ends only.
+  public var isLeader: Bool
 
   /// Describes the surroundings of a scrape.
   public init(
     now: Moment, epochOffset: EpochOffset, build: BuildInfo,
     configuration: ConfigurationState = ConfigurationState(), process: ProcessStatistics? = nil,
-    vms: VMSelection = .blocked, control: ControlTotals? = nil
+    vms: VMSelection = .blocked, control: ControlTotals? = nil, isLeader: Bool = true
   ) {
+    self.isLeader = isLeader
     self.now = now
     self.epochOffset = epochOffset
     self.build = build

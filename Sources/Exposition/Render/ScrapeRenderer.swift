@@ -26,7 +26,8 @@ public final class ScrapeRenderer: Sendable {
       state.drop(unusedSince: context.now - keepUnused)
       state.settle(context.epochOffset)
       let job = ScrapeJob(
-        snapshot: snapshot, parts: parts, mediaType: agreed.mediaType, context: context,
+        snapshot: snapshot, parts: context.isLeader ? parts : parts.intersection([.exporter]),
+        mediaType: agreed.mediaType, context: context,
         offset: context.epochOffset)
       if agreed.allowsGzip, let scrape = try? job.compressed(keeping: &state) { return scrape }
       return job.plain(keeping: &state)

@@ -139,7 +139,7 @@ extension KubeVirtBackend: ControllableBackend {
 
   // MARK: Reading
 
-  private func running(_ call: String) throws(ControlError) -> KubernetesClient {
+  func running(_ call: String) throws(ControlError) -> KubernetesClient {
     guard let client = client.withLock(\.self) else {
       throw ControlError(
         .unreachable, call: call, cause: "the cluster's address is not known yet",

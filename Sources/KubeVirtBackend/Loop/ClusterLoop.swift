@@ -180,6 +180,9 @@ actor ClusterLoop {
     var version: KubeVirtVersion?
     /// Where KubeVirt's own pods are; empty while that is not known.
     var namespace: String
+
+    /// The same with nothing to ask for.
+    var withoutCopies: CopyPlan { CopyPlan(copies: [:], version: version, namespace: namespace) }
   }
 
   /// What is wanted of virt-handler now.

@@ -12,6 +12,8 @@ actor HandlerLoop {
   private let loop: ClusterLoop
   private let clock: any Timepiece
   private let log: Logger
+  /// Two Drovers that ask would cost virt-handler twice.
+  private let mayAsk: @Sendable () -> Bool
 
   private var schedule: HandlerSchedule
   private var freshness = Freshness()
@@ -33,9 +35,10 @@ actor HandlerLoop {
 
   init?(
     _ configuration: KubeVirtConfiguration, client: KubernetesClient, http: CurlClient, loop: ClusterLoop,
-    clock: any Timepiece, log: Logger
+    clock: any Timepiece, log: Logger, mayAsk: @escaping @Sendable () -> Bool = { true }
   ) {
     if configuration.counters == .none { return nil }
+    self.mayAsk = mayAsk
     self.configuration = configuration
     self.client = client
     self.http = http
@@ -51,7 +54,7 @@ actor HandlerLoop {
   func run() async {
     await withDiscardingTaskGroup { group in
       while !Task.isCancelled {
-        let plan = await loop.copyPlan()
+        let plan = mayAsk() ? await loop.copyPlan() : await loop.copyPlan().withoutCopies
         await prepare(plan)
         for turn in schedule.due(at: clock.now()) {
           group.addTask { await self.ask(turn, plan) }

@@ -26,6 +26,7 @@ func words(_ message: BackendMessage) -> String {
   case .nodeGone(_, let node): return "node gone \(node)"
   case .slots: return "slots"
   case .requests: return "requests"
+  case .leader(_, let term): return "leader \(term.holder)"
   case .health(let health): return "\(health.isUp ? "up" : "down")\(health.errorKind.map { " \($0)" } ?? "")"
   }
 }
