@@ -28,7 +28,7 @@ def fleet():
               keepalive=lambda t: t - 12, lost="migration", verdict="network_lost", stuck_since=1)
     migration(play, vm="old", over=5, running=lambda t: "source" if t < 5 else "target", downtime=0.2)
     migration(play, vm="lost", over=5, running=lambda t: "source" if t < 5 else "none")
-    drain(play, done=3, pending=2, blocked=1)
+    drain(play, done=3, pending=2, blocked=1, migrating=1, arriving=1)
     there = {name for name, _, _ in play.series}
     for name, family in project.families().items():
         if name not in there:

@@ -163,7 +163,7 @@ def drain(play, node="node-a", backend="prod", begin=0, end=None, **counts):
     play.add("drover_node_heartbeat_timestamp_seconds", labels, lambda t: t - t % 60)
     for direction in ("outbound", "inbound", "pending"):
         play.add(f"drover_node_migrations_{direction}", labels,
-                 counts.get({"outbound": "migrating", "pending": "pending"}.get(direction), 0))
+                 counts.get({"outbound": "migrating", "inbound": "arriving"}.get(direction, direction), 0))
     play.add("drover_node_drained", labels, lambda t: int(remaining(t) == 0))
     for reason in ("vm", "inbound", "not_cordoned", "last_replica", "data_stale"):
         play.add("drover_node_reboot_blockers", {**labels, "reason": reason},

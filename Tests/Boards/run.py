@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SETS = [["test_live.Noise"], ["test_live.Expressions"], ["test_rules", "test_dashboards", "test_alertmanager"]]
+NOISE = "test_live.Noise.test_200_vms_and_the_{}_network_of_a_node"
+SETS = [[NOISE.format("migration")], [NOISE.format("management")], ["test_live.Expressions"], ["test_rules", "test_dashboards", "test_alertmanager"]]
 
 began = time.monotonic()
 runs = [subprocess.Popen([sys.executable, "-m", "unittest", *names], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
