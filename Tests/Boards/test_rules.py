@@ -55,6 +55,13 @@ class Rules(unittest.TestCase):
                              capture_output=True, text=True)
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
 
+    def test_promtool_refuses_a_bad_one(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+            file.write((project.ALERTS / FILES[1]).read_text().replace("humanizePercentage", "humanizePercent"))
+            file.flush()
+            run = subprocess.run(["promtool", "check", "rules", file.name], capture_output=True, text=True)
+        self.assertNotEqual(run.returncode, 0)
+
     def test_every_alert_has_a_case(self):
         self.assertEqual({rule["alert"] for rule in project.alert_rules()}, set(CASES))
 
@@ -242,6 +249,11 @@ class Names(unittest.TestCase):
             for name in project.names(rule["expr"]):
                 if name != "up" and name not in recorded:
                     self.assertIn(name, families, rule.get("alert") or rule["record"])
+
+    def test_a_name_that_is_not_declared_is_found(self):
+        self.assertEqual(project.names('sum by (vm) (rate(drover_remainig_bytes{vm="drover_x"}[5m])) / on (vm) a:drover_b:c'),
+                         {"drover_remainig_bytes", "a:drover_b:c"})
+        self.assertNotIn("drover_remainig_bytes", project.families())
 
     def test_plays_use_only_declared_names_and_labels(self):
         families = project.families()
