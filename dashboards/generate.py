@@ -13,8 +13,10 @@ import drain, fleet, itself, migration  # noqa: E402
 
 def files():
     """The text of each board by its path."""
-    return {HERE / f"{board['uid']}.json": json.dumps(board, indent=2, ensure_ascii=False) + "\n"
-            for board in (fleet.BOARD, migration.BOARD, drain.BOARD, itself.BOARD)}
+    return {
+        HERE / f"{board['uid']}.json": json.dumps(board, indent=2, ensure_ascii=False) + "\n"
+        for board in (fleet.BOARD, migration.BOARD, drain.BOARD, itself.BOARD)
+    }
 
 
 if __name__ == "__main__":

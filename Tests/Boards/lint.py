@@ -10,7 +10,19 @@ import yaml
 
 LINTED = {"stat", "singlestat", "graph", "table", "timeseries", "gauge"}
 #: Units of Grafana that the boards may use.
-UNITS = {"short", "none", "bytes", "Bps", "s", "percentunit", "cpm", "cps", "reqps", "dateTimeFromNow", "dateTimeAsIso"}
+UNITS = {
+    "short",
+    "none",
+    "bytes",
+    "Bps",
+    "s",
+    "percentunit",
+    "cpm",
+    "cps",
+    "reqps",
+    "dateTimeFromNow",
+    "dateTimeAsIso",
+}
 DATASOURCE = ("$datasource", "${datasource}")
 
 
@@ -55,32 +67,49 @@ def label_values(query):
 
 def selectors(expr):
     """Every vector selector: name, matchers, and the expression before it."""
-    text = re.sub(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", lambda m: " " * len(m[0]), expr)
+    text = re.sub(
+        r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", lambda m: " " * len(m[0]), expr
+    )
     quoted = re.sub(r'"(?:[^"\\]|\\.)*"', lambda m: '"' + "x" * (len(m[0]) - 2) + '"', text)
-    for match in re.finditer(r"(?<![\w:$\"])([a-zA-Z_:][\w:]*)?(\{[^}]*\})|(?<![\w:$\"])([a-zA-Z_:][\w:]*)(?![\w:])(?!\s*[({\"])",
-                             quoted):
+    for match in re.finditer(
+        r"(?<![\w:$\"])([a-zA-Z_:][\w:]*)?(\{[^}]*\})|(?<![\w:$\"])([a-zA-Z_:][\w:]*)(?![\w:])(?!\s*[({\"])",
+        quoted,
+    ):
         name = match[1] or match[3]
-        inside = quoted[:match.start()].rfind("{") > quoted[:match.start()].rfind("}")
-        if inside or (match[3] and (name in {"or", "and", "unless", "bool", "offset", "inf", "by", "without", "on", "group_left"}
-                                    or quoted[max(0, match.start() - 1)] == "[")):
+        inside = quoted[: match.start()].rfind("{") > quoted[: match.start()].rfind("}")
+        if inside or (
+            match[3]
+            and (
+                name in {"or", "and", "unless", "bool", "offset", "inf", "by", "without", "on", "group_left"}
+                or quoted[max(0, match.start() - 1)] == "["
+            )
+        ):
             continue
-        yield name or "", expr[match.start(2):match.end(2)] if match[2] else "", expr[:match.start()]
+        yield name or "", expr[match.start(2) : match.end(2)] if match[2] else "", expr[: match.start()]
 
 
 # The rules ------------------------------------------------------------------------------------------------------------
 
+
 def template_datasource(board):
     good = {("datasource", "Data source"), ("prometheus_datasource", "Prometheus data source")}
     found = variables(board, "datasource")
-    return [] if len(found) == 1 and (found[0]["name"], found[0]["label"]) in good and found[0]["query"] in (
-        "prometheus", "loki") else ["no variable for the data source as it should be"]
+    return (
+        []
+        if len(found) == 1
+        and (found[0]["name"], found[0]["label"]) in good
+        and found[0]["query"] in ("prometheus", "loki")
+        else ["no variable for the data source as it should be"]
+    )
 
 
 def _template(board, name):
     for one in variables(board):
         if one["name"] == name:
             wanted = {"label": name, "type": "query", "multi": True, "allValue": ".+"}
-            faults = [f"{name}: {key} is {one.get(key)}" for key, value in wanted.items() if one.get(key) != value]
+            faults = [
+                f"{name}: {key} is {one.get(key)}" for key, value in wanted.items() if one.get(key) != value
+            ]
             if one.get("datasource", {}).get("uid") not in DATASOURCE:
                 faults.append(f"{name}: its data source")
             return faults + ([] if label_values(one.get("definition", "")) else [f"{name}: no label_values"])
@@ -111,8 +140,12 @@ def template_on_time_change_reload(board):
 
 
 def panel_datasource(board):
-    return [p.get("title") for p in panels(board) if (p.get("datasource") or {}).get("uid") not in DATASOURCE
-            or any(t.get("datasource", {}).get("uid") not in DATASOURCE for t in p.get("targets", []))]
+    return [
+        p.get("title")
+        for p in panels(board)
+        if (p.get("datasource") or {}).get("uid") not in DATASOURCE
+        or any(t.get("datasource", {}).get("uid") not in DATASOURCE for t in p.get("targets", []))
+    ]
 
 
 def panel_title_description(board):
@@ -123,8 +156,12 @@ def panel_units(board):
     faults = []
     for panel in panels(board):
         defaults = panel["fieldConfig"]["defaults"]
-        units = [defaults.get("unit")] + [p["value"] for o in panel["fieldConfig"]["overrides"] for p in o["properties"]
-                                          if p["id"] == "unit"]
+        units = [defaults.get("unit")] + [
+            p["value"]
+            for o in panel["fieldConfig"]["overrides"]
+            for p in o["properties"]
+            if p["id"] == "unit"
+        ]
         if panel["type"] in LINTED and not all(unit in UNITS for unit in units):
             faults.append(panel["title"])
     return faults
@@ -139,7 +176,9 @@ def target_promql(board):
 
 
 def _loki(board):
-    return [where for where, target in targets(board) if (target.get("datasource") or {}).get("type") == "loki"]
+    return [
+        where for where, target in targets(board) if (target.get("datasource") or {}).get("type") == "loki"
+    ]
 
 
 def target_logql(board):
@@ -154,15 +193,19 @@ def target_rate_interval(board):
     faults = []
     for where, expr in expressions(board):
         for call in re.finditer(r"\b(rate|irate|increase)\s*\(", expr):
-            window = re.search(r"\[([^\]]*)\]", expr[call.end():])
+            window = re.search(r"\[([^\]]*)\]", expr[call.end() :])
             if not window or window[1] != "$__rate_interval":
                 faults.append(where)
     return faults
 
 
 def _matcher(board, name):
-    return [f"{where}: {metric}{braces}" for where, expr in expressions(board) for metric, braces, _ in selectors(expr)
-            if not re.search(rf'[{{,]\s*{name}=~"\$(\{{)?{name}(\}})?"', braces)]
+    return [
+        f"{where}: {metric}{braces}"
+        for where, expr in expressions(board)
+        for metric, braces, _ in selectors(expr)
+        if not re.search(rf'[{{,]\s*{name}=~"\$(\{{)?{name}(\}})?"', braces)
+    ]
 
 
 def target_job(board):
@@ -175,8 +218,13 @@ def target_instance(board):
 
 def target_counter_agg(board):
     """Any selector of a counter, also one with matchers, and histograms' parts too."""
-    return [f"{where}: {metric}" for where, expr in expressions(board) for metric, _, before in selectors(expr)
-            if metric.endswith(("_total", "_bucket", "_sum", "_count")) and not re.search(r"\b(rate|irate|increase)\s*\(\s*$", before)]
+    return [
+        f"{where}: {metric}"
+        for where, expr in expressions(board)
+        for metric, _, before in selectors(expr)
+        if metric.endswith(("_total", "_bucket", "_sum", "_count"))
+        and not re.search(r"\b(rate|irate|increase)\s*\(\s*$", before)
+    ]
 
 
 def uneditable(board):
@@ -184,13 +232,22 @@ def uneditable(board):
 
 
 RULES = {
-    "template-datasource-rule": template_datasource, "template-job-rule": template_job,
-    "template-instance-rule": template_instance, "template-label-promql-rule": template_label_promql,
-    "template-on-time-change-reload-rule": template_on_time_change_reload, "panel-datasource-rule": panel_datasource,
-    "panel-title-description-rule": panel_title_description, "panel-units-rule": panel_units,
-    "panel-no-targets-rule": panel_no_targets, "target-promql-rule": target_promql, "target-logql-rule": target_logql,
-    "target-logql-auto-rule": target_logql_auto, "target-rate-interval-rule": target_rate_interval,
-    "target-job-rule": target_job, "target-instance-rule": target_instance, "target-counter-agg-rule": target_counter_agg,
+    "template-datasource-rule": template_datasource,
+    "template-job-rule": template_job,
+    "template-instance-rule": template_instance,
+    "template-label-promql-rule": template_label_promql,
+    "template-on-time-change-reload-rule": template_on_time_change_reload,
+    "panel-datasource-rule": panel_datasource,
+    "panel-title-description-rule": panel_title_description,
+    "panel-units-rule": panel_units,
+    "panel-no-targets-rule": panel_no_targets,
+    "target-promql-rule": target_promql,
+    "target-logql-rule": target_logql,
+    "target-logql-auto-rule": target_logql_auto,
+    "target-rate-interval-rule": target_rate_interval,
+    "target-job-rule": target_job,
+    "target-instance-rule": target_instance,
+    "target-counter-agg-rule": target_counter_agg,
     "uneditable-dashboard": uneditable,
 }
 

@@ -9,11 +9,24 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NOISE = "test_live.Noise.test_200_vms_and_the_{}_network_of_a_node"
-SETS = [[NOISE.format("migration")], [NOISE.format("management")], ["test_live.Expressions"], ["test_rules", "test_dashboards", "test_alertmanager"]]
+SETS = [
+    [NOISE.format("migration")],
+    [NOISE.format("management")],
+    ["test_live.Expressions"],
+    ["test_rules", "test_words", "test_dashboards", "test_alertmanager"],
+]
 
 began = time.monotonic()
-runs = [subprocess.Popen([sys.executable, "-m", "unittest", *names], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                         text=True) for names in SETS]
+runs = [
+    subprocess.Popen(
+        [sys.executable, "-m", "unittest", *names],
+        cwd=HERE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    for names in SETS
+]
 passed = failed = 0
 for run, names in zip(runs, SETS):
     text = run.communicate()[0]

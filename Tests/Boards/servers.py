@@ -29,7 +29,9 @@ def free_port():
 
 
 def get(url, **parameters):
-    query = urllib.parse.urlencode([(k, w) for k, v in parameters.items() for w in (v if isinstance(v, list) else [v])])
+    query = urllib.parse.urlencode(
+        [(k, w) for k, v in parameters.items() for w in (v if isinstance(v, list) else [v])]
+    )
     with urllib.request.urlopen(f"{url}?{query}" if query else url, timeout=20) as answer:
         return json.load(answer)
 
@@ -71,14 +73,24 @@ def prometheus(scrapes, rule_files=(), alertmanager=None):
     """A Prometheus with these scrape_configs; yields its address. Scrapes and evaluates each 5 s, as shipped."""
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
-        config = {"global": {"scrape_interval": "5s", "evaluation_interval": "5s"}, "scrape_configs": scrapes,
-                  "rule_files": [str(path) for path in rule_files]}
+        config = {
+            "global": {"scrape_interval": "5s", "evaluation_interval": "5s"},
+            "scrape_configs": scrapes,
+            "rule_files": [str(path) for path in rule_files],
+        }
         if alertmanager:
             config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
         path = Path(folder) / "prometheus.yml"
         path.write_text(yaml.safe_dump(config))
-        with running([shutil.which("prometheus"), f"--config.file={path}", f"--storage.tsdb.path={folder}/data",
-                      f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]):
+        with running(
+            [
+                shutil.which("prometheus"),
+                f"--config.file={path}",
+                f"--storage.tsdb.path={folder}/data",
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--log.level=warn",
+            ]
+        ):
             url = f"http://127.0.0.1:{port}"
             wait("Prometheus", 30, lambda: get(f"{url}/api/v1/status/runtimeinfo"))
             yield url
@@ -91,16 +103,27 @@ def alertmanager(config):
         path, port = Path(folder) / "alertmanager.yml", free_port()
         path.write_text(yaml.safe_dump(config))
         program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
-        with running([program, f"--config.file={path}", f"--storage.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}",
-                      "--cluster.listen-address=", "--log.level=warn"]):
+        with running(
+            [
+                program,
+                f"--config.file={path}",
+                f"--storage.path={folder}/data",
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--cluster.listen-address=",
+                "--log.level=warn",
+            ]
+        ):
             wait("Alertmanager", 30, lambda: get(f"http://127.0.0.1:{port}/api/v2/status"))
             yield f"127.0.0.1:{port}"
 
 
 def drover():
     """The executable that was built last, or the one that $DROVER names."""
-    places = [Path(os.environ["DROVER"])] if "DROVER" in os.environ else [
-        project.ROOT / ".build" / kind / "drover" for kind in ("debug", "release")]
+    places = (
+        [Path(os.environ["DROVER"])]
+        if "DROVER" in os.environ
+        else [project.ROOT / ".build" / kind / "drover" for kind in ("debug", "release")]
+    )
     found = [path for path in places if path.exists()]
     if not found:
         raise AssertionError("build it first: swift build")
@@ -112,8 +135,22 @@ def demo():
     """`drover demo`; yields where it serves metrics, and its control socket."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
-        with running([str(drover()), "demo", "--web.listen-address", f"127.0.0.1:{port}", "--control.socket", f"{folder}/control"]):
-            wait("the demo", 60, lambda: b"drover_migration_phase" in urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read())
+        with running(
+            [
+                str(drover()),
+                "demo",
+                "--web.listen-address",
+                f"127.0.0.1:{port}",
+                "--control.socket",
+                f"{folder}/control",
+            ]
+        ):
+            wait(
+                "the demo",
+                60,
+                lambda: b"drover_migration_phase"
+                in urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read(),
+            )
             yield f"127.0.0.1:{port}", f"unix://{folder}/control"
 
 

@@ -21,8 +21,13 @@ EMPTY = yaml.safe_load((project.ROOT / "Tests" / "Boards" / "empty.yml").read_te
 
 
 def scrape(job, address, parts=()):
-    return {"job_name": job, "scrape_interval": "5s", "honor_labels": True, "params": {"collect[]": list(parts)} if parts else {},
-            "static_configs": [{"targets": [address]}]}
+    return {
+        "job_name": job,
+        "scrape_interval": "5s",
+        "honor_labels": True,
+        "params": {"collect[]": list(parts)} if parts else {},
+        "static_configs": [{"targets": [address]}],
+    }
 
 
 class Expressions(unittest.TestCase):
@@ -37,10 +42,21 @@ class Expressions(unittest.TestCase):
     def setUpClass(cls):
         demo, cls.socket = cls.enterClassContext(servers.demo())
         played = cls.enterClassContext(servers.playing(fleet()))
-        cls.url = cls.enterClassContext(servers.prometheus([
-            scrape("drover-migrations", demo, ["migrations"]), scrape("drover-inventory", demo, ["vms", "nodes", "self"]),
-            scrape("played", played), {**scrape("strict", played), "honor_labels": False, "static_configs": [
-                {"targets": [played], "labels": {"namespace": "monitoring"}}]}], RULES))
+        cls.url = cls.enterClassContext(
+            servers.prometheus(
+                [
+                    scrape("drover-migrations", demo, ["migrations"]),
+                    scrape("drover-inventory", demo, ["vms", "nodes", "self"]),
+                    scrape("played", played),
+                    {
+                        **scrape("strict", played),
+                        "honor_labels": False,
+                        "static_configs": [{"targets": [played], "labels": {"namespace": "monitoring"}}],
+                    },
+                ],
+                RULES,
+            )
+        )
         until = time.monotonic() + cls.SECONDS
         time.sleep(cls.SECONDS / 2)
         servers.wait("an abort", 30, cls.abort_one)
@@ -50,17 +66,36 @@ class Expressions(unittest.TestCase):
     @classmethod
     def abort_one(cls):
         def drover(*words):
-            return subprocess.run([servers.drover(), *words, "--server", cls.socket], capture_output=True, text=True, timeout=30)
+            return subprocess.run(
+                [servers.drover(), *words, "--server", cls.socket], capture_output=True, text=True, timeout=30
+            )
+
         items = json.loads(drover("list", "--output", "json").stdout)["items"]
-        return any(drover("abort", item["id"]).returncode == 0 for item in items if item["phase"] == "precopy")
+        return any(
+            drover("abort", item["id"]).returncode == 0 for item in items if item["phase"] == "precopy"
+        )
 
     def data(self, expr, job):
         """Whether an expression returns anything over the time of the demo, as a panel asks for it."""
-        expr = expr.replace('$job"', f'{job}"').replace('$instance"', '.+"').replace("$namespace_label", "namespace")
+        expr = (
+            expr.replace('$job"', f'{job}"')
+            .replace('$instance"', '.+"')
+            .replace("$namespace_label", "namespace")
+        )
         expr = expr.replace("$__rate_interval", "20s").replace("$__interval", "20s")
-        expr = re.sub(r"\$migration", ".+", re.sub(r"\$(\w+)", lambda m: m[0] if m[1] == "migration" else ".*", expr))
-        answer = servers.get(f"{self.url}/api/v1/query_range", query=expr, start=self.end - self.SECONDS + 10, end=self.end, step=5)
-        return [point for series in answer["data"]["result"] for point in series["values"] if point[1] != "NaN"]
+        expr = re.sub(
+            r"\$migration", ".+", re.sub(r"\$(\w+)", lambda m: m[0] if m[1] == "migration" else ".*", expr)
+        )
+        answer = servers.get(
+            f"{self.url}/api/v1/query_range",
+            query=expr,
+            start=self.end - self.SECONDS + 10,
+            end=self.end,
+            step=5,
+        )
+        return [
+            point for series in answer["data"]["result"] for point in series["values"] if point[1] != "NaN"
+        ]
 
     def queries(self):
         for name, board in project.boards().items():
@@ -72,10 +107,15 @@ class Expressions(unittest.TestCase):
 
     def test_every_expression_returns_data_from_the_demo_or_rightly_none(self):
         nothing = {where: expr for where, expr in self.queries() if not self.data(expr, "drover-.+")}
-        rightly = set(EMPTY["families"]) | (set(project.families()) - {
-            name for name in project.families() if project.family_of(name) in project.declared()})
-        unexplained = {where: " ".join(sorted(project.names(expr))) for where, expr in nothing.items()
-                       if where not in EMPTY["expressions"] and not project.names(expr) & rightly}
+        rightly = set(EMPTY["families"]) | (
+            set(project.families())
+            - {name for name in project.families() if project.family_of(name) in project.declared()}
+        )
+        unexplained = {
+            where: " ".join(sorted(project.names(expr)))
+            for where, expr in nothing.items()
+            if where not in EMPTY["expressions"] and not project.names(expr) & rightly
+        }
         self.assertEqual(unexplained, {})
 
     def test_what_is_said_to_be_empty_is(self):
@@ -92,7 +132,9 @@ class Expressions(unittest.TestCase):
         for name, board in project.boards().items():
             for where, expr in lint.expressions(board):
                 if "$namespace_label" in expr:
-                    strict = expr.replace("$namespace_label", "exported_namespace").replace('"$namespace"', '"shop|"')
+                    strict = expr.replace("$namespace_label", "exported_namespace").replace(
+                        '"$namespace"', '"shop|"'
+                    )
                     self.assertTrue(self.data(strict, "strict"), f"{name} {where}")
 
     def test_every_choice_of_a_variable_is_one(self):
@@ -107,9 +149,16 @@ class Expressions(unittest.TestCase):
 
     def test_the_rules_are_evaluated_without_an_error(self):
         groups = servers.get(f"{self.url}/api/v1/rules")["data"]["groups"]
-        faults = {rule["name"]: rule.get("lastError") for group in groups for rule in group["rules"] if rule["health"] != "ok"}
+        faults = {
+            rule["name"]: rule.get("lastError")
+            for group in groups
+            for rule in group["rules"]
+            if rule["health"] != "ok"
+        }
         self.assertEqual(faults, {})
-        recorded = [rule["name"] for group in groups for rule in group["rules"] if rule["type"] == "recording"]
+        recorded = [
+            rule["name"] for group in groups for rule in group["rules"] if rule["type"] == "recording"
+        ]
         self.assertEqual([name for name in recorded if not self.data(name, "")], [])
 
 
@@ -122,10 +171,16 @@ def evacuation(network="migration"):
     data = network == "migration"
     end = 85 if data else 50
     play = Play()
-    play.add("drover_migrations_succeeded_total", {"backend": "prod", "origin": "evacuation"}, lambda t: max(0, int(t / 10) * 18))
-    play.add("drover_migrations_failed_total",
-             {"backend": "prod", "origin": "evacuation", "cause": "progress_timeout" if data else "keepalive"},
-             lambda t: 2 if t >= end else 0)
+    play.add(
+        "drover_migrations_succeeded_total",
+        {"backend": "prod", "origin": "evacuation"},
+        lambda t: max(0, int(t / 10) * 18),
+    )
+    play.add(
+        "drover_migrations_failed_total",
+        {"backend": "prod", "origin": "evacuation", "cause": "progress_timeout" if data else "keepalive"},
+        lambda t: 2 if t >= end else 0,
+    )
     backend(play)
     for node in range(10):
         for turn in range(10):
@@ -133,19 +188,36 @@ def evacuation(network="migration"):
                 struck = node == 3 and turn == 2
                 begin = 10 * turn + (end - 20 if node == 3 and turn > 2 else 0)
                 over = end if struck else begin + 10
-                migration(play, vm=f"vm-{node}-{turn}-{lane}", source=f"node-{node}", target="node-x", progress=40, over=over,
-                          phase=lambda t, begin=begin: "pending" if t < begin else "precopy",
-                          pending=lambda t, begin=begin: "queue_node" if t < begin else None,
-                          enforced_by="none", lost=network if struck else None, entered=begin,
-                          keepalive=20 if struck and not data else lambda t: t - t % 5,
-                          verdict="network_lost" if struck else "converging", stuck_since=20 if struck else None,
-                          running=lambda t, over=over, struck=struck: "source" if t < over or struck else "target")
-        drain(play, f"node-{node}", done=lambda t, node=node: min(20, 2 * int(t / 10)) if node != 3 else 4,
-              pending=lambda t, node=node: max(0, 18 - 2 * int(t / 10)) if node != 3 else 14,
-              migrating=lambda t, node=node: 2 if node == 3 or t < 90 else 0)
+                migration(
+                    play,
+                    vm=f"vm-{node}-{turn}-{lane}",
+                    source=f"node-{node}",
+                    target="node-x",
+                    progress=40,
+                    over=over,
+                    phase=lambda t, begin=begin: "pending" if t < begin else "precopy",
+                    pending=lambda t, begin=begin: "queue_node" if t < begin else None,
+                    enforced_by="none",
+                    lost=network if struck else None,
+                    entered=begin,
+                    keepalive=20 if struck and not data else lambda t: t - t % 5,
+                    verdict="network_lost" if struck else "converging",
+                    stuck_since=20 if struck else None,
+                    running=lambda t, over=over, struck=struck: "source" if t < over or struck else "target",
+                )
+        drain(
+            play,
+            f"node-{node}",
+            done=lambda t, node=node: min(20, 2 * int(t / 10)) if node != 3 else 4,
+            pending=lambda t, node=node: max(0, 18 - 2 * int(t / 10)) if node != 3 else 14,
+            migrating=lambda t, node=node: 2 if node == 3 or t < 90 else 0,
+        )
     for lane in range(2):
-        play.add("drover_vm_consecutive_failed_migrations", {"backend": "prod", "namespace": "shop", "vm": f"vm-3-2-{lane}"},
-                 lambda t: 1 if t >= end else None)
+        play.add(
+            "drover_vm_consecutive_failed_migrations",
+            {"backend": "prod", "namespace": "shop", "vm": f"vm-3-2-{lane}"},
+            lambda t: 1 if t >= end else None,
+        )
     return play
 
 
@@ -183,15 +255,33 @@ class Noise(unittest.TestCase):
         with tempfile.NamedTemporaryFile("w") as token:
             token.write("secret")
             token.flush()
-            with servers.alertmanager(self.configuration(token.name)) as manager, servers.playing(play) as played, \
-                    servers.prometheus([scrape("drover-migrations", played)], RULES, manager) as url:
+            with servers.alertmanager(self.configuration(token.name)) as manager, servers.playing(
+                play
+            ) as played, servers.prometheus([scrape("drover-migrations", played)], RULES, manager) as url:
                 time.sleep(self.SECONDS)
-                groups = servers.get(f"http://{manager}/api/v2/alerts/groups", active="true", inhibited="false", silenced="false")
-                groups = [group["labels"] for group in groups if group["receiver"]["name"] == "people" and group["alerts"]]
-                fired = {series["metric"]["alertname"] for series in servers.get(
-                    f"{url}/api/v1/query", query=f'max_over_time(ALERTS{{alertstate="firing"}}[{self.SECONDS}s])')["data"]["result"]}
-        people = [(body["status"], body["groupLabels"].get("alertname"), len(body["alerts"]))
-                  for path, _, body in self.posts if path == "/people"]
+                groups = servers.get(
+                    f"http://{manager}/api/v2/alerts/groups",
+                    active="true",
+                    inhibited="false",
+                    silenced="false",
+                )
+                groups = [
+                    group["labels"]
+                    for group in groups
+                    if group["receiver"]["name"] == "people" and group["alerts"]
+                ]
+                fired = {
+                    series["metric"]["alertname"]
+                    for series in servers.get(
+                        f"{url}/api/v1/query",
+                        query=f'max_over_time(ALERTS{{alertstate="firing"}}[{self.SECONDS}s])',
+                    )["data"]["result"]
+                }
+        people = [
+            (body["status"], body["groupLabels"].get("alertname"), len(body["alerts"]))
+            for path, _, body in self.posts
+            if path == "/people"
+        ]
         print("people were told:", people, "of", sorted(fired))
         self.assertEqual(fired, expected)
         self.assertTrue(people)
@@ -200,25 +290,46 @@ class Noise(unittest.TestCase):
         return {name for _, name, _ in people}
 
     def test_200_vms_and_the_migration_network_of_a_node(self):
-        told = self.watch(evacuation(), {"DroverMigrationNetworkLost", "DroverMigrationNoProgress", "DroverMigrationStalled"})
+        told = self.watch(
+            evacuation(),
+            {"DroverMigrationNetworkLost", "DroverMigrationNoProgress", "DroverMigrationStalled"},
+        )
         self.assertEqual(told, {"DroverMigrationNetworkLost"}, "a dead wire is why there is no progress")
-        self.asked_to_abort([(authorization, body) for path, authorization, body in self.posts if path == "/api/v1/alerts"])
+        self.asked_to_abort(
+            [(authorization, body) for path, authorization, body in self.posts if path == "/api/v1/alerts"]
+        )
 
     def test_200_vms_and_the_management_network_of_a_node(self):
-        told = self.watch(evacuation("management"), {"DroverNodeManagementNetworkLost", "DroverMigrationKeepaliveDeadlineNear",
-                                                     "DroverMigrationNoProgress"})
+        told = self.watch(
+            evacuation("management"),
+            {
+                "DroverNodeManagementNetworkLost",
+                "DroverMigrationKeepaliveDeadlineNear",
+                "DroverMigrationNoProgress",
+            },
+        )
         self.assertEqual(told, {"DroverNodeManagementNetworkLost"}, "one node, not each of its migrations")
         self.assertEqual({path for path, _, _ in self.posts}, {"/people"})
 
     def asked_to_abort(self, posts):
         """Drover is told of each migration by itself, with its credential, and of firing alerts only."""
-        self.assertEqual({body["alerts"][0]["labels"]["migration"] for _, body in posts}, {"vm-3-2-0-1", "vm-3-2-1-1"})
+        self.assertEqual(
+            {body["alerts"][0]["labels"]["migration"] for _, body in posts}, {"vm-3-2-0-1", "vm-3-2-1-1"}
+        )
         for authorization, body in posts:
             self.assertEqual(authorization, "Bearer secret")
             self.assertEqual(len(body["alerts"]), 1)
             labels = body["alerts"][0]["labels"]
-            self.assertEqual((body["status"], labels["alertname"], labels["drover_action"], labels["backend"], labels["namespace"]),
-                             ("firing", "DroverMigrationStalled", "abort", "prod", "shop"))
+            self.assertEqual(
+                (
+                    body["status"],
+                    labels["alertname"],
+                    labels["drover_action"],
+                    labels["backend"],
+                    labels["namespace"],
+                ),
+                ("firing", "DroverMigrationStalled", "abort", "prod", "shop"),
+            )
             self.assertNotIn("instance", labels)
 
 
