@@ -3,7 +3,7 @@
 BUILD_PACKAGES := libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libcrypt-dev libvirt-dev libsqlite3-dev zlib1g-dev pkg-config
 RUN_PACKAGES   := $(BUILD_PACKAGES) qemu-system-x86
 TEST_PACKAGES  := $(RUN_PACKAGES) prometheus prometheus-alertmanager systemd binutils util-linux procps python3 python3-prometheus-client \
-                  nghttp2-proxy openssl curl python3-venv
+                  python3-venv python3-jsonschema python3-yaml nghttp2-proxy openssl curl
 LAB_PACKAGES   := $(TEST_PACKAGES) libvirt-daemon libvirt-clients iproute2 iptables socat etcd-server curl
 
 SWIFT  ?= swift
@@ -19,7 +19,7 @@ PYTHON := .build/python-$(SCHEMATHESIS)
 WEB    := MatrixTests|WebFileTests|SecretsTests
 FILES  := JournalTests|JournalKeeperTests|ServiceJournalTests|QEMUBackendTests
 
-.PHONY: help run build install test api lab bench bench-libvirt bench-kube format format-check packages-run packages-test packages-lab packages-bench clean
+.PHONY: help run build install test api test-boards boards pictures lab bench bench-libvirt bench-kube format format-check packages-run packages-test packages-lab packages-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,7 @@ test: packages-test ## install what is missing, then all tests that need no root
 	$(SWIFT) test --skip-build --filter ScenarioTests # real QEMUs, and nothing beside them
 	$(SWIFT) test --skip-build --filter EndToEndTests # the executable from outside
 	$(MAKE) api
+	/usr/bin/python3 Tests/Boards/run.py # alerts and dashboards, on real Prometheuses and Alertmanagers
 
 $(PYTHON)/bin/schemathesis:
 	python3 -m venv $(PYTHON)
@@ -54,6 +55,19 @@ $(PYTHON)/bin/schemathesis:
 
 api: $(PYTHON)/bin/schemathesis ## the HTTP API against its own OpenAPI document (needs `swift build`)
 	Tests/API/check.sh .build/debug/drover $(PYTHON)/bin/schemathesis
+
+test-boards: packages-test ## alerts and dashboards only
+	$(SWIFT) build --product drover
+	/usr/bin/python3 Tests/Boards/run.py
+
+boards: ## write the dashboards, and the rules for the Prometheus Operator, anew
+	dashboards/generate.py
+	alerts/wrap.py
+
+pictures: packages-test ## draw docs/pictures anew, from a demo
+	@.ci/packages "$(SUDO)" python3-matplotlib
+	$(SWIFT) build --product drover
+	/usr/bin/python3 Tests/Boards/draw.py
 
 lab: packages-lab ## post-copy, two libvirt hosts in namespaces, a real API server (root; builds that once, in 4 minutes)
 	$(SUDO) env DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" Tests/Lab/kube/build-apiserver.sh

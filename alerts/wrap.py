@@ -26,15 +26,20 @@ OBJECTS = {
 def groups(name):
     """The groups of a file, as they stand there."""
     text = (HERE / name).read_text()
-    return text[text.index("\ngroups:\n") + len("\ngroups:\n"):]
+    return text[text.index("\ngroups:\n") + len("\ngroups:\n") :]
 
 
 def objects():
     """The text of each object by its path."""
-    return {INTO / path: HEAD.format(sources=" and ".join(f"alerts/{file}" for file in files), name=name)
-            + "".join("".join(f"  {line}" if line.strip() else line for line in groups(file).splitlines(True)) + "\n"
-                      for file in files).rstrip("\n") + "\n"
-            for path, (name, files) in OBJECTS.items()}
+    return {
+        INTO / path: HEAD.format(sources=" and ".join(f"alerts/{file}" for file in files), name=name)
+        + "".join(
+            "".join(f"  {line}" if line.strip() else line for line in groups(file).splitlines(True)) + "\n"
+            for file in files
+        ).rstrip("\n")
+        + "\n"
+        for path, (name, files) in OBJECTS.items()
+    }
 
 
 if __name__ == "__main__":

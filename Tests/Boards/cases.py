@@ -198,7 +198,7 @@ def failing(bad):
     return [play]
 
 
-@case("DroverDrainNoProgress", fires=975, ends=1200, says="began 15m", labels={"backend": "prod", "node": "node-a"})
+@case("DroverDrainNoProgress", fires=975, ends=1200, says="began 16m 15s", labels={"backend": "prod", "node": "node-a"})
 def drain_slow(bad):
     play = kubevirt()  # since 0 s; the last VM left at 305 s, 10 m and 1 m. The healthy one: a large VM, on its way
     drain(play, end=1200, done=lambda t: min(t, 305) // 61, pending=5, migrating=1)
@@ -337,7 +337,7 @@ def not_converging_then_old(bad):
     return [play]
 
 
-@case("DroverMigrationStalled", fires=225, ends=300, says="14s ago", labels={**RACK, "drover_action": "abort"})
+@case("DroverMigrationStalled", fires=225, ends=300, says="over 5s ago", labels={**RACK, "drover_action": "abort"})
 def stalled(bad):
     play = libvirt()  # the last fall at 60 s, 150 s, and 5 s or more of uncertainty; the healthy one is not sure yet
     on_host(play, over=300, stuck_since=lambda t: 60 if t > 60 else None, uncertainty=10 if bad else 600)

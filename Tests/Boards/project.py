@@ -16,8 +16,23 @@ sys.path.insert(0, str(ALERTS))
 sys.path.insert(0, str(DASHBOARDS))
 
 #: The subcommands that a runbook may name.
-COMMANDS = {"serve", "demo", "list", "show", "watch", "why", "history", "decisions", "preflight", "explain", "migrate", "abort",
-            "stop-evacuation", "drain", "check-config"}
+COMMANDS = {
+    "serve",
+    "demo",
+    "list",
+    "show",
+    "watch",
+    "why",
+    "history",
+    "decisions",
+    "preflight",
+    "explain",
+    "migrate",
+    "abort",
+    "stop-evacuation",
+    "drain",
+    "check-config",
+}
 
 
 class Family(NamedTuple):
@@ -67,7 +82,10 @@ def family_of(name):
 def names(expr):
     """The metric names of an expression."""
     bare = re.sub(r'"[^"]*"|\'[^\']*\'', "", expr)
-    return set(re.findall(r"(?<![\w:$])(?:[a-z]+:)?(?:drover|process|up)(?:[\w:]*)", bare)) - {"process", "drover"}
+    return set(re.findall(r"(?<![\w:$])(?:[a-z]+:)?(?:drover|process|up)(?:[\w:]*)", bare)) - {
+        "process",
+        "drover",
+    }
 
 
 @functools.cache
@@ -76,8 +94,12 @@ def rules(name):
 
 
 def _all():
-    return [rule for path in sorted(ALERTS.glob("drover-*.yml")) for group in rules(path.name)["groups"]
-            for rule in group["rules"]]
+    return [
+        rule
+        for path in sorted(ALERTS.glob("drover-*.yml"))
+        for group in rules(path.name)["groups"]
+        for rule in group["rules"]
+    ]
 
 
 def alert_rules():
@@ -91,6 +113,7 @@ def recording_rules():
 def prometheus_rules():
     """The Kubernetes objects that are made from the rules: path and text."""
     import wrap
+
     return wrap.objects()
 
 
