@@ -205,7 +205,9 @@ struct MigrationWatch: Sendable {
       view.completion?.enforcedBy = .drover
       view.completion?.action = .abort
     }
-    if isEnforced || automatic.enforces(.progressTimeout, subject) { view.progressBudget?.enforcedBy = .drover }
+    if isEnforced || automatic.enforces(.progressTimeout, subject) {
+      view.progressBudget?.enforcedBy = .drover
+    }
   }
 
   /// Joins what both ends say of the guest; `evidence` is the destination's own word, nil where nobody can ask it.
