@@ -97,16 +97,20 @@ struct DrainTests {
     _ = try await journal.prune(olderThan: 0, largest: .gibibytes(1))
   }
 
-  @Test("a journal of version 1 is brought up to date, with everything in it")
-  func upgraded() async throws {
-    let scratch = try Scratch()
-    try await fill(scratch)
+  private func makeOld(_ scratch: Scratch) throws {
     try DatabaseQueue(path: scratch.journal).writeWithoutTransaction { db in
       try db.execute(
         sql: """
           DROP TABLE drain; DELETE FROM grdb_migrations WHERE identifier LIKE '2:%'; PRAGMA user_version = 1
           """)
     }
+  }
+
+  @Test("a journal of version 1 is brought up to date, with everything in it")
+  func upgraded() async throws {
+    let scratch = try Scratch()
+    try await fill(scratch)
+    try makeOld(scratch)
     let journal = try scratch.open()
     #expect(journal.refusal == nil)
     #expect(try await journal.decisions().count == 1)
