@@ -1,5 +1,6 @@
 import Logging
 import MicroHTTP
+import MigrationControl
 import Testing
 
 @testable import DroverCore
@@ -167,7 +168,11 @@ struct PreflightServiceTests {
     let supervisor = BackendSupervisor(monitor: monitor)
     for source in sources { supervisor.start(source) }
     if hasMute { supervisor.start(Mute()) }
-    let route = PreflightRoute(monitor: monitor, supervisor: supervisor)
+    let control = MigrationControl(
+      fleet: monitor, journal: nil, clock: Still(),
+      log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    ) { supervisor.controllable($0) }
+    let route = PreflightRoute(monitor: monitor, control: control)
     switch await route.answer(Request(.get, "/api/v1/preflight\(query)")) {
     case .success(let item): return (200, "", item)
     case .failure(let refusal): return (refusal.status, refusal.detail, nil)

@@ -1,4 +1,5 @@
 import DroverCore
+import Logging
 import Synchronization
 import Testing
 
@@ -77,6 +78,37 @@ struct StopTests {
     scene.backend.state.withLock { $0.evacuationError = .sample(kind) }
     #expect(await stop(scene).refusals.map(\.reason) == [reason])
     #expect(scene.backend.calls == ["evacuation"])
+  }
+
+  @Test("a Drover that does not lead touches nothing, also where it lost that while it looked")
+  func standby() async throws {
+    let (backend, clock, looksLeft) = (Backend(), Clock(), Left())
+    let control = MigrationControl(
+      fleet: Fleet(clock, backend.descriptor), journal: nil, clock: clock,
+      log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+      election: Election(
+        standing: { looksLeft.take() ? Leadership() : Leadership(election: BackendName(rawValue: "prod")) },
+        claims: { nil })
+    ) { _ in backend }
+    for looks in 0...1 {
+      looksLeft.set(looks)
+      let answer = await control.stopEvacuation(
+        of: node, at: backend.descriptor.name, requester: "x", withoutJournal: true)
+      #expect(answer.refusals.map(\.reason) == [.notLeader])
+    }
+    #expect(backend.calls == ["evacuation"])
+  }
+
+  /// How often it still leads.
+  private final class Left: Sendable {
+    private let count = Mutex(0)
+    func set(_ count: Int) { self.count.withLock { $0 = count } }
+    func take() -> Bool {
+      count.withLock { count in
+        count -= 1
+        return count >= 0
+      }
+    }
   }
 
   @Test("a failure in the middle is told and recorded; without a back end it is refused")

@@ -1,10 +1,11 @@
 internal import DroverCore
 internal import MicroHTTP
+internal import MigrationControl
 
 /// `GET /api/v1/preflight[?node=&backend=&vm=]`.
 struct PreflightRoute: Sendable {
   let monitor: FleetMonitor
-  let supervisor: BackendSupervisor
+  let control: MigrationControl
 
   /// The answer, or why there is none.
   func answer(_ request: Request) async -> Result<PreflightItem, EligibilityRoute.Refusal> {
@@ -53,16 +54,9 @@ struct PreflightRoute: Sendable {
     await withTaskGroup(of: Answer.self) { group in
       for name in names {
         group.addTask {
-          guard let backend = supervisor.controllable(name) else {
-            return (
-              name,
-              .failure(
-                ControlError(
-                  .unsupported, call: "a preflight", cause: "this back end cannot be asked to drain anything",
-                  remedy: "ask another"))
-            )
-          }
-          do throws(ControlError) { return (name, .success(try await backend.preflight(node: node))) } catch {
+          do throws(ControlError) {
+            return (name, .success(try await control.preflight(of: name, node: node)))
+          } catch {
             return (name, .failure(error))
           }
         }

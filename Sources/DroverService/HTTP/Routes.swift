@@ -119,7 +119,7 @@ struct Routes: Sendable {
   }
 
   private func preflight(_ request: Request) async -> Response {
-    switch await PreflightRoute(monitor: monitor, supervisor: supervisor).answer(request) {
+    switch await PreflightRoute(monitor: monitor, control: control).answer(request) {
     case .success(let item): json(request, item)
     case .failure(let refusal): .problem(status: refusal.status, detail: refusal.detail)
     }

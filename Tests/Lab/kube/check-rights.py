@@ -204,6 +204,7 @@ PARTS = {
         | rights(["get"], ["virtualmachineinstances.kubevirt.io"]),
     ),
     "rbac-preflight.yaml": (None, LISTS, rights(["list"], LISTED)),
+    "replicas/rbac-lease.yaml": (None, KEPT, KEEPING),
     "namespaced/rbac.yaml": (
         "guests",
         [TARGET_POD] + watched(*(path.format("/namespaces/guests") for path in (VMIMS, VMIS, EVENTS))),

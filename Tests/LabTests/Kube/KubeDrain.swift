@@ -45,6 +45,11 @@ private final class Notes: DecisionJournal, DrainStore {
   }
 }
 
+/// The migration that a person ends.
+private final class Held: Sendable {
+  let migration = Mutex<Migration?>(nil)
+}
+
 extension LabTests {
   @Suite("KubeVirt: a node that Drover empties")
   struct KubeDrain {
@@ -61,8 +66,7 @@ extension LabTests {
     }
 
     /// Plays KubeVirt for every VMIM that Drover makes, until cancelled.
-    private static func answer(_ vms: [String: VM], in cluster: Cluster, held: Mutex<Migration?>) async throws
-    {
+    private static func answer(_ vms: [String: VM], in cluster: Cluster, held: Held) async throws {
       var known: Set<String> = []
       while !Task.isCancelled {
         for object in try await cluster.api.list(.vmims) where known.insert(object.uid).inserted {
@@ -70,7 +74,7 @@ extension LabTests {
             let vm = vms[object[path: "spec", "vmiName"]?.string ?? ""]
           else { continue }
           let migration = try await cluster.migration(of: object, for: vm)
-          if vm.name == "held" { held.withLock { $0 = migration } }
+          if vm.name == "held" { held.migration.withLock { $0 = migration } }
           try await play(migration)
         }
         try await Task.sleep(for: .milliseconds(100))
@@ -97,7 +101,7 @@ extension LabTests {
           log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         ) { [backend = stage.backend] in $0 == KubeScene.backend ? backend : nil }
         let settings = DrainSettings(parallel: 2, attempts: 2)
-        let held = Mutex<Migration?>(nil)
+        let held = Held()
         let all = vms
         try await withThrowingTaskGroup { group in
           defer { group.cancelAll() }
@@ -118,8 +122,8 @@ extension LabTests {
           let again = Task { await second.run() }
           defer { again.cancel() }
 
-          try await stage.scene.eventually(seconds: 60) { held.withLock { $0?.phase == .running } }
-          let kept = held.withLock { $0 }
+          try await stage.scene.eventually(seconds: 60) { held.migration.withLock { $0?.phase == .running } }
+          let kept = held.migration.withLock { $0 }
           let migration = try #require(kept)
           try await stage.scene.until("the one that is held", migration) { $0.phase == .precopy }
           let answer = await control.abort(

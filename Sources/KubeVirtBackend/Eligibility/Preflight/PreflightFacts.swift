@@ -47,7 +47,7 @@ struct PreflightIndex: Sendable {
   let nodes: [String: PlacementNode]
   /// Pods by their node.
   let podsByNode: [String: [PlacementPod]]
-  /// What is left on each node; nil where what its pods take is not known.
+  /// What is left on each node; nil where nodes, or what pods take of them, are not known.
   let free: [String: Amounts]?
   private let launchers: [String: [PlacementPod]]
   private let claims: FactTable<Claim>
@@ -65,7 +65,8 @@ struct PreflightIndex: Sendable {
     let pods = (facts.pods.value ?? []).filter { !$0.isOver }
     podsByNode = Dictionary(grouping: pods.filter { !$0.node.isEmpty }, by: \.node)
     launchers = Dictionary(grouping: pods) { $0.metadata.labels["kubevirt.io/created-by"] ?? "" }
-    free = facts.pods.value == nil ? nil : RoomRules.free(all, podsByNode)
+    let isKnown = facts.pods.value != nil && facts.nodes.value != nil
+    free = isKnown ? RoomRules.free(all, podsByNode) : nil
     claims = FactTable(facts.claims) { $0.metadata.key.description }
     volumes = FactTable(facts.volumes, by: \.metadata.name)
     classes = FactTable(facts.classes, by: \.metadata.name)

@@ -111,7 +111,10 @@ struct PreflightRules: Sendable {
     let verdict = RoomRules.verdict(judged.compactMap(\.mover), free: index.free)
     var text = verdict.text
     if index.free == nil, !judged.allSatisfy({ $0.mover == nil }) {
-      text += ": the list of pods \(index.facts.pods.problem ?? "says nothing") (\(index.facts.pods.remedy))"
+      text +=
+        index.facts.nodes.value == nil
+        ? ": the list of nodes \(index.facts.nodes.problem ?? "says nothing") (\(index.facts.nodes.remedy))"
+        : ": the list of pods \(index.facts.pods.problem ?? "says nothing") (\(index.facts.pods.remedy))"
     }
     let staying = judged.count { $0.mover == nil }
     if staying > 0 { text += "; \(staying) of its guests would not migrate" }
