@@ -12,7 +12,7 @@ struct ClaimTests {
     for kill in 0..<kills {
       let child = try Child([Child.writer, "claims", scratch.journal, "\(count)", "\(aborts)"], in: scratch)
       try await eventually("it has opened the journal") { !child.lines.isEmpty || !child.errors.isEmpty }
-      usleep(UInt32(50_000 + 1000 * ((kill * 37) % 150)))
+      usleep(UInt32(150_000 + 1000 * ((kill * 97) % 600)))
       child.stop()
       #expect(child.errors.isEmpty, "\(child.errors)")
       sent += child.lines.filter { $0.hasPrefix("sent ") }.map { String($0.dropFirst(5)) }
@@ -24,7 +24,7 @@ struct ClaimTests {
   func once() async throws {
     let scratch = try Scratch()
     let sent = try await sent(scratch, count: 60, aborts: 1000, kills: 12)
-    #expect(sent.count > 12)
+    #expect(sent.count > 8)
     #expect(Set(sent).count == sent.count, "\(sent)")
     let acted = try await scratch.open().decisions(limit: 1000).filter { $0.kind == .acted }
     // A decision may have been recorded and, because of the kill, never sent; never the other way round.

@@ -201,13 +201,13 @@ struct AutomaticControlTests {
   @Test("an alert is worth sending again where it could not be stored, or its source does not answer")
   func alertRetries() async throws {
     var forged = alert
-    forged.labels["drover_action"] = nil
+    forged.labels["migration"] = nil
     scene.journal.state.withLock { $0.error = JournalError(.full, call: "c", cause: "full", remedy: "r") }
     #expect(await automatic.ask(forged).isWorthRetrying)
     #expect(await automatic.ask(alert).isWorthRetrying)
     scene.journal.state.withLock { $0.error = nil }
     let refused = await automatic.ask(forged)
-    #expect(refused.status == "refused" && refused.refusal == .notOptedIn && !refused.isWorthRetrying)
+    #expect(refused.status == "refused" && refused.refusal == .unknown && !refused.isWorthRetrying)
     scene.backend.state.withLock { $0.liveError = .sample(.unreachable) }
     let unread = await automatic.ask(alert)
     #expect(unread.status == "held" && unread.isWorthRetrying)

@@ -13,12 +13,16 @@ extension AutomaticAborts {
     var steps: [AutomaticStep] = []
     let now = holds.subtracting([.journal])
     for reason in HoldReason.allCases where now.contains(reason) != told.contains(reason) {
+      // What is not recorded yet may come to nothing, and then there is no hold.
+      if reason == .breaker, standings.values.contains(where: { $0.isUnderWay && $0.kind == .acted }) {
+        continue
+      }
+      if now.contains(reason) { told.insert(reason) } else { told.remove(reason) }
       let trigger = reason == .partition ? Trigger.networkLost : ledger.breaker?.trigger ?? .alert
       steps.append(
         now.contains(reason)
           ? .holdBegan(reason, trigger, words(reason)) : .holdEnded(reason, Self.over(reason)))
     }
-    told = now
     return steps
   }
 
