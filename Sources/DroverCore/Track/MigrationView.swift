@@ -39,8 +39,9 @@ public struct MigrationView: Sendable, Equatable {
   public internal(set) var hasStarted: Bool
   /// When it was asked for; nil where that is not told.
   public internal(set) var createdAt: Moment?
-  /// When it was first seen, where it had begun before anybody looked: its clocks, its interruptions and its smallest
-  /// remaining know nothing of the time before. Nil where it was watched from its beginning.
+  /// When it was first seen, where it had begun before; nil where it was watched from its beginning.
+  ///
+  /// Its clocks, its interruptions and its smallest remaining know nothing of the time before.
   public internal(set) var watchedSince: Moment?
   /// What it waits for before it starts; nil where it does not wait.
   public internal(set) var waiting: PendingWait?

@@ -48,8 +48,9 @@ public struct MigrationItem: Codable, Hashable, Sendable {
   public var createdAt: Timestamp?
   /// When it started; absent while it has not.
   public var startedAt: Timestamp?
-  /// Since when it is watched, where it had begun before: its clocks, its interruptions and its smallest remaining know
-  /// nothing of the time before. Absent where it was watched from its beginning.
+  /// Since when it is watched, where it had begun before; absent where it was watched from its beginning.
+  ///
+  /// Its clocks, its interruptions and its smallest remaining know nothing of the time before.
   public var watchedSince: Timestamp?
   /// When the phase was entered.
   public var phaseEnteredAt: Timestamp

@@ -80,7 +80,7 @@ private func reading(
   func strangers() throws {
     for id in ["b6b9bdd3", "00000000-0000-4000-8000-000000000001", "\(domainID(2))-1000000"] {
       var stranger = meant
-      stranger.id = try #require(MigrationID(id))
+      stranger.sourceID = try #require(MigrationID(id))
       #expect(!stranger.isSame(startedAt: 1_000_000), "\(id)")
     }
     #expect(!target(startedAt: 0).isSame(startedAt: .min))
