@@ -167,14 +167,14 @@ public struct MigrationTracker: Sendable {
 
   /// Says that Drover ends a migration at its deadlines, where nothing else does.
   public mutating func announceEnforcement(of id: MigrationID) {
-    let backends = backends
+    let (backends, automatic) = (backends, settings.automatic)
     store.update(id) { view, watch in
       watch.isEnforced = true
       let backend = view.identity.vm.backend
       guard !view.isOver,
         let budget = backends.first(where: { $0.descriptor.name == backend })?.descriptor.budget
       else { return }
-      watch.setDeadlines(of: &view, budget: budget)
+      watch.setDeadlines(of: &view, budget: budget, automatic: automatic)
     }
   }
 

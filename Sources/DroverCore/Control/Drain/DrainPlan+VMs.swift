@@ -21,7 +21,7 @@ extension DrainPlan {
   /// Whether this drain began a migration.
   func isOwn(_ view: MigrationView, _ vm: DrainVM, _ epoch: EpochOffset) -> Bool {
     guard vm.isOwn else { return false }
-    if let known = vm.migration { return known.isSameJob(as: view.identity.id) }
+    if let known = vm.migration { return known == view.identity.id }
     guard let sentAt = vm.sentAt else { return false }
     // The answer tells no identity where nobody watches; clocks of two machines may differ.
     let began = view.createdAt ?? view.startedAt
@@ -53,7 +53,7 @@ extension DrainPlan {
       guard let ending = view.ending, !(memory[vm.vm]?.taken.contains(view.identity.id) ?? false) else {
         return false
       }
-      return ending.endedAt >= begin || vm.migration?.isSameJob(as: view.identity.id) ?? false
+      return ending.endedAt >= begin || vm.migration == view.identity.id
     }.max { ($0.ending?.endedAt ?? begin) < ($1.ending?.endedAt ?? begin) }
   }
 
