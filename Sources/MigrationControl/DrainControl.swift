@@ -151,12 +151,15 @@ public final class DrainControl: Sendable {
   >] {
     let migrations = snapshot.migrations.filter { $0.identity.vm.backend == node.backend }
     let isUp = snapshot.backends.contains { $0.descriptor.name == node.backend && $0.isUp }
+    var parked: [DrainVM] = []
     let (commands, isReadingDue, isSaveDue) = withState { state -> ([DrainCommand], Bool, Bool) in
       guard var running = state.drains[node] else { return ([], false, false) }
       defer { state.drains[node] = running }
+      let before = Set(running.plan.record.vms.filter(\.isParked).map(\.vm))
       let commands = running.plan.step(
         DrainPlan.Situation(
           now: now, epoch: epoch, reading: running.reading, migrations: Array(migrations), isUp: isUp))
+      parked = running.plan.record.vms.filter { $0.isParked && !before.contains($0.vm) }
       let isInForce = running.plan.record.state.isInForce
       let isReadingDue =
         isInForce && !running.isReading && running.readAt.map { now - $0 >= Self.readInterval } ?? true
@@ -169,6 +172,9 @@ public final class DrainControl: Sendable {
         && running.saveNotBefore.map { now >= $0 } ?? true
       if isSaveDue { running.isSaving = true }
       return (commands, isReadingDue, isSaveDue)
+    }
+    for vm in parked {
+      control.leave(ControlNote(.drainParked, "the drain of \(node.node) leaves it: \(vm.text)"), at: vm.vm)
     }
     enforce(node, snapshot)
     var work = commands.map { command in Task { await self.carryOut(command, node) } }
@@ -331,4 +337,9 @@ private final class OneResumption<Value: Sendable>: Sendable {
       return continuation
     }?.resume(returning: value)
   }
+}
+
+extension DrainVM {
+  /// Whether it stays where it is until somebody does something.
+  fileprivate var isParked: Bool { isSettled && state != .done }
 }

@@ -17,7 +17,7 @@ head -c 24 /dev/urandom | base64 >"$directory/token"
 chmod 600 "$directory/token"
 cat >"$directory/drover.yaml" <<YAML
 access: [{tokenFile: "$directory/token", rights: [read, abort, migrate, drain, alerts]}]
-control: {switches: {manual: enabled, drain: enabled}}
+control: {switches: {manual: enabled, drain: enabled, policies: enabled, alerts: enabled}}
 YAML
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 "$drover" serve --config.file "$directory/drover.yaml" --journal.path "$directory/journal.db" --log.level error \

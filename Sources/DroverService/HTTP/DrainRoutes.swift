@@ -11,12 +11,12 @@ struct DrainRoutes: Sendable {
   let authorizer: Authorizer
   let clock: any Timepiece
 
-  private struct BeginBody: StrictBody {
+  struct BeginBody: StrictBody {
     enum CodingKeys: String, CodingKey, CaseIterable { case dryRun }
     var dryRun: Bool?
   }
 
-  private struct EndBody: StrictBody {
+  struct EndBody: StrictBody {
     enum CodingKeys: String, CodingKey, CaseIterable { case uncordon }
     var uncordon: Bool?
   }

@@ -8,7 +8,7 @@ struct StopRoutes: Sendable {
   let control: MigrationControl
 
   /// What both may carry.
-  private struct Body: StrictBody {
+  struct Body: StrictBody {
     enum CodingKeys: String, CodingKey, CaseIterable { case dryRun, withoutJournal }
     var dryRun: Bool?
     var withoutJournal: Bool?

@@ -8,7 +8,9 @@ enum OpenAPIDocument {
     Operation.Answer(status: 200, name: "OpenAPI", schema: .object([:])))
 
   /// Every route of the API; a route that is missing here fails a test.
-  static let operations = Routes.operations + ControlRoutes.operations + WhyRoutes.operations + [operation]
+  static let operations = 
+    Routes.operations + ControlRoutes.operations + StopRoutes.operations + DrainRoutes.operations
+    + AutomaticRoutes.operations + WhyRoutes.operations + [operation]
 
   /// What stands before every route: web.yml's users and limits, the server's own limits.
   private static let problemsOfAll = [401, 403, 429, 503]
@@ -43,20 +45,23 @@ enum OpenAPIDocument {
   }
 
   private static func json(_ operation: Operation) -> JSONTree {
-    var responses: [String: JSONTree] = [:]
+    var contents: [Int: [String: JSONTree]] = [:]
     for answer in operation.answers {
-      responses["\(answer.status)"] = [
-        "description": "As wished.",
-        "content": [
-          "application/json": ["schema": ["$ref": .text("#/components/schemas/\(answer.name)")]]
-        ],
+      contents[answer.status] = [
+        "application/json": ["schema": ["$ref": .text("#/components/schemas/\(answer.name)")]]
       ]
     }
     let own = operation.acting == nil ? problemsOfAnswers : problemsOfBodies
     for status in Set(operation.problems + problemsOfAll + own) {
+      contents[status, default: [:]]["application/problem+json"] = [
+        "schema": ["$ref": "#/components/schemas/Problem"]
+      ]
+    }
+    var responses: [String: JSONTree] = [:]
+    for (status, content) in contents {
       responses["\(status)"] = [
-        "description": .text(Response.reason(of: status)),
-        "content": ["application/problem+json": ["schema": ["$ref": "#/components/schemas/Problem"]]],
+        "description": .text(status < 300 ? "As wished." : Response.reason(of: status)),
+        "content": .object(content),
       ]
     }
     var json: [String: JSONTree] = [

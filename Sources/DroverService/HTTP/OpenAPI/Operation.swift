@@ -39,6 +39,11 @@ struct Operation: Sendable {
     static func of<Value: StrictBody>(_ type: Value.Type, isRequired: Bool = false) -> Body {
       Body(schema: Schema.of(type).closed, isRequired: isRequired)
     }
+
+    /// What another program sends, of which not all is read.
+    static func open<Value: Decodable>(_ type: Value.Type) -> Body {
+      Body(schema: Schema.of(type), isRequired: true)
+    }
   }
 
   /// An answer that is no problem.

@@ -17,6 +17,8 @@ final class SchemaRecorder: Decoder {
   fileprivate static func value<Value: Decodable>(_ type: Value.Type) throws -> (Value, Schema) {
     if let time = Timestamp(unixMilliseconds: 0) as? Value { return (time, .time) }
     if let text = OrNull(wrappedValue: nil) as? Value { return (text, .orNull(.text)) }
+    // Made-up text is none of the words of a closed list.
+    if let word = (type as? any CaseIterable.Type)?.anyCase as? Value { return (word, .text) }
     let recorder = SchemaRecorder()
     return (try Value(from: recorder), recorder.schema)
   }
@@ -159,4 +161,8 @@ private struct Single: SingleValueDecodingContainer {
     recorder.note(schema)
     return value
   }
+}
+
+extension CaseIterable {
+  fileprivate static var anyCase: Any? { allCases.first }
 }
