@@ -3,8 +3,11 @@
 BUILD_PACKAGES := libcurl4-openssl-dev libmicrohttpd-dev libgnutls28-dev libcrypt-dev libvirt-dev libsqlite3-dev zlib1g-dev pkg-config
 RUN_PACKAGES   := $(BUILD_PACKAGES) qemu-system-x86
 TEST_PACKAGES  := $(RUN_PACKAGES) prometheus prometheus-alertmanager systemd binutils util-linux procps python3 python3-prometheus-client \
-                  python3-venv python3-jsonschema python3-yaml nghttp2-proxy openssl curl
+                  python3-venv nghttp2-proxy openssl curl
 LAB_PACKAGES   := $(TEST_PACKAGES) libvirt-daemon libvirt-clients iproute2 iptables socat etcd-server curl
+
+# Of alerts and dashboards, besides.
+BOARD_PACKAGES := prometheus-alertmanager python3-jsonschema python3-yaml
 
 SWIFT  ?= swift
 PREFIX ?= /usr/local
@@ -101,7 +104,7 @@ packages-run:
 	@.ci/packages "$(SUDO)" $(RUN_PACKAGES)
 
 packages-test:
-	@.ci/packages "$(SUDO)" $(TEST_PACKAGES)
+	@.ci/packages "$(SUDO)" $(TEST_PACKAGES) $(BOARD_PACKAGES)
 
 packages-lab:
 	@.ci/packages "$(SUDO)" $(LAB_PACKAGES)
