@@ -60,8 +60,11 @@ extension KubernetesClient {
     _ dryRun: Bool
   ) async throws(KubernetesError) -> KubernetesAnswer {
     var request = APIRequest(verb, path)
+    let encoder = JSONEncoder()
+    // A JSON patch's test compares texts as they stand: an escaped slash would never equal a plain one.
+    encoder.outputFormatting = .withoutEscapingSlashes
     do {
-      request.body = Array(try JSONEncoder().encode(body))
+      request.body = Array(try encoder.encode(body))
     } catch {
       throw .decoding(call: request.call, problem: "the body cannot be written as JSON: \(error)")
     }
