@@ -166,7 +166,8 @@ struct FleetFamiliesTests {
   ]
 
   private static let control: Set = [
-    "drover_leader", "drover_abort_decisions_total", "drover_aborts_total", "drover_abort_latency_seconds",
+    "drover_leader", "drover_abort_hold", "drover_abort_decisions_total", "drover_aborts_total",
+    "drover_abort_latency_seconds",
     "drover_journal_errors_total",
   ]
 
@@ -228,6 +229,9 @@ struct FleetFamiliesTests {
       )
       .filter { $0.hasPrefix(family) }.map { String($0.dropFirst(family.utf8.count)) }
     }
+    #expect(shown("drover_abort_hold").map { $0.suffix(2) } == HoldReason.allCases.map { _ in " 0" })
+    totals.holds = [.partition]
+    #expect(shown("drover_abort_hold").contains(#"{reason="partition"} 1"#))
     let none = shown("drover_abort_decisions_total")
     #expect(none.count == Trigger.allCases.count * DecisionKind.allCases.count)
     #expect(none.allSatisfy { $0.hasSuffix(" 0") })

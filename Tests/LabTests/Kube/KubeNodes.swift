@@ -335,7 +335,6 @@ extension LabTests {
     @Test("what a drain would do to a small cluster, node by node; with a right left out it is not known")
     func preflight() async throws {
       try await with { stage in
-        let cluster = stage.cluster
         for number in 1...3 { try await stage.plain("vm-\(number)", on: "n1") }
         var preflight = try await stage.backend.preflight(node: nil)
         #expect(preflight.vms.map(\.outcome) == [.migrates, .migrates, .migrates], "\(preflight.vms)")

@@ -8,7 +8,7 @@ enum OpenAPIDocument {
     Operation.Answer(status: 200, name: "OpenAPI", schema: .object([:])))
 
   /// Every route of the API; a route that is missing here fails a test.
-  static let operations = 
+  static let operations =
     Routes.operations + ControlRoutes.operations + StopRoutes.operations + DrainRoutes.operations
     + AutomaticRoutes.operations + WhyRoutes.operations + [operation]
 

@@ -91,7 +91,8 @@ extension AutomaticRoutes {
   /// What these routes take and answer.
   static let operations = [
     Operation(
-      .alerts, "takeAlerts", "Decides about alerts that ask for an abort, as Alertmanager's webhook sends them.",
+      .alerts, "takeAlerts",
+      "Decides about alerts that ask for an abort, as Alertmanager's webhook sends them.",
       body: .open(AlertPayload.self), .of(AlertList.self), .of(AlertList.self, 503)),
     Operation(
       .resetHold, "resetHold", "Ends the hold of automatic aborts.", .of(ResetItem.self)),
