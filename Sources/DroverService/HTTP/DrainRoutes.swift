@@ -35,10 +35,27 @@ struct DrainRoutes: Sendable {
       route.method, route.pattern,
       .deferred { [authorizer] request in
         switch authorizer.authorize(request, route) {
-        case .allowed(let requester): await act(request, requester.description)
+        case .allowed(let requester):
+          if let unknown = unknownBackend(request) {
+            unknown
+          } else {
+            await act(request, requester.description)
+          }
         case .refused(let response): response
         }
       })
+  }
+
+  /// The refusal of a back end that is not there; nil where it is.
+  private func unknownBackend(_ request: Request) -> Response? {
+    let names = monitor.snapshot().backends.map(\.descriptor.name.rawValue).sorted()
+    let typed = request.parameters["backend"] ?? ""
+    guard !names.contains(typed) else { return nil }
+    return .problem(
+      status: 404,
+      detail:
+        "no back end is called \(typed)\(names.isEmpty ? "" : "; there are \(names.joined(separator: ", "))")",
+      reasons: ["unknown"])
   }
 
   private func node(_ request: Request) -> NodeRef {

@@ -73,7 +73,7 @@ struct PreflightRoute: Sendable {
       if case .failure(let error) = answer.answer { (answer.backend, error) } else { nil }
     }
     guard errors.count == answers.count else { return nil }
-    guard !errors.isEmpty else { return .init(501, "there is no back end that can drain anything") }
+    guard !errors.isEmpty else { return .init(404, "no back end is watched: there is nothing to ask about") }
     let words = errors.map { "\($0.0.rawValue): \($0.1)" }.joined(separator: "; ")
     if errors.allSatisfy({ $0.1.kind == .unsupported }) { return .init(501, words) }
     if let node, errors.allSatisfy({ $0.1.kind == .gone || $0.1.kind == .unsupported }) {
