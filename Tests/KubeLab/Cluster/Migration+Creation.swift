@@ -61,9 +61,13 @@ extension Cluster {
       sourcePod: try await vm.activePod())
   }
 
-  /// A migration that somebody else has made, for the test to play.
+  /// A migration that somebody else has made, for the test to play; it gets what KubeVirt's webhook adds, so that one
+  /// that is deleted stays until it is over.
   public func migration(of object: JSONValue, for vm: VM) async throws -> Migration {
-    Migration(
+    try await api.patch(
+      .vmims, object.name, in: object.namespace,
+      ["metadata": ["finalizers": ["kubevirt.io/migrationJobFinalize"]]])
+    return Migration(
       cluster: self, vm: vm, name: object.name, uid: object.uid, source: try await vm.node(),
       sourcePod: try await vm.activePod())
   }
