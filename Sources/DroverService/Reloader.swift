@@ -126,8 +126,9 @@ final class Reloader: Sendable {
     inForce.withLock { $0 = InForce(configuration: configuration, state: state) }
   }
 
-  /// Another for each process: a successor of the same pod must not take itself for its predecessor.
-  private let identity = "\(HostName.ofThisMachine)_\(UInt64.random(in: .min ... .max).hexadecimal)"
+  /// Another for each back end that is started: a successor, of the same pod or in the same process, must not take itself
+  /// for its predecessor, which gives the Lease back.
+  private var identity: String { "\(HostName.ofThisMachine)_\(UInt64.random(in: .min ... .max).hexadecimal)" }
 
   private func makeBackend(_ backend: Configuration.Backend) -> any MigrationBackend {
     switch backend {

@@ -18,29 +18,35 @@ enum DecisionRow {
     return db.changesCount > 0
   }
 
-  /// Whether there is such a decision that was not acted upon.
+  /// Whether there is such a decision about the same, which was not acted upon.
   static func revise(_ id: DecisionID, _ decision: Decision, _ db: Database) throws -> Bool {
     let columns = try columns(of: decision)
     let settings = columns.map { "\($0.name) = ?" }.joined(separator: ", ")
     try db.execute(
-      sql: "UPDATE decision SET \(settings) WHERE id = ? AND kind <> 'acted'",
-      arguments: StatementArguments(columns.map(\.value) + [id.rawValue]))
+      sql: """
+        UPDATE decision SET \(settings)
+        WHERE id = ? AND kind <> 'acted' AND migration IS ? AND trigger = ?
+        """,
+      arguments: StatementArguments(
+        columns.map(\.value) + [id.rawValue, decision.migration?.description, decision.trigger.rawValue]))
     return db.changesCount > 0
   }
 
-  /// Rows that one start reads at most, the latest; far more than what bounds anything.
-  private static let mostAutomatic = 20_000
+  /// Rows that one start reads at most: what was acted upon before what was not, the latest before the others.
+  static let mostAutomatic = 20_000
 
-  static func automatic(since unixMilliseconds: Int64, _ db: Database) throws -> [Decision] {
+  /// In no order.
+  static func automatic(since unixMilliseconds: Int64, most: Int = mostAutomatic, _ db: Database) throws
+    -> [Decision]
+  {
     try all(
       """
       WHERE (action = 'abort' AND trigger <> 'person'
         AND (made_at_ms >= ? AND (kind IN ('acted', 'shadowed', 'held') OR trigger = 'alert')
           OR migration IN (SELECT id FROM migration WHERE ended_at_ms IS NULL)))
         OR (action = 'reset_hold' AND kind = 'acted' AND made_at_ms >= ?)
-      ORDER BY made_at_ms DESC, id DESC LIMIT \(mostAutomatic)
-      """, [unixMilliseconds, unixMilliseconds], db
-    ).reversed()
+      ORDER BY kind = 'acted' DESC, made_at_ms DESC, id DESC LIMIT \(most)
+      """, [unixMilliseconds, unixMilliseconds], db)
   }
 
   static func name(_ id: DecisionID, _ migration: MigrationID, _ db: Database) throws {

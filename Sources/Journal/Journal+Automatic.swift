@@ -1,24 +1,25 @@
 public import DroverCore
+internal import GRDB
 
 extension Journal: AutomaticJournal {
   /// Puts a decision in the place of an earlier one about the same, which was not acted upon; it is on the disk when this
   /// returns.
   ///
-  /// - Throws: Also where there is none with this number, or it was acted upon: that one stays.
-  public func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError) {
-    let call = "recording decision \(id.rawValue) anew"
-    let isDone = try await write(call) { db in try DecisionRow.revise(id, decision, db) }
-    guard isDone else {
-      throw JournalError(
-        .other, call: "\(call) in \(path)", cause: "there is none that was not acted upon with this number",
-        remedy: "it may have been made with another journal")
+  /// - Returns: Its number: a new one where no such decision has that number; what has it stays.
+  public func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError) -> DecisionID {
+    try await write("recording decision \(id.rawValue) anew") { db in
+      if try DecisionRow.revise(id, decision, db) { return id }
+      try DecisionRow.insert(decision, db)
+      return DecisionID(rawValue: db.lastInsertedRowID)
     }
   }
 
   /// Decisions about aborts that no person asked for, and ends of holds, the earliest first.
   public func automaticDecisions(since unixMilliseconds: Int64) async throws(JournalError) -> [Decision] {
     try await read("reading what was decided by itself") { db in
-      try DecisionRow.automatic(since: unixMilliseconds, db)
+      try DecisionRow.automatic(since: unixMilliseconds, db).sorted {
+        ($0.madeAt, $0.id?.rawValue ?? 0) < ($1.madeAt, $1.id?.rawValue ?? 0)
+      }
     }
   }
 

@@ -13,6 +13,8 @@ public final class AutomaticControl: Sendable {
     var isRestoreTold = false
     /// Whether what the leader before did cannot be read.
     var isTakeoverOpen = false
+    /// For which of its terms as the leader earlier decisions were taken up.
+    var restoredTerm: UInt64 = 0
   }
 
   /// How often everything is looked at.
@@ -77,7 +79,11 @@ public final class AutomaticControl: Sendable {
   func look() async -> [AutomaticDecision] {
     await restore()
     let (now, snapshot) = (control.clock.now(), control.fleet.snapshot())
-    let steps = state.withLock { $0.aborts.step(snapshot, at: now) }
+    let isRecording = isRecording()
+    let steps = state.withLock { state in
+      if isRecording { state.aborts.forgetUnrecorded(at: now) }
+      return state.aborts.step(snapshot, at: now)
+    }
     var decisions: [AutomaticDecision] = []
     for step in steps {
       switch step {
@@ -133,11 +139,13 @@ public final class AutomaticControl: Sendable {
         : AlertResult(
           status: "held", refusal: .journal, text: "what was decided before cannot be read from the journal",
           isWorthRetrying: true)
-    case .underWay: return AlertResult(status: "held", text: "the same is being decided at this moment")
+    case .underWay:
+      return AlertResult(
+        status: "held", text: "the same is being decided at this moment", isWorthRetrying: true)
     case .known(let kind, let refusal, let record):
       return AlertResult(
         status: kind.rawValue, refusal: refusal?.reason, text: refusal?.text ?? "", record: record,
-        isWorthRetrying: refusal?.reason == .unreadable)
+        isWorthRetrying: refusal.map { Self.isWorthRetrying($0.reason) } ?? false)
     case .decision(let decision):
       let (outcome, made) = await carryOut(decision)
       var result = AlertResult(
@@ -146,40 +154,60 @@ public final class AutomaticControl: Sendable {
       case .noted(nil): result.isWorthRetrying = true
       case .noted: result.isWorthRetrying = made.refusal == .unreadable
       case .refused(let refusal):
-        result.isWorthRetrying = made.id == nil || refusal.reason == .unreadable || refusal.reason == .journal
+        result.isWorthRetrying = made.id == nil || Self.isWorthRetrying(refusal.reason)
+      case .unsent(let refusal):
+        result.status = refusal.reason.isPassing ? "held" : "refused"
+        result.refusal = refusal.reason
+        result.text = refusal.text
+        result.isWorthRetrying = refusal.reason.isPassing
       case .acted: break
       }
       return result
     }
   }
 
+  private static func isWorthRetrying(_ reason: RefusalReason) -> Bool {
+    [.unreadable, .journal, .notLeader].contains(reason)
+  }
+
   // MARK: Holds
 
-  /// A person ends every hold.
+  /// A person ends the holds that there are at this moment.
   ///
-  /// - Returns: Which ended, and nil where nothing could be recorded: then they stay.
-  public func resetHold(by requester: String) async -> (ended: [HoldReason], problem: JournalError?) {
-    let standing = holds.subtracting([.journal])
-    guard !standing.isEmpty else { return ([], nil) }
+  /// - Returns: Which ended, and why they stay; nil where they do not.
+  public func resetHold(by requester: String) async -> (ended: [HoldReason], problem: Refusal?) {
+    if let refusal = control.notLeading { return ([], refusal) }
+    let all = holds
+    let standing = all.subtracting([.journal, .takeover])
+    guard !standing.isEmpty else { return ([], all.contains(.takeover) ? Self.takeover : nil) }
     let words = standing.map(\.rawValue).sorted().joined(separator: ", ")
     var decision = Decision(
       madeAt: control.unixNow, action: .resetHold, trigger: .person, kind: .acted, requester: requester,
       text: "\(requester) ends the hold of automatic aborts (\(words))")
+    decision.evidence = AutomaticAborts.facts(ofEnded: standing)
     let recorded = await control.record(decision)
-    if let problem = recorded.problem { return ([], problem) }
+    if let problem = recorded.problem {
+      return ([], Refusal(.journal, "it cannot be recorded, so the hold stays: \(problem)"))
+    }
     decision = recorded.decision
     let now = control.clock.now()
     let (ended, records) = state.withLock { state in
-      defer { state.holds = [:] }
-      return (state.aborts.reset(at: now), state.holds)
+      let records = state.holds.filter { standing.contains($0.key) }
+      state.holds = state.holds.filter { !standing.contains($0.key) }
+      return (state.aborts.reset(standing, at: now), records)
     }
     control.announce(decision)
     _ = await control.finish(decision, .done, "automatic aborts go on")
     for reason in HoldReason.allCases {
       if let id = records[reason] { await close(id, "\(requester) ended it") }
     }
-    return (ended, nil)
+    return (ended, all.contains(.takeover) ? Self.takeover : nil)
   }
+
+  private static let takeover = Refusal(
+    .hold,
+    "what another Drover did until now cannot be read: automatic aborts go on by themselves once it can; "
+      + "the log tells what is in the way")
 
   private func tell(_ reason: HoldReason, _ trigger: Trigger, _ words: String) async {
     log.warning("automatic aborts hold", metadata: ["reason": "\(reason.rawValue)", "text": "\(words)"])
@@ -196,27 +224,25 @@ public final class AutomaticControl: Sendable {
   }
 
   private func close(_ id: DecisionID, _ words: String) async {
-    do throws(JournalError) {
-      try await journal?.finish(id, .done, text: words, at: control.unixNow)
-    } catch {
-      log.error("the end of a hold is not recorded", metadata: ["error": "\(error)"])
-    }
+    await control.close(id, .done, words, at: control.unixNow)
   }
 
   // MARK: Restart
 
-  /// Reads what was decided before, once; until then nothing is decided.
+  /// Reads what was decided before, once in each term as the leader; until then nothing is decided.
   private func restore() async {
     let standing = control.election.standing()
-    guard standing.isLeader(at: control.clock.now()) else {
+    let isLeader = standing.isLeader(at: control.clock.now())
+    state.withLock { state in
+      if !isLeader || standing.election == nil { state.isTakeoverOpen = false }
+      guard state.aborts.isRestored, !isLeader || state.restoredTerm != standing.number else { return }
       // What a standby knows says nothing of what the leader does meanwhile.
-      return state.withLock { state in
-        guard state.aborts.isRestored else { return }
-        let settings = state.aborts.settings
-        state.aborts = AutomaticAborts()
-        state.aborts.apply(settings)
-      }
+      let settings = state.aborts.settings
+      state.aborts = AutomaticAborts()
+      state.aborts.apply(settings)
+      state.holds = [:]
     }
+    guard isLeader else { return }
     guard !state.withLock(\.aborts.isRestored) else { return }
     var decisions: [Decision] = []
     if let journal {
@@ -242,6 +268,7 @@ public final class AutomaticControl: Sendable {
     state.withLock { state in
       guard !state.aborts.isRestored else { return }
       state.aborts.restore(decisions, epoch, at: now)
+      state.restoredTerm = standing.number
       for decision in decisions where decision.result == nil {
         if let reason = AutomaticAborts.hold(begunBy: decision), let id = decision.id {
           state.holds[reason] = id
@@ -260,8 +287,12 @@ public final class AutomaticControl: Sendable {
     }
     let isOpen = claims == nil
     state.withLock { $0.isTakeoverOpen = isOpen }
-    let known = Set(decisions.filter { $0.kind == .acted }.compactMap(\.migration))
+    let acted = decisions.filter { $0.kind == .acted }
+    let known = Set(acted.filter { !$0.isUnsent }.compactMap(\.migration))
+    let unsent = Set(acted.filter(\.isUnsent).compactMap(\.migration))
     for claim in claims ?? [] where claim.trigger != .person && !known.contains(claim.migration) {
+      // Its own of what was not sent is no reason against another try.
+      if claim.claimant == control.claimant, unsent.contains(claim.migration) { continue }
       decisions.append(
         Decision(
           madeAt: claim.claimedAt, action: .abort, trigger: claim.trigger, kind: .acted,
@@ -283,6 +314,7 @@ public final class AutomaticControl: Sendable {
       let (view, now) = (control.view(of: id), control.clock.now())
       return state.withLock { $0.aborts.recheck(decision, view, at: now) }
     }
+    if let unsent = answer.unsent { return (.unsent(unsent), answer.decision) }
     guard answer.decision.kind != .acted, let reason = answer.decision.refusal else {
       return (.acted(answer.decision.id), answer.decision)
     }

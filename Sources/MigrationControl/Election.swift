@@ -30,6 +30,9 @@ extension MigrationControl {
       "this Drover does not lead, and only the leader acts: \(standing.leaderInWords)")
   }
 
+  /// With so many nothing is claimed again.
+  static let mostSent = 10_000
+
   /// Tells the next leader of an abort before it is sent.
   func claim(_ order: AbortOrder, _ target: MigrationTarget, at unixMilliseconds: Int64)
     async throws(ControlError)
@@ -40,8 +43,10 @@ extension MigrationControl {
         .unreachable, call: "claiming migration \(order.migration)",
         cause: "the back end whose Lease decides does not run", remedy: "see the log for what it lacks")
     }
-    try await store.claim(
-      AbortClaim(
-        migration: order.migration, vm: target.vm, trigger: order.trigger, claimedAt: unixMilliseconds))
+    var claim = AbortClaim(
+      migration: order.migration, vm: target.vm, trigger: order.trigger, claimedAt: unixMilliseconds)
+    claim.claimant = claimant
+    claim.isRepeat = withState { $0.sent.count < Self.mostSent && !$0.sent.contains(order.migration) }
+    try await store.claim(claim)
   }
 }

@@ -13,6 +13,8 @@ public struct AbortAnswer: Sendable {
   public var isDryRun: Bool
   /// What is worth knowing although it prevents nothing.
   public var warnings: [String] = []
+  /// Why it was surely not sent although that was recorded; nil where it was, or nothing was recorded.
+  public var unsent: Refusal?
 }
 
 extension MigrationControl {
@@ -113,31 +115,43 @@ extension MigrationControl {
     do throws(ControlError) {
       try await claim(order, target, at: made.madeAt)
     } catch {
-      return await fail(decision, error, "not sent, since it could not be claimed: \(error)")
+      var error = error
+      // Whether it was claimed may be open; that it was not sent is not.
+      error.mayBeDone = false
+      let reason: RefusalReason = error.kind == .refused ? .claimed : .unreadable
+      return await fail(decision, error, reason, "not sent, since it could not be claimed: \(error)")
     }
     if let cause = live.comesBack {
       do throws(ControlError) {
         try await backend.endCause(cause, of: target)
       } catch {
         let open = error.mayBeDone ? "the eviction may have been taken back, and " : ""
-        return await fail(decision, error, "\(open)the migration was not ended: \(error)")
+        return await fail(decision, error, error.unsent, "\(open)the migration was not ended: \(error)")
       }
     }
     let done = live.comesBack == nil ? "" : "the eviction was taken back, but "
     // Recording takes its time, and so does ending a cause: what was seen before may hold no more.
     switch await look(order, target, backend) {
     case .failure(let refused):
-      return await fail(decision, nil, "\(done)not sent: \(refused.refusal.text)")
+      return await fail(decision, nil, refused.refusal.reason, "\(done)not sent: \(refused.refusal.text)")
     case .success: break
     }
-    if let refusal = recheck?() { return await fail(decision, nil, "\(done)not sent: \(refusal.text)") }
+    if let refusal = recheck?() {
+      return await fail(decision, nil, refusal.reason, "\(done)not sent: \(refusal.text)")
+    }
+    let isFirst = withState { state in
+      order.trigger != .person && state.sent.count < Self.mostSent && state.sent.insert(target.id).inserted
+    }
     fleet.announceAbort(of: target.id, cause: order.trigger.cause)
     let sentAt = clock.now()
     var failure: ControlError?
     do throws(ControlError) {
       try await backend.abort(target)
     } catch {
-      guard error.mayBeDone else { return await fail(decision, error, "\(done)it was not ended: \(error)") }
+      guard error.mayBeDone else {
+        if isFirst { withState { _ = $0.sent.remove(target.id) } }
+        return await fail(decision, error, error.unsent, "\(done)it was not ended: \(error)")
+      }
       // Only what the migration comes to tells.
       failure = error
       log.error("abort unanswered", metadata: ["migration": "\(target.id)", "error": "\(error)"])
@@ -150,9 +164,13 @@ extension MigrationControl {
     return AbortAnswer(decision: decision, consequence: live.consequence, error: failure, isDryRun: false)
   }
 
-  private func fail(_ decision: Decision, _ error: ControlError?, _ text: String) async -> AbortAnswer {
-    AbortAnswer(
-      decision: await finish(decision, .error, text), consequence: "", error: error, isDryRun: false)
+  private func fail(
+    _ decision: Decision, _ error: ControlError?, _ reason: RefusalReason, _ text: String
+  ) async -> AbortAnswer {
+    let made = await finish(decision, .error, text)
+    var answer = AbortAnswer(decision: made, consequence: "", error: error, isDryRun: false)
+    if !(error?.mayBeDone ?? false) { answer.unsent = Refusal(reason, text) }
+    return answer
   }
 
   private func refuse(
@@ -300,6 +318,17 @@ extension MigrationTarget {
     self.init(
       id: view.identity.id, sourceID: view.identity.sourceID, vm: view.identity.vm,
       domain: view.identity.domain, object: view.facts.object)
+  }
+}
+
+extension ControlError {
+  /// Why what it prevented was not sent: in most cases that may pass.
+  fileprivate var unsent: RefusalReason {
+    switch kind {
+    case .gone: .finished
+    case .unsupported: .unsupported
+    default: .unreadable
+    }
   }
 }
 

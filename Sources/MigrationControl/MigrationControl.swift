@@ -32,6 +32,8 @@ public final class MigrationControl: Sendable {
   /// How long the journal may take; a disk that hangs must not make an abort come late.
   private let longestRecording: Duration
   private let state = Mutex(State())
+  /// What this process claims by; another for each.
+  let claimant = String(UInt64.random(in: .min ... .max), radix: 16)
 
   struct State {
     var totals = ControlTotals()
@@ -50,6 +52,8 @@ public final class MigrationControl: Sendable {
     var notes = 0
     /// What is known of decisions, and the journal has not taken yet.
     var unrecorded: [(id: DecisionID, result: DecisionResult, text: String, at: Int64)] = []
+    /// Migrations that automatic aborts were sent to, or may have been: what was claimed of others was not sent.
+    var sent: Set<MigrationID> = []
   }
 
   /// Makes a module that decides about the migrations of `fleet`.
@@ -106,8 +110,7 @@ public final class MigrationControl: Sendable {
       let result: Result<DecisionID, JournalError>
       do throws(JournalError) {
         if let earlier {
-          try await journal.revise(earlier, decision)
-          result = .success(earlier)
+          result = .success(try await journal.revise(earlier, decision))
         } else {
           result = .success(try await journal.record(decision))
         }
@@ -170,15 +173,29 @@ public final class MigrationControl: Sendable {
     return decision
   }
 
-  private func close(_ id: DecisionID, _ result: DecisionResult, _ text: String, at unix: Int64) async {
-    do throws(JournalError) {
-      try await journal?.finish(id, result, text: text, at: unix)
-    } catch {
-      log.error("what became of a decision is not recorded yet", metadata: ["error": "\(error)"])
-      withState { state in
-        if state.unrecorded.count < Self.mostUnrecorded { state.unrecorded.append((id, result, text, unix)) }
+  /// Adds what became of a decision, now or, where the journal does not take it in time, later.
+  ///
+  /// - Returns: Whether the journal took it.
+  @discardableResult
+  func close(_ id: DecisionID, _ result: DecisionResult, _ text: String, at unix: Int64) async -> Bool {
+    guard let journal else { return true }
+    let answer = LateAnswer()
+    Task {
+      let taken: Result<DecisionID, JournalError>
+      do throws(JournalError) {
+        try await journal.finish(id, result, text: text, at: unix)
+        taken = .success(id)
+      } catch {
+        taken = .failure(error)
       }
+      _ = answer.take(taken)
     }
+    guard case .failure(let error) = await answer.value(within: longestRecording) else { return true }
+    log.error("what became of a decision is not recorded yet", metadata: ["error": "\(error)"])
+    withState { state in
+      if state.unrecorded.count < Self.mostUnrecorded { state.unrecorded.append((id, result, text, unix)) }
+    }
+    return false
   }
 
   /// Tells the journal again what it did not take.
@@ -187,7 +204,12 @@ public final class MigrationControl: Sendable {
       defer { state.unrecorded = [] }
       return state.unrecorded
     }
-    for entry in waiting { await close(entry.id, entry.result, entry.text, at: entry.at) }
+    for (index, entry) in waiting.enumerated() {
+      guard await close(entry.id, entry.result, entry.text, at: entry.at) else {
+        // Each may take as long as the journal may: the others come first next time.
+        return withState { $0.unrecorded.insert(contentsOf: waiting[(index + 1)...], at: 0) }
+      }
+    }
   }
 
   static let noJournal = JournalError(

@@ -22,8 +22,9 @@ private final class Memory: AutomaticJournal {
     }
   }
 
-  func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError) {
+  func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError) -> DecisionID {
     decisions.withLock { $0[Int(id.rawValue) - 1] = decision }
+    return id
   }
 
   func finish(_ id: DecisionID, _ result: DecisionResult, text: String, at: Int64) async throws(JournalError)

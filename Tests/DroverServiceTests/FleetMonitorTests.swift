@@ -36,6 +36,21 @@ struct FleetMonitorTests {
       .map { String($0.prefix { $0 != "\n" }) }
   }
 
+  @Test("a back end that is stopped decides no more who leads")
+  func stopped() {
+    let monitor = FleetMonitor(
+      settings: MigrationTracker.Settings(), clock: Still(),
+      log: Logger(label: "x") { _ in SwiftLogNoOpLogHandler() })
+    let (name, other) = (BackendName(rawValue: "prod"), BackendName(rawValue: "other"))
+    monitor.setElection(name)
+    monitor.receive(.leader(name, LeaderTerm(holder: "a", heldUntil: noon + .seconds(10))))
+    #expect(monitor.leadership.isLeader(at: noon))
+    monitor.unregister(other, keepingTotals: true)
+    #expect(monitor.leadership.isLeader(at: noon))
+    monitor.unregister(name, keepingTotals: true)
+    #expect(!monitor.leadership.isLeader(at: noon))
+  }
+
   @Test("is the VMs of a host")
   func hosts() {
     let lines = logged(of: .host("hv-1"), .info)

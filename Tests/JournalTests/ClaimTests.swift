@@ -54,13 +54,26 @@ struct ClaimTests {
     decision.kind = .acted
     decision.refusal = nil
     decision.madeAt = 2000
-    try await journal.revise(number, decision)
+    #expect(try await journal.revise(number, decision) == number)
     let stored = try #require(try await journal.decisions().first)
     #expect(stored.id == number && stored.kind == .acted && stored.madeAt == 2000 && stored.refusal == nil)
-    await #expect(throws: JournalError.self) { try await journal.revise(number, decision) }
-    await #expect(throws: JournalError.self) {
-      try await journal.revise(DecisionID(rawValue: number.rawValue + 1), decision)
-    }
+    // From then on it stays, and so does what another has this number for: then there is a new one.
+    decision.text = "another"
+    let second = try await journal.revise(number, decision)
+    #expect(second > number)
+    let missing = try await journal.revise(DecisionID(rawValue: 99), decision)
+    #expect(missing > second)
+    decision.kind = .held
+    let held = try await journal.record(decision)
+    decision.migration = id("b-1")
+    #expect(try await journal.revise(held, decision) > held)
+    decision.migration = id("a-1")
+    decision.trigger = .progressTimeout
+    #expect(try await journal.revise(held, decision) > held)
+    #expect(
+      try await journal.decisions().map(\.text) == [
+        "another", "another", "another", "another", "another", "old",
+      ])
   }
 
   @Test(
@@ -89,6 +102,11 @@ struct ClaimTests {
     try await make("migrate", 5000, .acted, .person, .migrate)
     let read = try await journal.automaticDecisions(since: 1000)
     #expect(read.map(\.requester) == ["open", "late", "forged", "reset"])
+    // Where there are too many, what bounds the next is read before what was only said.
+    let first = try await journal.read("reading") { db in
+      try DecisionRow.automatic(since: 1000, most: 2, db)
+    }
+    #expect(Set(first.map(\.requester)) == ["late", "reset"])
     #expect(try await journal.migrations([id("over"), id("nothing")]).keys.map(\.description) == ["over"])
   }
 }

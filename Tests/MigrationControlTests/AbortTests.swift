@@ -248,6 +248,22 @@ struct BetweenTests {
     #expect(scene.control.totals.aborts == [.init(.person, .aborted): 1])
   }
 
+  @Test("a journal that hangs at the end keeps nobody from asking again, and is told once more")
+  func hangingResult() async throws {
+    let scene = try Scene(longestRecording: .milliseconds(50))
+    let (gate, open) = AsyncStream<Void>.makeStream()
+    scene.journal.state.withLock { state in state.resultGate = { for await _ in gate { return } } }
+    scene.backend.state.withLock { $0.abortError = .sample(.denied) }
+    #expect(await scene.control.abort(scene.order()).decision.result == .error)
+    #expect(scene.journal.decisions.map(\.result) == [nil])
+    scene.backend.state.withLock { $0.abortError = nil }
+    #expect(await scene.control.abort(scene.order()).decision.kind == .acted)
+    open.finish()
+    scene.journal.state.withLock { $0.resultGate = nil }
+    await scene.control.recordAgain()
+    #expect(scene.journal.decisions.first?.result == .error)
+  }
+
   @Test("two aborts of one migration, the first of which got no answer, both get their results")
   func twice() async throws {
     let scene = try Scene()

@@ -134,6 +134,38 @@ struct AutomaticControlTests {
     #expect(scene.journal.decisions.first?.resultText.contains("not sent: ") == true)
   }
 
+  @Test("an alert that could surely not be sent is worth sending again, and counts for nothing")
+  func unsent() async throws {
+    scene.backend.state.withLock { $0.abortError = .sample(.unreachable) }
+    let answer = await automatic.ask(alert)
+    #expect(answer.status == "held" && answer.refusal == .unreadable && answer.isWorthRetrying)
+    #expect(answer.record == DecisionID(rawValue: 1))
+    scene.backend.state.withLock { $0.abortError = nil }
+    let again = await automatic.ask(alert)
+    #expect(again.status == "acted" && again.record == DecisionID(rawValue: 2) && !again.isWorthRetrying)
+    #expect(scene.journal.decisions.map(\.result) == [.error, nil])
+    #expect(await automatic.ask(alert).record == DecisionID(rawValue: 2))
+  }
+
+  @Test("what may have been sent is not sent again")
+  func unanswered() async throws {
+    scene.backend.state.withLock { $0.abortError = .sample(.timeout) }
+    #expect(await automatic.ask(alert).status == "acted")
+    #expect(await automatic.ask(alert).status == "acted")
+    #expect(scene.journal.decisions.count == 1)
+    #expect(scene.backend.calls.count { $0.hasPrefix("abort") } == 1)
+  }
+
+  @Test("what is disarmed while it is recorded is not sent")
+  func disarmed() async throws {
+    makeLate()
+    let (scene, automatic) = (scene, automatic)
+    scene.journal.state.withLock { $0.gate = { automatic.apply(AutomaticSettings()) } }
+    await look()
+    #expect(!scene.backend.calls.contains { $0.hasPrefix("abort") })
+    #expect(scene.journal.decisions.map(\.result) == [.error])
+  }
+
   @Test("without a journal nothing is ended by itself; once there is room it is")
   func journalFull() async throws {
     makeLate()
@@ -282,6 +314,7 @@ struct AutomaticElectionTests {
 
     await look()
     #expect(scene.journal.decisions.isEmpty && scene.backend.calls.isEmpty)
+    #expect(await automatic.resetHold(by: "uid 0").problem?.reason == .notLeader)
     let asked = await automatic.ask(AlertWish(labels: [:], isFiring: true))
     #expect(asked.isWorthRetrying && asked.refusal == .notLeader)
 
@@ -289,6 +322,15 @@ struct AutomaticElectionTests {
     store.error.withLock { $0 = .sample(.unreachable) }
     await look()
     #expect(automatic.holds.contains(.takeover) && scene.backend.calls.isEmpty)
+    let reset = await automatic.resetHold(by: "uid 0")
+    #expect(reset.ended == [] && reset.problem?.reason == .hold)
+    // One that leads no more does not wait for that any more.
+    store.leads.withLock { $0 = false }
+    await look()
+    #expect(!automatic.holds.contains(.takeover))
+    store.leads.withLock { $0 = true }
+    await look()
+    #expect(automatic.holds.contains(.takeover))
 
     store.error.withLock { $0 = nil }
     let unix = scene.clock.epochOffset().unixMilliseconds(scene.clock.now()) - 1000
@@ -297,6 +339,45 @@ struct AutomaticElectionTests {
     }
     await look()
     #expect(!automatic.holds.contains(.takeover))
+    #expect(scene.journal.decisions.map(\.refusal) == [.claimed] && scene.backend.calls.isEmpty)
+  }
+
+  @Test("one that led, lost that unseen and leads again reads anew what was done meanwhile")
+  func terms() async throws {
+    let scene = try Scene()
+    let store = Store()
+    let backend = scene.backend
+    let standing = Mutex(Leadership(election: BackendName(rawValue: "prod")))
+    func lead() {
+      let now = scene.clock.now()
+      standing.withLock { $0.take(LeaderTerm(holder: "a", heldUntil: now + .seconds(10)), at: now) }
+    }
+    let control = MigrationControl(
+      fleet: scene.fleet, journal: scene.journal, clock: scene.clock,
+      log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+      election: Election(standing: { standing.withLock(\.self) }, claims: { store })
+    ) { _ in backend }
+    let automatic = AutomaticControl(
+      control, journal: scene.journal, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    var settings = AutomaticSettings()
+    settings.policies = .abort
+    settings.rules = [PolicyRule(name: "r", wishes: [.completionTimeout: PolicyWish(.abort)])]
+    automatic.apply(settings)
+    lead()
+    for decision in await automatic.look() { await automatic.carryOut(decision) }
+    #expect(automatic.holds == [])
+
+    scene.clock.advance(.seconds(800))
+    var late = scene.observation(.precopy)
+    late.startedAt = scene.clock.now() - .seconds(801)
+    late.facts.size = .gibibytes(1)
+    scene.fleet.tell(late)
+    let unix = scene.clock.epochOffset().unixMilliseconds(scene.clock.now()) - 1000
+    store.book.withLock {
+      _ = $0.add(AbortClaim(migration: scene.id, vm: scene.vm, trigger: .progressTimeout, claimedAt: unix))
+    }
+    lead()
+    for decision in await automatic.look() { await automatic.carryOut(decision) }
     #expect(scene.journal.decisions.map(\.refusal) == [.claimed] && scene.backend.calls.isEmpty)
   }
 }

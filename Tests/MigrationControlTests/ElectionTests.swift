@@ -98,6 +98,44 @@ struct ElectionTests {
     #expect(scene.backend.calls == ["live"])
   }
 
+  @Test("what was claimed and surely not sent may be claimed again by the same process, and by no other")
+  func repeated() async throws {
+    let played = Played()
+    played.lead(for: .seconds(10))
+    let scene = try Scene(election: played.election)
+    scene.backend.state.withLock { $0.abortError = .sample(.unreachable) }
+    let first = await scene.control.abort(scene.order(trigger: .alert))
+    #expect(first.unsent?.reason == .unreadable)
+    let other = try Scene(election: played.election)
+    #expect(await other.control.abort(other.order(trigger: .alert)).unsent?.reason == .claimed)
+    #expect(!other.backend.calls.contains { $0.hasPrefix("abort") })
+    scene.backend.state.withLock { $0.abortError = nil }
+    let second = await scene.control.abort(scene.order(trigger: .alert))
+    #expect(second.unsent == nil && second.decision.result == nil)
+    // From then on it was sent.
+    let third = await scene.control.abort(scene.order(trigger: .alert))
+    #expect(third.unsent?.reason == .claimed)
+  }
+
+  @Test("whoever becomes the leader again is in another term")
+  func terms() {
+    var standing = Leadership(election: BackendName(rawValue: "kube"))
+    let held = LeaderTerm(holder: "a", heldUntil: Moment(milliseconds: 100))
+    standing.take(held, at: Moment(milliseconds: 0))
+    standing.take(LeaderTerm(holder: "a", heldUntil: Moment(milliseconds: 200)), at: Moment(milliseconds: 50))
+    #expect(standing.number == 1)
+    // The term ran out unseen.
+    standing.take(
+      LeaderTerm(holder: "a", heldUntil: Moment(milliseconds: 400)), at: Moment(milliseconds: 300))
+    #expect(standing.number == 2)
+    standing.endTerm()
+    #expect(!standing.isLeader(at: Moment(milliseconds: 300)))
+    standing.elect(by: BackendName(rawValue: "other"))
+    standing.take(
+      LeaderTerm(holder: "a", heldUntil: Moment(milliseconds: 500)), at: Moment(milliseconds: 300))
+    #expect(standing.number == 3)
+  }
+
   @Test("a leader that was stopped while it claimed sends nothing once its term is over")
   func frozen() async throws {
     let played = Played()

@@ -10,6 +10,10 @@ public struct AbortClaim: Hashable, Sendable {
   public var trigger: Trigger
   /// When, in Unix milliseconds.
   public var claimedAt: Int64
+  /// Which process claims; empty where that is not known.
+  public var claimant = ""
+  /// Whether the same process claims again what it claimed before, and surely did not send; never stored.
+  public var isRepeat = false
 
   /// Makes a claim.
   public init(migration: MigrationID, vm: VMRef, trigger: Trigger, claimedAt: Int64) {
@@ -25,8 +29,8 @@ public struct ClaimBook: Hashable, Sendable {
   /// Claims, the oldest first.
   public private(set) var claims: [AbortClaim]
 
-  /// As long as anything may ask for them: a migration has its identity no longer than that.
-  static let longestKept: Int64 = 24 * 3_600_000
+  /// As long as anything may ask for them: no limit between two aborts of one VM is longer.
+  static let longestKept: Int64 = 7 * 24 * 3_600_000
   /// A ConfigMap takes a MiB; a claim is some hundred bytes.
   static let mostKept = 2000
 
@@ -40,13 +44,22 @@ public struct ClaimBook: Hashable, Sendable {
   ///
   /// - Returns: False where an automatic abort of this migration was claimed already: it is not done twice.
   public mutating func add(_ claim: AbortClaim) -> Bool {
-    if claim.trigger != .person,
-      claims.contains(where: { $0.migration == claim.migration && $0.trigger != .person })
-    {
-      return false
+    if claim.trigger != .person {
+      func isSame(_ earlier: AbortClaim) -> Bool {
+        earlier.trigger != .person
+          && (earlier.migration == claim.migration
+            || earlier.vm == claim.vm && earlier.migration.isSameJob(as: claim.migration))
+      }
+      func isOwn(_ earlier: AbortClaim) -> Bool {
+        claim.isRepeat && !claim.claimant.isEmpty && earlier.claimant == claim.claimant
+      }
+      if claims.contains(where: { isSame($0) && !isOwn($0) }) { return false }
+      claims.removeAll(where: isSame)
     }
     claims.removeAll { claim.claimedAt - $0.claimedAt > Self.longestKept }
-    claims.append(claim)
+    var stored = claim
+    stored.isRepeat = false
+    claims.append(stored)
     if claims.count > Self.mostKept { claims.removeFirst(claims.count - Self.mostKept) }
     return true
   }

@@ -83,10 +83,10 @@ public protocol DecisionJournal: Sendable {
   /// Adds what became of a decision.
   func finish(_ id: DecisionID, _ result: DecisionResult, text: String, at unixMilliseconds: Int64)
     async throws(JournalError)
-  /// Puts a decision in the place of an earlier one about the same, which was not acted upon; one that was, stays.
+  /// Puts a decision in the place of an earlier one about the same, which was not acted upon.
   ///
-  /// - Throws: Also where there is none with this number, or it was acted upon.
-  func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError)
+  /// - Returns: Its number: a new one where there is none such any more, or it was acted upon; then that one stays.
+  func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError) -> DecisionID
   /// Adds which migration a decision began.
   func name(_ id: DecisionID, _ migration: MigrationID) async throws(JournalError)
   /// Why nothing can be recorded, as far as is known without trying; nil where it can.
@@ -95,10 +95,8 @@ public protocol DecisionJournal: Sendable {
 
 extension DecisionJournal {
   /// A journal that only adds.
-  public func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError) {
-    throw JournalError(
-      .other, call: "changing decision \(id.rawValue)", cause: "this journal only adds",
-      remedy: "record a new one")
+  public func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError) -> DecisionID {
+    try await record(decision)
   }
   /// Not kept.
   public func name(_ id: DecisionID, _ migration: MigrationID) async throws(JournalError) {}

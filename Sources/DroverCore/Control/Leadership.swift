@@ -18,6 +18,25 @@ public struct Leadership: Hashable, Sendable {
   public var election: BackendName?
   /// What that back end told last; nil before it has.
   public var term: LeaderTerm?
+  /// Counts how often this process became the leader.
+  public private(set) var number: UInt64 = 0
+
+  /// Takes what the back end tells.
+  public mutating func take(_ term: LeaderTerm, at now: Moment) {
+    let wasLeader = isLeader(at: now)
+    self.term = term
+    if !wasLeader, isLeader(at: now) { number += 1 }
+  }
+
+  /// Has another back end's Lease decide, or none.
+  public mutating func elect(by backend: BackendName?) {
+    guard election != backend else { return }
+    election = backend
+    term = nil
+  }
+
+  /// Nobody tells any more who leads.
+  public mutating func endTerm() { term = nil }
 
   /// Nobody else is there.
   public init(election: BackendName? = nil, term: LeaderTerm? = nil) {

@@ -93,6 +93,11 @@ public struct MigrationID: Hashable, Sendable, CustomStringConvertible {
     return isTooLarge ? nil : .milliseconds(Int64(clamping: difference.magnitude))
   }
 
+  /// Whether both name one job: alike, or of one domain and begun at the same moment as far as that can be told.
+  func isSameJob(as other: MigrationID) -> Bool {
+    self == other || startDifference(from: other).map { $0 <= Self.sameStart } ?? false
+  }
+
   /// The domain and the start in Unix milliseconds; nil for the uid of an object.
   private var parts: (domain: Substring, start: Int64)? {
     guard let dash = description.lastIndex(of: "-") else { return nil }

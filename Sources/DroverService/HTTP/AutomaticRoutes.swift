@@ -67,7 +67,7 @@ struct AutomaticRoutes: Sendable {
   private func reset(by requester: String) async -> Response {
     let (ended, problem) = await automatic.resetHold(by: requester)
     if let problem {
-      return .problem(status: 503, detail: "it cannot be recorded, so the hold stays: \(problem)")
+      return .problem(status: 503, detail: problem.text)
     }
     return .json(ResetItem(ended: ended.map(\.rawValue)))
   }

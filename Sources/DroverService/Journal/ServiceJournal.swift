@@ -65,7 +65,7 @@ public final class ServiceJournal: AutomaticJournal, DrainStore, Sendable {
   }
 
   /// Puts a decision in the place of an earlier one about the same, which was not acted upon.
-  public func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError) {
+  public func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError) -> DecisionID {
     try await write { (journal) async throws(JournalError) in try await journal.revise(id, decision) }
   }
 

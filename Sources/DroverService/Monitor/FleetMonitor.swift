@@ -37,6 +37,8 @@ public final class FleetMonitor: ControlledFleet {
   /// Forgets a back end and everything it told, but for its counters where it comes back at once.
   public func unregister(_ backend: BackendName, keepingTotals: Bool) {
     tracker.withLock { $0.unregister(backend, keepingTotals: keepingTotals) }
+    // It gives its Lease back, and whoever takes its place has not got it yet.
+    standing.withLock { if $0.election == backend { $0.endTerm() } }
   }
 
   /// Whether this process leads, and who does.
@@ -44,7 +46,7 @@ public final class FleetMonitor: ControlledFleet {
 
   /// Lets a back end's Lease decide who leads; nil: this process leads.
   public func setElection(_ backend: BackendName?) {
-    standing.withLock { if $0.election != backend { $0 = Leadership(election: backend) } }
+    standing.withLock { $0.elect(by: backend) }
   }
 
   /// Takes other figures into use.
@@ -58,7 +60,7 @@ public final class FleetMonitor: ControlledFleet {
     let now = clock.now()
     switch message {
     case .leader(let backend, let term):
-      return standing.withLock { if $0.election == backend { $0.term = term } }
+      return standing.withLock { if $0.election == backend { $0.take(term, at: now) } }
     case .vm(let vm):
       log.log(level: Self.level(of: vm.vm), "VM is here", metadata: Self.metadata(vm.vm))
     case .vmGone(let key):

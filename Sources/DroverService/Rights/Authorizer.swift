@@ -125,7 +125,7 @@ public final class Authorizer: Sendable {
       return .refused(
         refuse(
           request, .tooMany, "more requests come than rate_limit of web.yml lets in",
-          headers: ["Retry-After": "1"], status: 429))
+          headers: ["Retry-After": "1"], status: Self.tooManyStatus(request)))
     }
     let users = web.current().configuration.users
     guard !users.isEmpty else { return .open }
@@ -143,9 +143,14 @@ public final class Authorizer: Sendable {
       case nil:
         return self.refuse(
           request, .tooMany, "too many passwords wait for being checked", headers: ["Retry-After": "1"],
-          status: 429)
+          status: Self.tooManyStatus(request))
       }
     }
+  }
+
+  /// Alertmanager gives up whatever is answered with 4xx.
+  private static func tooManyStatus(_ request: Request) -> Int {
+    request.path == "/api/v1/alerts" && !request.isReading ? 503 : 429
   }
 
   /// The refusal of a request that may not read while `web.yml` asks for a user; nil where it may.

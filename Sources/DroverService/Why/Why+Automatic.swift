@@ -34,7 +34,7 @@ extension Why {
     case .breaker: "AUTOMATIC ABORTS HOLD: there were as many as are allowed at a time\(reset)"
     case .partition: "AUTOMATIC ABORTS HOLD: many migrations lost their network at once\(reset)"
     case .journal: "AUTOMATIC ABORTS HOLD: nothing can be recorded"
-    case .takeover: "AUTOMATIC ABORTS HOLD: what another Drover did until now is not known\(reset)"
+    case .takeover: "AUTOMATIC ABORTS HOLD: what another Drover did until now is not known; see the log"
     }
   }
 }

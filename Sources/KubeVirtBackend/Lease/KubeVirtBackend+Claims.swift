@@ -123,6 +123,7 @@ struct ClaimMap: Codable, Sendable {
     var vm: String
     var trigger: String
     var claimedAt: Int64
+    var claimant: String?
   }
 
   /// What was claimed; nil where that cannot be read.
@@ -136,11 +137,12 @@ struct ClaimMap: Codable, Sendable {
       guard let migration = MigrationID(entry.migration), let trigger = Trigger(rawValue: entry.trigger),
         let scope = entry.namespace.map(Scope.namespace) ?? entry.host.map(Scope.host)
       else { return nil }
-      claims.append(
-        AbortClaim(
-          migration: migration,
-          vm: VMRef(backend: BackendName(rawValue: entry.backend), scope: scope, name: entry.vm),
-          trigger: trigger, claimedAt: entry.claimedAt))
+      var claim = AbortClaim(
+        migration: migration,
+        vm: VMRef(backend: BackendName(rawValue: entry.backend), scope: scope, name: entry.vm),
+        trigger: trigger, claimedAt: entry.claimedAt)
+      claim.claimant = entry.claimant ?? ""
+      claims.append(claim)
     }
     return ClaimBook(claims)
   }
@@ -150,6 +152,7 @@ struct ClaimMap: Codable, Sendable {
       var entry = Entry(
         migration: claim.migration.description, backend: claim.vm.backend.rawValue, vm: claim.vm.name,
         trigger: claim.trigger.rawValue, claimedAt: claim.claimedAt)
+      entry.claimant = claim.claimant.isEmpty ? nil : claim.claimant
       switch claim.vm.scope {
       case .namespace(let name): entry.namespace = name
       case .host(let name): entry.host = name

@@ -152,6 +152,10 @@ struct WebFileTests {
       let third = try await get(served)
       #expect(third.status == 429 && third.header("Retry-After") == "1")
       #expect(third.header("X-Frame-Options") == "deny")
+      // Alertmanager gives up what is answered with 429.
+      let alert = try await curl(
+        ["--request", "POST", "http://\(served.tcp)/api/v1/alerts"], in: scratch)
+      #expect(alert.status == 503)
       #expect(try await get(served, "/-/healthy").status == 200)
       let local = try await curl(["--unix-socket", served.socket, "http://x/metrics"], in: scratch)
       #expect(local.status == 200 && local.header("X-Frame-Options") == nil)

@@ -189,19 +189,43 @@ struct ClaimTests {
     #expect(book.book.claims.count == 3)
   }
 
-  @Test("claims go after a day, and the oldest of too many")
+  @Test("claims go after a week, and the oldest of too many")
   func bounded() throws {
     let book = Shelf()
     #expect(try book.add(claim("m-old")))
-    #expect(try book.add(claim("m-new", at: 25 * 3_600_000)))
-    #expect(book.book.claims.map(\.migration.description) == ["m-new"])
-    for n in 0..<2500 { _ = try book.add(claim("n-\(n)", at: 25 * 3_600_000 + Int64(n))) }
+    let week: Int64 = 7 * 24 * 3_600_000
+    #expect(try book.add(claim("m-new", at: week)))
+    #expect(book.book.claims.map(\.migration.description) == ["m-old", "m-new"])
+    #expect(try book.add(claim("m-newer", at: week + 1)))
+    #expect(book.book.claims.map(\.migration.description) == ["m-new", "m-newer"])
+    for n in 0..<2500 { _ = try book.add(claim("n-\(n)", at: week + Int64(n))) }
     #expect(book.book.claims.count == 2000 && book.book.claims.last?.migration.description == "n-2499")
+  }
+
+  @Test("a job that is found anew is the same for the book; who claimed what was not sent may claim it again")
+  func sameJob() throws {
+    let book = Shelf()
+    #expect(try book.add(claim("d-1700000000000", .progressTimeout)))
+    #expect(try !book.add(claim("d-1700000001900", .alert, at: 5)))
+    #expect(try book.add(claim("d-1700000002100", .alert, at: 5)))
+    var own = try claim("m-1", at: 6)
+    own.claimant = "a"
+    #expect(book.add(own))
+    #expect(!book.add(own))
+    own.isRepeat = true
+    #expect(book.add(own))
+    own.claimant = "b"
+    #expect(!book.add(own))
+    own.claimant = ""
+    #expect(!book.add(own))
+    #expect(book.book.claims.count == 3)
   }
 
   @Test("what is written is read again; a newer form is not taken for an empty one")
   func written() throws {
-    let book = ClaimBook([try claim("m-1", .progressTimeout, at: 42)])
+    var own = try claim("m-2", at: 43)
+    own.claimant = "a"
+    let book = ClaimBook([try claim("m-1", .progressTimeout, at: 42), own])
     var map = ClaimMap(metadata: .init(name: "drover-claims", namespace: "drover"))
     #expect(map.book == ClaimBook())
     map.data = [ClaimMap.key: try ClaimMap.text(book, "")]

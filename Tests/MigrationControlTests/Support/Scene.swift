@@ -156,6 +156,8 @@ final class Notes: AutomaticJournal {
     var readError: JournalError?
     /// Waited for before anything is recorded.
     var gate: (@Sendable () async -> Void)?
+    /// Waited for before a result is recorded.
+    var resultGate: (@Sendable () async -> Void)?
     /// Results that are not taken.
     var refusedResults = 0
   }
@@ -182,18 +184,16 @@ final class Notes: AutomaticJournal {
     return try answer.get()
   }
 
-  func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError) {
-    let error = state.withLock { state -> JournalError? in
-      if let error = state.error { return error }
+  func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError) -> DecisionID {
+    let isRevised = try state.withLock { state -> Result<Bool, JournalError> in
+      if let error = state.error { return .failure(error) }
       let index = Int(id.rawValue) - 1
-      guard state.decisions[index].kind != .acted else {
-        return JournalError(.other, call: "c", cause: "acted upon", remedy: "r")
-      }
+      guard state.decisions[index].kind != .acted else { return .success(false) }
       state.decisions[index] = decision
       state.decisions[index].id = id
-      return nil
-    }
-    if let error { throw error }
+      return .success(true)
+    }.get()
+    return isRevised ? id : try await record(decision)
   }
 
   func automaticDecisions(since unixMilliseconds: Int64) async throws(JournalError) -> [Decision] {
@@ -204,6 +204,8 @@ final class Notes: AutomaticJournal {
   func finish(_ id: DecisionID, _ result: DecisionResult, text: String, at unixMilliseconds: Int64)
     async throws(JournalError)
   {
+    let gate = state.withLock(\.resultGate)
+    await gate?()
     let isRefused = state.withLock { state in
       defer { state.refusedResults = max(0, state.refusedResults - 1) }
       return state.refusedResults > 0

@@ -26,7 +26,8 @@ public struct AbortLedger: Sendable {
 
   /// Why this one has to wait, or is never ended; nil where nothing bounds it.
   func refusal(of id: MigrationID, _ vm: VMRef, _ limits: AutomaticLimits, at now: Moment) -> Refusal? {
-    if claims.contains(where: { $0.migration == id }) {
+    // A restart may find the same job under an id that differs by a moment.
+    if claims.contains(where: { $0.migration == id || $0.vm == vm && $0.migration.isSameJob(as: id) }) {
       return Refusal(.claimed, "an abort of it was decided before; there is never a second one")
     }
     if breaker != nil || count(limits, at: now) >= limits.aborts {

@@ -49,10 +49,13 @@ extension AutomaticAborts {
   public mutating func ask(_ alert: AlertWish, _ snapshot: FleetSnapshot, at now: Moment) -> AlertAnswer {
     let key = alert.key
     if !alert.isFiring {
-      if let began = alert.startedAt { resolved[key] = max(resolved[key] ?? began, began) }
+      // Before anything is decided nothing is swept either.
+      if let began = alert.startedAt, isRestored || resolved.count < Self.mostStandings {
+        resolved[key] = max(resolved[key] ?? began, began)
+      }
       return .ignored("it does not fire any more")
     }
-    if let over = resolved[key], alert.startedAt.map({ $0 <= over }) ?? true {
+    if isResolved(alert) {
       return .ignored("it was resolved before this came")
     }
     guard isRestored else { return .ignored("") }
@@ -65,7 +68,8 @@ extension AutomaticAborts {
     var decision = AutomaticDecision(
       key: key, migration: MigrationID(alert.migration), kind: .refused,
       requester: "alert \(key.alert.isEmpty ? "without a name" : key.alert)", because: "the alert fires",
-      facts: [.init(FactName.alert, key.alert), .init("fingerprint", String(alert.fingerprint.prefix(64)))])
+      facts: [.init(FactName.alert, key.alert), .init("fingerprint", String(alert.fingerprint.prefix(64)))],
+      asking: alert)
     let view = snapshot.migrations.first { $0.identity.id == decision.migration }
     if let refusal = screen(alert, view, snapshot) {
       decision.refusal = refusal
@@ -85,6 +89,25 @@ extension AutomaticAborts {
     if conclude(&decision, action, view, at: now) { return .decision(decision) }
     let standing = standings[key]
     return .known(standing?.kind ?? .held, standing?.refusal, standing?.record)
+  }
+
+  /// Why an alert that is about to end a migration must not any more.
+  func recheck(_ alert: AlertWish?, _ view: MigrationView, at now: Moment) -> Refusal? {
+    guard settings.alerts == .abort else {
+      return Refusal(.disabled, "meanwhile the switch alerts ends nothing any more")
+    }
+    guard let alert, settings.alertNames.contains(alert.name) else {
+      return Refusal(.notListed, "meanwhile the alert is none that may ask any more")
+    }
+    if isResolved(alert) { return Refusal(.changed, "meanwhile the alert was resolved") }
+    return isStillSo(alert, view, at: now)
+      ? nil
+      : Refusal(.changed, "meanwhile what the alert says does not hold: it is \(view.verdict.kind.rawValue)")
+  }
+
+  private func isResolved(_ alert: AlertWish) -> Bool {
+    guard let over = resolved[alert.key] else { return false }
+    return alert.startedAt.map { $0 <= over } ?? true
   }
 
   private mutating func concludeWithoutView(_ decision: inout AutomaticDecision) -> AlertAnswer {

@@ -52,6 +52,8 @@ extension AutomaticAborts {
 
   /// Takes up what was decided before the start, the earliest first; only then is anything decided.
   public mutating func restore(_ decisions: [Decision], _ epoch: EpochOffset, at now: Moment) {
+    // What was seen since the start is newer than every row.
+    var former = NetworkHold()
     for decision in decisions.sorted(by: {
       ($0.madeAt, $0.id?.rawValue ?? 0) < ($1.madeAt, $1.id?.rawValue ?? 0)
     }) {
@@ -59,29 +61,38 @@ extension AutomaticAborts {
       let at = min(epoch.moment(unixMilliseconds: decision.madeAt), now)
       ledger.advance(settings.limits, to: at)
       shadowLedger.advance(settings.limits, to: at)
-      restore(decision, at, now)
+      restore(decision, at, now, &former)
     }
     ledger.advance(settings.limits, to: now)
     shadowLedger.advance(settings.limits, to: now)
     isRestored = true
-    told = holds.subtracting([.journal])
+    told = holds.subtracting([.journal, .partition])
+    if former.hold != nil { told.insert(.partition) }
+    networks.take(former)
+    sweptAt = now
     lookAtAll()
   }
 
-  private mutating func restore(_ decision: Decision, _ at: Moment, _ now: Moment) {
+  private mutating func restore(
+    _ decision: Decision, _ at: Moment, _ now: Moment, _ former: inout NetworkHold
+  ) {
     if decision.action == .resetHold {
-      ledger.reset(at: at)
-      shadowLedger.reset(at: at)
-      networks.reset()
+      let ended = Self.holds(endedBy: decision)
+      if ended.contains(.breaker) {
+        ledger.reset(at: at)
+        shadowLedger.reset(at: at)
+      }
+      if ended.contains(.partition) { former.reset() }
       return
     }
     func fact(_ name: String) -> String? { decision.evidence.first { $0.name == name }?.value }
-    guard decision.action == .abort, decision.trigger != .person else { return }
+    guard decision.action == .abort, decision.trigger != .person, !decision.isOfDrain else { return }
     if fact(FactName.holdBegan) == HoldReason.partition.rawValue {
-      if decision.result == nil { networks.restore(since: at, at: now) } else { networks.reset() }
+      if decision.result == nil { former.restore(since: at, at: now) } else { former.reset() }
       return
     }
-    if let id = decision.migration, let vm = decision.vm,
+    let isUnsent = decision.kind == .acted && decision.isUnsent
+    if !isUnsent, let id = decision.migration, let vm = decision.vm,
       decision.kind == .acted || decision.kind == .shadowed
     {
       shadowLedger.claim(id, vm, decision.trigger, settings.limits, at: at)
@@ -94,9 +105,46 @@ extension AutomaticAborts {
     guard fact(FactName.holdBegan) == nil else { return }
     let key = AutomaticKey(
       decision.migration?.description ?? "", decision.trigger, alert: fact(FactName.alert) ?? "")
+    if isUnsent {
+      // It may be tried again; a record that was acted upon is never changed.
+      standings[key] = Standing(
+        kind: .held, refusal: Refusal(.unreadable, decision.resultText), configuration: configuration,
+        unsent: (standings[key]?.unsent ?? 0) + 1)
+      return
+    }
     standings[key] = Standing(
       kind: decision.kind, refusal: decision.refusal.map { Refusal($0, decision.text) }, record: decision.id,
       isShadow: isShadow, configuration: configuration)
+  }
+
+  /// The facts that tell which holds a person ended.
+  public static func facts(ofEnded reasons: Set<HoldReason>) -> [Decision.Fact] {
+    HoldReason.allCases.filter(reasons.contains).map { .init(FactName.hold, $0.rawValue) }
+  }
+
+  /// A record that names none ended all.
+  private static func holds(endedBy decision: Decision) -> [HoldReason] {
+    let told = decision.evidence.filter { $0.name == FactName.hold }
+    return told.isEmpty ? HoldReason.allCases : told.compactMap { HoldReason(rawValue: $0.value) }
+  }
+
+  // MARK: A journal that takes nothing
+
+  /// After so long what was not recorded is decided again.
+  static let longestUnrecorded = Duration.seconds(60)
+
+  /// Forgets what rules decided and the journal did not take, so that it is decided again and comes into it.
+  public mutating func forgetUnrecorded(at now: Moment) {
+    let old = standings.filter { _, standing in
+      !standing.isUnderWay && standing.forgetAt.map { $0 <= now } ?? false
+    }
+    guard !old.isEmpty else { return }
+    for (key, standing) in old {
+      standings[key] = nil
+      guard standing.kind == .shadowed, let id = MigrationID(key.migration) else { continue }
+      shadowLedger.release(id, settings.limits, at: now)
+    }
+    lookAtAll()
   }
 
   /// The fact that makes a record one of a hold.

@@ -15,10 +15,16 @@ public struct AutomaticAborts: Sendable {
     var isShadow = false
     /// Which rules it was decided by.
     var configuration: UInt64 = 0
+    /// How often it was recorded as acted upon, and surely not sent.
+    var unsent = 0
+    /// When what the journal did not take is decided again; nil where it took it.
+    var forgetAt: Moment?
   }
 
   /// After something that may pass, such as a journal that is full.
   static let pause = Duration.seconds(1)
+  /// After as many as nine attempts that were not sent: each has a record of its own.
+  private static let longestPause = Duration.seconds(300)
 
   /// What may be ended.
   public private(set) var settings = AutomaticSettings()
@@ -41,7 +47,7 @@ public struct AutomaticAborts: Sendable {
   var due: [Int: Moment] = [:]
   /// Alerts that were resolved, by what they are about: when that one began.
   var resolved: [AutomaticKey: Int64] = [:]
-  private var sweptAt: Moment?
+  var sweptAt: Moment?
 
   /// Nothing is armed, nothing known.
   public init() {}
@@ -63,14 +69,20 @@ public struct AutomaticAborts: Sendable {
     return holds
   }
 
-  /// A person ends the holds.
+  /// A person ends holds, those that were shown and no others.
   ///
   /// - Returns: Those that there were.
-  public mutating func reset(at now: Moment) -> [HoldReason] {
-    let ended = HoldReason.allCases.filter { $0 != .journal && holds.contains($0) }
-    ledger.reset(at: now)
-    shadowLedger.reset(at: now)
-    networks.reset()
+  public mutating func reset(
+    _ reasons: Set<HoldReason> = Set(HoldReason.allCases), at now: Moment
+  ) -> [HoldReason] {
+    let ended = HoldReason.allCases.filter {
+      $0 != .journal && reasons.contains($0) && holds.contains($0)
+    }
+    if reasons.contains(.breaker) {
+      ledger.reset(at: now)
+      shadowLedger.reset(at: now)
+    }
+    if reasons.contains(.partition) { networks.reset() }
     told.subtract(ended)
     lookAtAll()
     return ended
@@ -108,14 +120,17 @@ public struct AutomaticAborts: Sendable {
     return steps + holdSteps()
   }
 
-  /// Why a rule that is about to end a migration must not any more; nil where all still holds.
+  /// Why a rule or an alert that is about to end a migration must not any more; nil where all still holds.
   ///
   /// It is asked once more after the decision is on the disk, which takes its time.
   public func recheck(_ decision: AutomaticDecision, _ view: MigrationView?, at now: Moment) -> Refusal? {
     guard let view else { return Refusal(.unknown, "it is not seen any more") }
     if let refusal = AutomaticGate.refusal(of: view, settings.limits, at: now) { return refusal }
     if networks.hold != nil { return Self.partitionRefusal }
-    guard decision.key.trigger != .alert else { return nil }
+    guard decision.key.trigger != .alert else { return recheck(decision.asking, view, at: now) }
+    guard settings.enforces(decision.key.trigger, PolicySubject(view)) else {
+      return Refusal(.disabled, "meanwhile no rule ends it because of this any more")
+    }
     return PolicyCondition.of(decision.key.trigger, view, at: now) == nil
       ? Refusal(.changed, "meanwhile it is no longer so that \(decision.because)") : nil
   }
@@ -235,7 +250,8 @@ public struct AutomaticAborts: Sendable {
   private mutating func stand(_ decision: AutomaticDecision) {
     standings[decision.key] = Standing(
       kind: decision.kind, refusal: decision.refusal, record: decision.record, isUnderWay: true,
-      isShadow: decision.isShadow, configuration: configuration)
+      isShadow: decision.isShadow, configuration: configuration,
+      unsent: standings[decision.key]?.unsent ?? 0)
   }
 
   private func refusal(of view: MigrationView, isShadow: Bool, at now: Moment) -> Refusal? {
@@ -262,10 +278,24 @@ public struct AutomaticAborts: Sendable {
       }
       standings[decision.key] = nil
       return
-    case .noted(let record): standing.record = record ?? standing.record
+    case .noted(let record):
+      standing.record = record ?? standing.record
+      standing.forgetAt = record == nil ? now + Self.longestUnrecorded : nil
     case .acted(let record):
       standing.kind = .acted
       standing.record = record ?? standing.record
+    case .unsent(let refusal):
+      // What somebody else has claimed counts as if it was done here.
+      if refusal.reason != .claimed, let id = decision.migration {
+        ledger.release(id, settings.limits, at: now)
+        shadowLedger.release(id, settings.limits, at: now)
+      }
+      standing.kind = refusal.reason.isPassing ? .held : .refused
+      standing.refusal = refusal
+      standing.record = nil
+      standing.lookAgainAt = now + min(Self.pause * (1 << min(standing.unsent, 10)), Self.longestPause)
+      standing.unsent += 1
+      said[decision.key] = nil
     case .refused(let refusal):
       if let id = decision.migration {
         ledger.release(id, settings.limits, at: now)
@@ -286,6 +316,9 @@ public struct AutomaticAborts: Sendable {
   private mutating func sweep(_ snapshot: FleetSnapshot, at now: Moment) {
     guard now - (sweptAt ?? now) >= .seconds(60) || sweptAt == nil else { return }
     sweptAt = now
+    // What a back end shows that does not answer is not known; it may show the same again.
+    let isComplete = snapshot.backends.allSatisfy { $0.hasAttempted && $0.isUp }
+    guard isComplete || standings.count + since.count + said.count > Self.mostStandings else { return }
     guard standings.count + since.count + resolved.count > 0 else { return }
     let known = Set(snapshot.migrations.map(\.identity.id.description))
     since = since.filter { known.contains($0.key.migration) }
@@ -299,5 +332,5 @@ public struct AutomaticAborts: Sendable {
     if resolved.count > Self.mostStandings { resolved = resolved.filter { known.contains($0.key.migration) } }
   }
 
-  private static let mostStandings = 10_000
+  static let mostStandings = 10_000
 }

@@ -37,6 +37,8 @@ public struct AutomaticDecision: Hashable, Sendable {
   public var facts: [Decision.Fact] = []
   /// The record that this continues; nil for a new one.
   public var record: DecisionID?
+  /// The alert that asks; nil for a rule.
+  public var asking: AlertWish?
 
   /// The decision in words.
   ///
@@ -78,6 +80,8 @@ public enum AutomaticOutcome: Hashable, Sendable {
   case acted(DecisionID?)
   /// It was not recorded and nothing was sent.
   case refused(Refusal)
+  /// It was recorded as acted upon, and surely not sent: it may be tried again, under a record of its own.
+  case unsent(Refusal)
 }
 
 /// The names of facts by which a decision is known again after a restart.

@@ -67,6 +67,9 @@ public struct NetworkHold: Sendable {
     hold = Hold(since: since, lastChange: now, quiet: BudgetSettings().progress, names: [])
   }
 
+  /// Goes on with a hold of before, unless there is one already.
+  mutating func take(_ former: NetworkHold) { if hold == nil { hold = former.hold } }
+
   /// Ends the hold; it takes as many new losses to begin another.
   mutating func reset() {
     hold = nil

@@ -156,6 +156,38 @@ struct AlertTests {
     }
   }
 
+  @Test("right before it is sent an alert must still be one that may ask, and fire")
+  func recheck() {
+    var scene = AutomaticScene()
+    let wish = alert { $0["verdict"] = "not_converging" }
+    guard
+      case .decision(let decision) = scene.aborts.ask(
+        wish, scene.snapshot([scene.view(1, endless)]), at: scene.now)
+    else {
+      Issue.record("nothing decided")
+      return
+    }
+    func again(_ view: MigrationView) -> RefusalReason? {
+      scene.aborts.recheck(decision, view, at: scene.now)?.reason
+    }
+    #expect(again(scene.view(1, endless)) == nil)
+    #expect(again(scene.view()) == .changed)
+    let armed = scene.aborts.settings
+    var settings = armed
+    settings.alerts = .shadow
+    scene.aborts.apply(settings)
+    #expect(again(scene.view(1, endless)) == .disabled)
+    settings = armed
+    settings.alertNames = []
+    scene.aborts.apply(settings)
+    #expect(again(scene.view(1, endless)) == .notListed)
+    scene.aborts.apply(armed)
+    var over = wish
+    over.isFiring = false
+    #expect(scene.ask(over, []) == "ignored")
+    #expect(again(scene.view(1, endless)) == .changed)
+  }
+
   @Test("a list that has changed is asked again; the fleet's bounds are the same as for policies")
   func lists() {
     var scene = AutomaticScene { $0.alertNames = [] }

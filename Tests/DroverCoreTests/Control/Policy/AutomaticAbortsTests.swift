@@ -267,8 +267,62 @@ struct AutomaticAbortsTests {
     #expect(again(scene.stuck(for: 0)) == .changed)
     #expect(again(scene.stuck { $0.phase = .postcopy }) == .postcopy)
     #expect(again(nil) == .unknown)
+    // What armed it may have been taken away meanwhile.
+    let armed = scene.aborts.settings
+    for change: (inout AutomaticSettings) -> Void in [
+      { $0.policies = .shadow }, { $0.rules = [] }, { $0.rules[0].wishes[.progressTimeout] = nil },
+      { $0.rules[0].wishes[.progressTimeout] = PolicyWish(.observe) },
+    ] {
+      var settings = armed
+      change(&settings)
+      scene.aborts.apply(settings)
+      #expect(again(scene.stuck()) == .disabled)
+    }
+    scene.aborts.apply(armed)
+    #expect(again(scene.stuck()) == nil)
     scene.see((2...4).map { scene.view($0, lost) })
     #expect(again(scene.stuck()) == .hold)
+  }
+
+  @Test("what was recorded and surely not sent is tried again under a new record, each time later")
+  func unsent() {
+    var scene = AutomaticScene { $0.limits.aborts = 1 }
+    for pause in [0.9, 1.9, 3.9] {
+      guard case .decision(let decision)? = scene.see([scene.stuck()]).first else {
+        Issue.record("nothing decided")
+        return
+      }
+      #expect(decision.kind == .acted && decision.record == nil)
+      scene.aborts.settle(decision, .unsent(Refusal(.unreadable, "t")), at: scene.now)
+      #expect(scene.aborts.holds.isEmpty)
+      #expect(scene.decide([scene.stuck()], after: pause) == [])
+      scene.now = scene.now + .milliseconds(100)
+    }
+    #expect(scene.decide([scene.stuck()]) == ["acted progress_timeout"])
+    // What another leader has claimed is not: it counts.
+    scene = AutomaticScene { $0.limits.perVM = .zero }
+    guard case .decision(let decision)? = scene.see([scene.stuck()]).first else {
+      Issue.record("nothing decided")
+      return
+    }
+    scene.aborts.settle(decision, .unsent(Refusal(.claimed, "t")), at: scene.now)
+    #expect(scene.decide([scene.stuck()], after: 10) == ["refused progress_timeout claimed"])
+  }
+
+  @Test("what the journal did not take is decided again once it takes something, and not at once")
+  func unrecorded() {
+    var scene = AutomaticScene { $0.policies = .observe }
+    guard case .decision(let decision)? = scene.see([scene.stuck()]).first else {
+      Issue.record("nothing decided")
+      return
+    }
+    scene.aborts.settle(decision, .noted(nil), at: scene.now)
+    scene.aborts.forgetUnrecorded(at: scene.now)
+    #expect(scene.decide([scene.stuck()], after: 60) == [])
+    scene.aborts.forgetUnrecorded(at: scene.now)
+    #expect(scene.decide([scene.stuck()]) == ["observed progress_timeout"])
+    scene.aborts.forgetUnrecorded(at: scene.now + .seconds(100))
+    #expect(scene.decide([scene.stuck()]) == [])
   }
 
   @Test("nothing is decided before it is known what was decided earlier")

@@ -279,4 +279,86 @@ struct HoldTests {
     hold.result = .done
     #expect(AutomaticScene(history: [hold]).aborts.holds == [])
   }
+
+  @Test("what a row tells of a partition that is over does not lift the one that is seen now")
+  func livePartition() {
+    var over = Decision(
+      madeAt: 9_000_000, action: .abort, trigger: .networkLost, kind: .held, requester: "drover", text: "")
+    over.evidence = [AutomaticAborts.fact(ofHold: .partition)]
+    over.result = .done
+    let reset = Decision(
+      madeAt: 9_100_000, action: .resetHold, trigger: .person, kind: .acted, requester: "uid 0", text: "")
+    for history in [[over], [reset], [over, reset]] {
+      var scene = AutomaticScene { $0.rules = [] }
+      let settings = scene.aborts.settings
+      scene.aborts = AutomaticAborts()
+      scene.aborts.apply(settings)
+      scene.see((1...3).map { scene.view($0, lost) })
+      scene.aborts.restore(history, EpochOffset(milliseconds: 0), at: scene.now)
+      #expect(scene.aborts.holds == [.partition])
+      // It has no record yet, so it is told.
+      let told = scene.see((1...3).map { scene.view($0, lost) })
+      guard told.count == 1, case .holdBegan(.partition, _, _)? = told.first else {
+        Issue.record("\(told)")
+        return
+      }
+    }
+  }
+
+  @Test("a person ends what was shown, and no other hold; a restart knows which")
+  func resetOne() {
+    var scene = AutomaticScene { $0.rules[0].wishes[.networkLost] = nil }
+    _ = scene.decide((1...3).map { scene.stuck($0) })
+    scene.see((4...6).map { scene.view($0, lost) })
+    #expect(scene.aborts.holds == [.breaker, .partition])
+    #expect(scene.aborts.reset([.partition], at: scene.now) == [.partition])
+    #expect(scene.aborts.holds == [.breaker])
+    var reset = Decision(
+      madeAt: 9_990_000, action: .resetHold, trigger: .person, kind: .acted, requester: "uid 0", text: "")
+    reset.evidence = AutomaticAborts.facts(ofEnded: [.partition])
+    let three = [made(1, 9_900), made(2, 9_900), made(3, 9_900)]
+    #expect(AutomaticScene(history: three + [reset]).aborts.holds == [.breaker])
+    reset.evidence = AutomaticAborts.facts(ofEnded: [.breaker])
+    #expect(AutomaticScene(history: three + [reset]).aborts.holds == [])
+  }
+
+  @Test("a restart counts neither what was surely not sent nor what a drain ended")
+  func restoredUncounted() {
+    let unsent = (1...3).map { n in
+      made(n, 9_990) {
+        $0.result = .error
+        $0.resultText = "not sent, since it could not be claimed: x"
+      }
+    }
+    var scene = AutomaticScene(history: unsent)
+    #expect(scene.aborts.holds == [])
+    guard case .decision(let decision)? = scene.see([scene.stuck()]).first else {
+      Issue.record("nothing decided")
+      return
+    }
+    #expect(decision.words == acted && decision.record == nil)
+    let open = (1...3).map { n in
+      made(n, 9_990) {
+        $0.result = .error
+        $0.resultText = "it is not seen any more: how it ended is not known"
+      }
+    }
+    #expect(AutomaticScene(history: open).aborts.holds == [.breaker])
+    let drained = (1...3).map { n in made(n, 9_990) { $0.requester = "the drain of a, for uid 0" } }
+    #expect(AutomaticScene(history: drained).aborts.holds == [])
+  }
+
+  @Test("what was read is not forgotten while a back end has not shown yet what it has")
+  func keptAtStart() {
+    var scene = AutomaticScene({ $0.policies = .observe }, history: [made(1, 9_990, .observed)])
+    scene.see([])
+    for _ in 1...3 {
+      scene.now = scene.now + .seconds(61)
+      _ = scene.aborts.step(scene.snapshot([], isUp: false), at: scene.now)
+    }
+    #expect(scene.decide([scene.stuck()]) == [])
+    // Once it is up, what is not shown is gone.
+    scene.see([], after: 61)
+    #expect(scene.decide([scene.stuck()]) == ["observed progress_timeout"])
+  }
 }
