@@ -11,8 +11,8 @@ struct Drain: AsyncParsableCommand {
       in force already is followed.
 
       Exit code 0: no VM runs on the node; 1: it was not done, and why is said; 4: it ended, and VMs are there; 3: it \
-      is under way, and its end is not seen, or what runs there now cannot be read. With --dry-run 0: every VM would be moved; 4: some would stay. With \
-      --cancel and --uncordon 0: done.
+      is under way, and its end is not seen, or what runs there now cannot be read. With --dry-run 0: every VM would be \
+      moved; 4: some would stay. With --cancel and --uncordon 0: done.
       """)
 
   @Argument(help: "The node or host: its name, or backend/node.")
