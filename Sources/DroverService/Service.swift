@@ -187,6 +187,10 @@ public final class Service: Sendable {
         left.lazy.compactMap { decision in
           decision.migration.flatMap { id in decision.vm.map { (id, $0.backend) } }
         })
+      // Else the migrations of drains are found again as those of others, and no deadline is kept.
+      let drained = try await journal.latestDrains().flatMap(\.vms).filter { $0.sentAt != nil }
+      monitor.expect(
+        drained.lazy.compactMap { vm in vm.migration.map { (id: MigrationID) in (id, vm.vm.backend) } })
       await control.resume(left)
       await drains.resume(left)
     } catch {

@@ -105,12 +105,18 @@ extension DrainControl {
   // MARK: Nodes
 
   private func cordon(_ node: NodeRef) async {
-    let problem = await setCordon(node, true, requester: requester(node))
+    let problem = await setCordon(node, true, requester: requester(node)) {
+      self.withState { $0.drains[node]?.plan.record.state == .active }
+    }
     change(node) { $0.cordoned(problem?.text ?? "", at: clock.now()) }
   }
 
   /// Closes or opens a node; the reason where it is not done.
-  func setCordon(_ node: NodeRef, _ isCordoned: Bool, requester: String) async -> Refusal? {
+  ///
+  /// - Parameter isWanted: Asked right before it is done.
+  func setCordon(
+    _ node: NodeRef, _ isCordoned: Bool, requester: String, isWanted: () -> Bool = { true }
+  ) async -> Refusal? {
     guard let backend = control.backend(node.backend) else {
       return Refusal(.unsupported, "\(Self.noBackend(node))")
     }
@@ -131,6 +137,11 @@ extension DrainControl {
       return refusal
     }
     control.announce(decision)
+    guard isWanted() else {
+      let refusal = Refusal(.disabled, "the drain was ended")
+      _ = await control.finish(decision, .endedOtherwise, refusal.text)
+      return refusal
+    }
     do throws(ControlError) {
       try await backend.cordon(node.node, isCordoned: isCordoned)
     } catch {

@@ -93,14 +93,23 @@ extension DrainControl {
     }
     let record = DrainRecord(
       id: id, node: node, requester: decision.requester, startedAt: decision.madeAt)
-    let before = withState { state -> Running? in
+    withState { state in
       var running = Running(plan: DrainPlan(record, settings: state.settings))
       running.reading = reading
       running.readAt = reading.askedAt
-      return state.drains.updateValue(running, forKey: node)
+      running.isHeld = true
+      state.drains[node] = running
     }
-    guard await save(node) else {
-      withState { $0.drains[node] = before }
+    let isSaved = await save(node)
+    withState { state in
+      state.drains[node]?.isHeld = false
+      // The store may take it later all the same: then it is to take its end, too.
+      if !isSaved {
+        state.drains[node]?.plan.giveUp(
+          .cancelled, "not begun: it could not be stored", at: control.unixNow)
+      }
+    }
+    guard isSaved else {
       decision = await control.finish(decision, .error, "not begun: it could not be stored")
       return DrainAnswer(
         decision: decision, refusals: [Refusal(.journal, "it could not be stored, so it is not done")])
@@ -118,7 +127,15 @@ extension DrainControl {
       text: "\(requester) ends the drain")
     decision.node = node.node
     if let refusal = control.notLeading { return await refuse(decision, refusal, false) }
+    // One of an earlier run may be in force.
+    await load()
     let isInForce = status(node)?.record.state.isInForce ?? false
+    guard isInForce || store == nil || withState(\.isLoaded) else {
+      return await refuse(
+        decision,
+        Refusal(.journal, "the journal cannot be read, so it is not known what drain is in force; try again"),
+        false)
+    }
     guard isInForce || uncordons else {
       return await refuse(decision, Refusal(.unknown, "no drain of \(node.node) is in force"), false)
     }
@@ -144,6 +161,8 @@ extension DrainControl {
     guard let backend = control.backend(node.backend) else {
       return Refusal(.unsupported, "\(Self.noBackend(node))")
     }
+    // What closes it at this moment would come after what opens it.
+    await withState { $0.drains[node]?.cordoning }?.value
     do throws(ControlError) {
       // A host that cannot be closed needs no opening.
       if try await backend.node(node.node).isCordoned == true {
@@ -185,6 +204,8 @@ extension DrainControl {
 
   /// Guests that are asked about at a time.
   private static let questions = 4
+  /// For all of them: what is not known by then is told as not known.
+  private static let longestForecast = Duration.seconds(45)
 
   private func forecast(_ reading: NodeReading, _ backend: any ControllableBackend) async -> [DrainAnswer
     .Forecast]
@@ -192,10 +213,11 @@ extension DrainControl {
     // Biggest first, as they are moved.
     let guests = reading.guests.sorted { ($0.memory ?? 0) > ($1.memory ?? 0) }
     var answers: [Int: Question] = [:]
+    let end = ContinuousClock.now + Self.longestForecast
     await withTaskGroup(of: (Int, Question).self) { group in
       for (number, guest) in guests.enumerated() {
         if number >= Self.questions, let (done, answer) = await group.next() { answers[done] = answer }
-        group.addTask { (number, await Self.question(guest.vm, backend)) }
+        group.addTask { (number, await Self.question(guest, backend, until: end)) }
       }
       for await (done, answer) in group { answers[done] = answer }
     }
@@ -223,6 +245,16 @@ extension DrainControl {
   private enum Question: Sendable {
     case choices(MoveChoices)
     case plan([Refusal])
+  }
+
+  private static func question(
+    _ guest: NodeReading.Guest, _ backend: any ControllableBackend, until end: ContinuousClock.Instant
+  ) async -> Question {
+    guard guest.isWatched else { return .plan([Refusal(.unsupported, NodeReading.Guest.notWatched)]) }
+    let late = Question.plan([Refusal(.unreadable, "what speaks against it did not come in time; try again")])
+    let left = end - .now
+    guard left > .zero else { return late }
+    return await answer(within: left, orElse: late) { await question(guest.vm, backend) }
   }
 
   private static func question(_ vm: VMRef, _ backend: any ControllableBackend) async -> Question {

@@ -20,6 +20,10 @@ public final class DrainControl: Sendable {
     var shown: [DrainStatus] = []
     /// Whether what an earlier run left was taken up.
     var isLoaded = false
+    /// Whether this process led since the start.
+    var hasLed = false
+    /// Since when another leads; nil while none is known.
+    var otherLeadsSince: Moment?
   }
 
   /// A drain, and what is under way for it.
@@ -30,6 +34,12 @@ public final class DrainControl: Sendable {
     var readingError = ""
     var isReading = false
     var readAt: Moment?
+    /// How long the last reading took.
+    var readTook = Duration.zero
+    /// Whether it is not begun before the store has it.
+    var isHeld = false
+    /// The cordon that was decided last.
+    var cordoning: Task<Void, Never>?
     /// What the store has, apart from its revision.
     var saved: DrainRecord?
     var savedRevision: Int64 = 0
@@ -44,8 +54,12 @@ public final class DrainControl: Sendable {
   private static let interval = Duration.milliseconds(500)
   /// How often a node is read.
   private static let readInterval = Duration.seconds(2)
-  /// How long the store may take.
-  static let longestSave = Duration.seconds(5)
+  /// A large cluster is not kept busy: one part in so many of the time is spent on reading a node.
+  private static let readShare = 20
+  /// Read however long that takes: upon what is older nothing is decided.
+  private static let longestReadInterval = Duration.seconds(20)
+  /// How long a question about a drain that is over may wait for a reading.
+  private static let longestLook = Duration.seconds(5)
 
   /// Runs drains by means of `control`; without a store none can be begun.
   public init(
@@ -72,6 +86,16 @@ public final class DrainControl: Sendable {
   public func status(_ node: NodeRef) -> DrainStatus? {
     let epoch = clock.epochOffset()
     return withState { $0.drains[node]?.status(epoch) }.flatMap { $0.isShown ? $0 : nil }
+  }
+
+  /// The same, with what runs on the node now where it is over; `running` is nil where that cannot be read in time.
+  public func look(_ node: NodeRef) async -> DrainStatus? {
+    guard let known = status(node), !known.record.state.isInForce else { return status(node) }
+    if let knownAt = known.knownAt, clock.now() - knownAt < Self.readInterval { return known }
+    let isRead = await answer(within: Self.longestLook, orElse: false) { await self.read(node) }
+    var status = status(node)
+    if !isRead { status?.running = nil }
+    return status
   }
 
   // MARK: From an earlier run
@@ -133,12 +157,16 @@ public final class DrainControl: Sendable {
     let nodes = withState { Array($0.drains.keys) }
     guard !nodes.isEmpty else { return [] }
     // Whoever leads now may have drains of its own.
-    guard control.notLeading == nil else {
-      control.fleet.show([])
-      return []
-    }
     let now = clock.now()
     let epoch = clock.epochOffset()
+    guard control.notLeading == nil else {
+      control.fleet.show([])
+      return standDown(nodes, now, epoch)
+    }
+    withState { state in
+      state.hasLed = true
+      state.otherLeadsSince = nil
+    }
     let snapshot = control.fleet.snapshot()
     var work: [Task<Void, Never>] = []
     for node in nodes { work += turn(node, snapshot, now, epoch) }
@@ -152,17 +180,24 @@ public final class DrainControl: Sendable {
     let migrations = snapshot.migrations.filter { $0.identity.vm.backend == node.backend }
     let isUp = snapshot.backends.contains { $0.descriptor.name == node.backend && $0.isUp }
     var parked: [DrainVM] = []
+    var work: [Task<Void, Never>] = []
     let (commands, isReadingDue, isSaveDue) = withState { state -> ([DrainCommand], Bool, Bool) in
-      guard var running = state.drains[node] else { return ([], false, false) }
+      guard var running = state.drains[node], !running.isHeld else { return ([], false, false) }
       defer { state.drains[node] = running }
       let before = Set(running.plan.record.vms.filter(\.isParked).map(\.vm))
       let commands = running.plan.step(
         DrainPlan.Situation(
           now: now, epoch: epoch, reading: running.reading, migrations: Array(migrations), isUp: isUp))
       parked = running.plan.record.vms.filter { $0.isParked && !before.contains($0.vm) }
+      if commands.contains(.cordon) {
+        let cordoning = Task { await self.carryOut(.cordon, node) }
+        running.cordoning = cordoning
+        work.append(cordoning)
+      }
       let isInForce = running.plan.record.state.isInForce
+      let interval = min(max(Self.readInterval, running.readTook * Self.readShare), Self.longestReadInterval)
       let isReadingDue =
-        isInForce && !running.isReading && running.readAt.map { now - $0 >= Self.readInterval } ?? true
+        isInForce && !running.isReading && running.readAt.map { now - $0 >= interval } ?? true
       if isReadingDue {
         running.isReading = true
         running.readAt = now
@@ -177,8 +212,10 @@ public final class DrainControl: Sendable {
       control.leave(ControlNote(.drainParked, "the drain of \(node.node) leaves it: \(vm.text)"), at: vm.vm)
     }
     enforce(node, snapshot)
-    var work = commands.map { command in Task { await self.carryOut(command, node) } }
-    if isReadingDue { work.append(Task { await self.read(node) }) }
+    work += commands.filter { $0 != .cordon }.map { command in
+      Task { await self.carryOut(command, node) }
+    }
+    if isReadingDue { work.append(Task { _ = await self.read(node) }) }
     if isSaveDue {
       work.append(
         Task {
@@ -217,7 +254,8 @@ public final class DrainControl: Sendable {
 
   // MARK: Readings
 
-  private func read(_ node: NodeRef) async {
+  /// Reads a node; false where that failed.
+  private func read(_ node: NodeRef) async -> Bool {
     let askedAt = clock.now()
     let result: Result<NodeReading, ControlError>
     if let backend = control.backend(node.backend) {
@@ -227,13 +265,17 @@ public final class DrainControl: Sendable {
     } else {
       result = .failure(Self.noBackend(node))
     }
-    withState { state in
+    return withState { state in
       state.drains[node]?.isReading = false
+      state.drains[node]?.readTook = clock.now() - askedAt
       switch result {
       case .success(let reading):
         state.drains[node]?.reading = DrainPlan.Reading(reading, askedAt: askedAt)
         state.drains[node]?.readingError = ""
-      case .failure(let error): state.drains[node]?.readingError = "\(error)"
+        return true
+      case .failure(let error):
+        state.drains[node]?.readingError = "\(error)"
+        return false
       }
     }
   }
@@ -244,47 +286,6 @@ public final class DrainControl: Sendable {
       cause: "back end \(node.backend.rawValue) is not there, or cannot move VMs",
       remedy: "see the configuration")
   }
-
-  // MARK: Storing
-
-  /// Brings a drain as it is now to the disk; false where that did not happen in time.
-  func save(_ node: NodeRef) async -> Bool {
-    guard let store else { return false }
-    let record = withState { state -> DrainRecord? in
-      guard var record = state.drains[node]?.plan.record else { return nil }
-      let revision = (state.drains[node]?.revision ?? 0) + 1
-      state.drains[node]?.revision = revision
-      record.revision = revision
-      return record
-    }
-    guard let record else { return false }
-    let error = await answer(within: Self.longestSave, orElse: Self.lateSave) {
-      do throws(JournalError) {
-        try await store.save(record)
-        return JournalError?.none
-      } catch {
-        return error
-      }
-    }
-    if let error {
-      control.log.error("a drain is not stored", metadata: ["node": "\(node.node)", "error": "\(error)"])
-      return false
-    }
-    withState { state in
-      guard let running = state.drains[node], running.plan.record.id == record.id,
-        running.savedRevision < record.revision
-      else { return }
-      var saved = record
-      saved.revision = 0
-      state.drains[node]?.saved = saved
-      state.drains[node]?.savedRevision = record.revision
-    }
-    return true
-  }
-
-  private static let lateSave: JournalError? = JournalError(
-    .busy, call: "storing a drain", cause: "the journal did not take it in time",
-    remedy: "see whether its disk hangs")
 }
 
 extension DrainStatus {
@@ -308,34 +309,6 @@ extension DrainControl.Running {
       record, startedAt: epoch.moment(unixMilliseconds: record.startedAt),
       endedAt: record.endedAt.map { epoch.moment(unixMilliseconds: $0) }, knownAt: reading?.askedAt,
       running: reading.map { UInt64($0.node.guests.count) }, hold: hold)
-  }
-}
-
-/// Waits for an answer, but not for ever; what is late is left to itself.
-func answer<Value: Sendable>(
-  within limit: Duration, orElse late: Value, _ body: @escaping @Sendable () async -> Value
-) async -> Value {
-  await withCheckedContinuation { continuation in
-    let shared = OneResumption(continuation)
-    Task { shared.resume(await body()) }
-    Task {
-      try? await Task.sleep(for: limit)
-      shared.resume(late)
-    }
-  }
-}
-
-/// Resumes once.
-private final class OneResumption<Value: Sendable>: Sendable {
-  private let continuation: Mutex<CheckedContinuation<Value, Never>?>
-
-  init(_ continuation: CheckedContinuation<Value, Never>) { self.continuation = Mutex(continuation) }
-
-  func resume(_ value: Value) {
-    continuation.withLock { continuation in
-      defer { continuation = nil }
-      return continuation
-    }?.resume(returning: value)
   }
 }
 

@@ -10,9 +10,9 @@ struct Drain: AsyncParsableCommand {
       is left cannot be moved. Drover keeps on when this command ends, and after a restart of its own; a drain that is \
       in force already is followed.
 
-      Exit code 0: no VM runs on the node; 1: it was not done, and why is said; 4: it ended, and VMs are left; 3: it \
-      is under way, and its end is not seen. With --dry-run 0: every VM would be moved; 4: some would stay. With \
-      --cancel and --uncordon 0: done.
+      Exit code 0: no VM runs on the node; 1: it was not done, and why is said; 4: it ended, and VMs are there; 3: it \
+      is under way, and its end is not seen, or what runs there now cannot be read. With --dry-run 0: every VM would be \
+      moved; 4: some would stay. With --cancel and --uncordon 0: done.
       """)
 
   @Argument(help: "The node or host: its name, or backend/node.")
@@ -89,7 +89,10 @@ struct Drain: AsyncParsableCommand {
 
   private func exit(_ item: DrainItem) throws {
     switch item.state {
-    case "complete"?: return
+    case "complete"? where item.running == 0: return
+    case "complete"? where item.running == nil:
+      warnLine("what runs on the node at this moment cannot be read")
+      throw ExitCode(3)
     case "active"?, "cancelling"?: throw ExitCode(3)
     default: throw ExitCode(4)
     }

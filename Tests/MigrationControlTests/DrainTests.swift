@@ -136,6 +136,11 @@ struct DrainTests {
     await scene.settle()
     #expect(scene.starts == ["start ok -"])
     #expect(scene.state("disk") == .blocked)
+    // Who looks at the VM is told.
+    for _ in 1...500 where scene.host.state.withLock(\.notes).isEmpty {
+      try? await Task.sleep(for: .milliseconds(10))
+    }
+    #expect(scene.host.state.withLock(\.notes) == ["disk": .drainParked])
     scene.end("ok", .succeeded)
     await scene.settle()
     let record = scene.journal.decisions.first { $0.action == .drain }
@@ -184,8 +189,13 @@ struct DrainTests {
     let scene = DrainScene("g1")
     scene.store.state.withLock { $0.error = JournalError(.full, call: "c", cause: "full", remedy: "r") }
     #expect(await scene.begin().refusals.map(\.reason) == [.journal])
-    #expect(scene.drains.status(scene.node) == nil && scene.journal.decisions.first?.result == .error)
+    #expect(scene.drains.status(scene.node)?.record.state == .cancelled)
+    #expect(scene.journal.decisions.first?.result == .error)
     scene.store.state.withLock { $0.error = nil }
+    // The store may have taken the first all the same: it gets a later one that is over.
+    await scene.settle()
+    #expect(scene.store.last?.state == .cancelled && scene.store.last?.endedAt != nil)
+    #expect(scene.store.last.map { $0.revision > 1 } == true)
     for (kind, reason) in [
       (ControlError.Kind.unsupported, RefusalReason.unsupported), (.gone, .unknown), (.timeout, .unreadable),
     ] {

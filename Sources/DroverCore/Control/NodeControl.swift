@@ -56,12 +56,19 @@ public struct NodeReading: Hashable, Sendable {
     public var domain: DomainKey
     /// What it needs at a target, in bytes; nil where that is not known.
     public var memory: Bytes?
+    /// Whether its migrations are watched: what is not seen cannot be followed.
+    public var isWatched: Bool
+
+    /// Why one that is not watched is not moved, in words.
+    public static let notWatched =
+      "not watched: its namespace is not among those of this back end; add it to namespaces, or migrate it by itself"
 
     /// Describes a guest.
-    public init(vm: VMRef, domain: DomainKey, memory: Bytes? = nil) {
+    public init(vm: VMRef, domain: DomainKey, memory: Bytes? = nil, isWatched: Bool = true) {
       self.vm = vm
       self.domain = domain
       self.memory = memory
+      self.isWatched = isWatched
     }
   }
 

@@ -30,8 +30,8 @@ public struct ActingRoute: Hashable, Sendable {
     .post, "nodes/{backend}/{name}/stop-evacuation", [.abort, .drain], .drain)
   /// Begins to empty a node.
   public static let drain = ActingRoute(.post, "nodes/{backend}/{name}/drain", [.drain], .drain)
-  /// Ends a drain.
-  public static let endDrain = ActingRoute(.delete, "nodes/{backend}/{name}/drain", [.drain], .drain)
+  /// Ends a drain; to do less needs no switch.
+  public static let endDrain = ActingRoute(.delete, "nodes/{backend}/{name}/drain", [.drain], nil)
   /// Ends a hold of automatic aborts.
   public static let resetHold = ActingRoute(.post, "decisions/reset-hold", [.abort], nil)
   /// Takes alerts that ask for aborts.

@@ -22,7 +22,7 @@ struct DrainRoutes: Sendable {
   }
 
   func add(to router: inout Router) {
-    router.on(.get, Self.path, .immediate { show($0) })
+    router.on(.get, Self.path, .deferred { await show($0) })
     on(.drain, in: &router) { await begin($0, by: $1) }
     on(.endDrain, in: &router) { await end($0, by: $1) }
   }
@@ -64,9 +64,9 @@ struct DrainRoutes: Sendable {
       node: request.parameters["name"] ?? "")
   }
 
-  private func show(_ request: Request) -> Response {
+  private func show(_ request: Request) async -> Response {
     let node = node(request)
-    guard let status = drains.status(node) else {
+    guard let status = await drains.look(node) else {
       return .problem(
         status: 404, detail: "no drain of node \(node.node) of back end \(node.backend.rawValue) is known")
     }

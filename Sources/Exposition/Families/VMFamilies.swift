@@ -5,7 +5,7 @@ extension FleetFamilies {
   static let vms: [Family<Fleet>] = [
     each(
       "drover_vm_migratable", by: [.qemu(since: "6.0"), .kubevirt],
-      "Whether nothing speaks against migrating the VM (QEMU blocked-reasons; KubeVirt: all rules); absent if not known."
+      "Whether nothing speaks against migrating the VM (KubeVirt: LiveMigratable, once surveyed all rules); absent if unknown."
     ) { fleet, vm, sink in
       guard let isMigratable = vm.isMigratable, fleet.showsMigratability(of: vm) else { return }
       sink.labels(vm.vm)

@@ -13,6 +13,8 @@ protocol EvacuationCluster: Sendable {
   func refusal(of vmim: VMIM) async throws(ControlError) -> Refusal?
   /// Deletes exactly that migration.
   func delete(_ vmim: VMIM) async throws(ControlError)
+  /// Waits until KubeVirt has done what it was about to do.
+  func pause() async
   /// Whether no more is to be begun.
   var isLate: Bool { get }
 }
@@ -43,13 +45,25 @@ struct EvacuationStop<Cluster: EvacuationCluster>: Sendable {
     }
     for vmi in look.marked { await takeBack(vmi, &report) }
     look = try await again(report, look)
-    for vmi in look.marked where !report.stuck.contains(VMName(vmi)) {
-      report.fail("keep \(VMName(vmi).text) where it is", Self.evictedAgain(call))
-      report.stuck.insert(VMName(vmi))
-    }
+    refuse(look.marked, &report)
     for vmim in look.repeated { await end(vmim, &report) }
+    if !look.repeated.isEmpty, !cluster.isLate {
+      await cluster.pause()
+      let ended = Set(look.repeated.map(\.metadata.uid))
+      let last = try await again(report, look)
+      refuse(last.marked, &report)
+      for vmim in last.repeated where !ended.contains(vmim.metadata.uid) {
+        await end(vmim, &report)
+      }
+    }
     guard report.isWhole else { throw report.error }
     return report.done
+  }
+
+  private func refuse(_ marked: [VMI], _ report: inout Report) {
+    for vmi in marked where report.stuck.insert(VMName(vmi)).inserted {
+      report.fail("keep \(VMName(vmi).text) where it is", Self.evictedAgain(call))
+    }
   }
 
   private static func evictedAgain(_ call: String) -> ControlError {

@@ -37,6 +37,8 @@ extension KubeVirtBackend {
 
     var isLate: Bool { .now > deadline }
 
+    func pause() async { try? await Task.sleep(for: .seconds(2)) }
+
     func look() async throws(ControlError) -> EvacuationLook {
       try await within(sendDeadline, call) { () async throws(ControlError) in
         try await KubeVirtBackend.look(at: subject, client, call)

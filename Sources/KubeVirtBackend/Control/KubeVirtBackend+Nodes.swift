@@ -9,9 +9,9 @@ extension KubeVirtBackend {
   public func node(_ name: String) async throws(ControlError) -> NodeReading {
     let call = "reading node \(name)"
     let client = try running(call)
-    let backend = descriptor.name
+    let (backend, namespaces) = (descriptor.name, configuration.namespaces)
     return try await within(Self.sendDeadline, call) { () async throws(ControlError) in
-      try await Self.look(at: name, client, call).reading(backend)
+      try await Self.look(at: name, client, call).reading(backend, namespaces: namespaces)
     }
   }
 
@@ -71,6 +71,8 @@ extension KubeVirtBackend {
         guard asked.insert(VMName(namespace: pod.metadata.namespace, name: pod.vmiName)).inserted,
           let vmi: VMI = try await find(path, client), vmi.metadata.uid == pod.vmi
         else { continue }
+        // One of that name that was on the list has been made anew since.
+        vmis.removeAll { VMName($0) == VMName(vmi) }
         vmis.append(vmi)
       }
       return NodeLook(

@@ -12,12 +12,15 @@ struct NodeLook: Sendable {
   var taintKey = KubeVirtCR.usualDrainTaintKey
 
   /// What was read, by these objects alone.
-  func reading(_ backend: BackendName) -> NodeReading {
+  ///
+  /// - Parameter namespaces: Those that are watched; empty for all.
+  func reading(_ backend: BackendName, namespaces: [String] = []) -> NodeReading {
     let guests = vmis.filter(isGuest).sorted { VMName($0) < VMName($1) }.map { vmi in
       NodeReading.Guest(
         vm: VMRef(backend: backend, scope: .namespace(vmi.metadata.namespace), name: vmi.metadata.name),
         domain: DomainKey(uuid: vmi.domainUUID) ?? DomainKey(backend: backend, socketPath: vmi.metadata.uid),
-        memory: vmi.memory)
+        memory: vmi.memory,
+        isWatched: namespaces.isEmpty || namespaces.contains(vmi.metadata.namespace))
     }
     return NodeReading(
       node: node.metadata.name, isCordoned: node.isUnschedulable,

@@ -195,7 +195,7 @@ struct DrainPlanTests {
   func errors() {
     var script = DrainScript("g1", settings: DrainSettings(attempts: 2))
     _ = script.step()
-    script.refuse("g1", .unreadable)
+    script.plan.started(DrainScript.vm("g1"), .failed("libvirt says no"), at: script.now)
     #expect(script.migrated(after: .seconds(11)) == ["g1"])
     script.plan.started(DrainScript.vm("g1"), .failed("libvirt says no"), at: script.now)
     #expect(script.step() == [.ended(.incomplete)])

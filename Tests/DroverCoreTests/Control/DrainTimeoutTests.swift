@@ -128,6 +128,41 @@ struct DrainTimeoutTests {
     #expect(aborted(&near) == .progressTimeout)
   }
 
+  @Test("one that never begins to copy is ended after a quarter of an hour; one in a queue waits for others")
+  func neverBegun() throws {
+    for (phase, reason, isEnded) in [
+      (Phase.pending, PendingReason.quota, true), (.pending, .backup, true), (.scheduling, .podPending, true),
+      (.pending, .queueCluster, false), (.pending, .queueNode, false),
+    ] {
+      var script = running { view in
+        view.phase = phase
+        view.waiting = PendingWait(reason: reason)
+      }
+      let id = try #require(script["g1"]?.migration)
+      func aborts(_ commands: [DrainCommand]) -> Bool {
+        commands.contains(.abort(DrainScript.vm("g1"), id, .completionTimeout))
+      }
+      #expect(!aborts(script.step(after: .seconds(890))))
+      #expect(aborts(script.step(after: .seconds(10))) == isEnded, "\(phase) \(reason)")
+      script.end("g1", .aborted, .policyAbort)
+      _ = script.step()
+      #expect(script.state("g1") == (isEnded ? .timedOut : .blocked))
+    }
+  }
+
+  @Test("what waits for a quota or a backup takes no other's place; what waits for anything else does")
+  func places() {
+    for (reason, next) in [
+      (PendingReason.quota, ["g2"]), (.backup, ["g2"]), (.queueNode, []), (.unknown, []),
+    ] {
+      var script = running { view in
+        view.phase = .pending
+        view.waiting = PendingWait(reason: reason)
+      }
+      #expect(script.migrated() == next, "\(reason)")
+    }
+  }
+
   @Test("what somebody else began is never ended")
   func foreign() {
     var script = DrainScript("g1", settings: DrainSettings(parallel: 1))

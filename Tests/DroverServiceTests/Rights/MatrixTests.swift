@@ -204,10 +204,10 @@ struct MatrixTests {
     }
   }
 
-  @Test("every acting route that changes something needs a right, and all but the hold's a switch")
+  @Test("every acting route needs a right, and all but those that end a drain or a hold a switch")
   func routes() {
     #expect(ActingRoute.all.allSatisfy { !$0.rights.isEmpty && !$0.rights.contains(.read) })
-    #expect(ActingRoute.all.filter { $0.controlSwitch == nil } == [.resetHold])
+    #expect(ActingRoute.all.filter { $0.controlSwitch == nil } == [.endDrain, .resetHold])
     #expect(Set(ActingRoute.all).count == 8)
   }
 

@@ -85,6 +85,8 @@ struct EvacuationStopTests {
       }
     }
 
+    func pause() async { state.withLock { $0.beside.removeValue(forKey: "pause")?(&$0) } }
+
     func stop() async throws(ControlError) -> [String] {
       try await EvacuationStop(call: "ending it", cluster: self).run()
     }
@@ -111,6 +113,23 @@ struct EvacuationStopTests {
     }
     _ = try await cluster.stop()
     #expect(cluster.calls.suffix(4) == ["mark c", "delete m1", "delete m2", "delete m3"])
+  }
+
+  @Test("One that KubeVirt makes after the deletes is deleted once more; one that is evicted again is said")
+  func afterwards() async throws {
+    let cluster = Played {
+      $0.beside["pause"] = { $0.vmims.append(EvacuationLookTests.evacuation("m3", of: "a")) }
+    }
+    let done = try await cluster.stop()
+    #expect(cluster.calls.last == "delete m3" && done.last?.contains("default/m3") == true)
+    let again = Played {
+      $0.beside["pause"] = { state in
+        state.vmis[0].evacuationNode = "node-a"
+        state.vmims.append(EvacuationLookTests.evacuation("m3", of: "a"))
+      }
+    }
+    let error = await #expect(throws: ControlError.self) { try await again.stop() }
+    #expect(again.calls.last == "delete m2" && error?.cause.contains("evicted again") == true)
   }
 
   @Test("Where the taint cannot be taken away nothing else is touched")

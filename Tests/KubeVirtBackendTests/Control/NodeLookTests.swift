@@ -47,6 +47,14 @@ struct NodeLookTests {
     #expect(reading(try look()).isCordoned == false)
   }
 
+  @Test("Where only some namespaces are watched, a guest of another is told as not watched")
+  func namespaces() throws {
+    let look = try look(MadeNode(), [MadeVMI(name: "a"), MadeVMI(name: "c", namespace: "b")])
+    let found = look.reading(BackendName(rawValue: "prod"), namespaces: ["default"])
+    #expect(found.guests.map(\.isWatched) == [false, true])
+    #expect(reading(look).guests.map(\.isWatched) == [true, true])
+  }
+
   @Test("A guest that is over is none; one that is started there, or on its way there, is")
   func coming() throws {
     #expect(try names(look(vmis: MadeVMI(phase: "Succeeded"))) == [])

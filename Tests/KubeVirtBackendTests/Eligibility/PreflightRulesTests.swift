@@ -285,6 +285,17 @@ struct PreflightRulesTests {
     #expect(reads.withLock(\.self) == 2)
   }
 
+  @Test("What was read is let go once it is too old, also where nobody asks again")
+  func released() async throws {
+    let desk = PreflightDesk(lasting: .milliseconds(1))
+    let cluster = cluster()
+    _ = try await desk.index { () async throws(ControlError) in
+      try await PreflightReader(source: cluster).facts()
+    }
+    for _ in 1...500 where desk.isKeeping { try await Task.sleep(for: .milliseconds(10)) }
+    #expect(!desk.isKeeping)
+  }
+
   @Test("A look that failed is not kept")
   func failed() async throws {
     let desk = PreflightDesk()

@@ -23,8 +23,11 @@ struct SurveyTests {
   private func explained(_ cluster: TestCluster) async throws -> VMJudgement {
     let answer = try await cluster.explained()
     let reasons = ReasonSet(answer.obstacles)
-    let sure = answer.targets.count { !$0.obstacles.contains(where: \.isEnforced) }
-    return VMJudgement(reasons: reasons, targets: reasons.known.isEmpty ? UInt32(sure) : 0)
+    let against = answer.targets.map { ReasonSet($0.obstacles) }
+    let sure = against.count { $0.isEmpty }
+    guard reasons.known.isEmpty else { return VMJudgement(reasons: reasons, targets: 0) }
+    return VMJudgement(
+      reasons: reasons, targets: against.count(where: \.known.isEmpty) == sure ? UInt32(sure) : nil)
   }
 
   private static let changes: [(String, @Sendable (inout TestCluster) -> Void)] = [
@@ -147,7 +150,7 @@ struct SurveyTests {
     #expect(try await cluster.surveyed() == VMJudgement(reasons: [], targets: 2))
     cluster.denied = ["pods"]
     let blind = try #require(try await cluster.surveyed())
-    #expect(blind.reasons == .unknown && blind.targets == 0)
+    #expect(blind.reasons == .unknown && blind.targets == nil)
     #expect(await SurveyReader(cluster).facts().missingRights == ["get on pods"])
   }
 

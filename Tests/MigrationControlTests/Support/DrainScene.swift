@@ -10,6 +10,9 @@ final class DrainNotes: DrainStore {
   struct State {
     var records: [DecisionID: DrainRecord] = [:]
     var error: JournalError?
+    /// Waited for before anything is stored.
+    var gate: (@Sendable () async -> Void)?
+    var asked = 0
   }
 
   let state = Mutex(State())
@@ -17,6 +20,11 @@ final class DrainNotes: DrainStore {
   var last: DrainRecord? { state.withLock { $0.records.values.max { $0.id < $1.id } } }
 
   func save(_ drain: DrainRecord) async throws(JournalError) {
+    let gate = state.withLock { state in
+      state.asked += 1
+      return state.gate
+    }
+    await gate?()
     let error = state.withLock { state in
       if state.error == nil, state.records[drain.id].map({ $0.revision <= drain.revision }) ?? true {
         state.records[drain.id] = drain
@@ -45,6 +53,9 @@ final class DrainedHost: ControllableBackend {
     var cordonError: ControlError?
     /// Waited for before the node is read.
     var gate: (@Sendable () async -> Void)?
+    /// Waited for before the node is closed.
+    var cordonGate: (@Sendable () async -> Void)?
+    var notes: [String: ControlNote.Kind] = [:]
     /// Done when something is started.
     var starting: (@Sendable (StartOrder) -> Void)?
     var calls: [String] = []
@@ -88,8 +99,16 @@ final class DrainedHost: ControllableBackend {
     }.get()
   }
 
+  func tell(_ note: ControlNote, of vm: VMRef) async {
+    state.withLock { $0.notes[vm.name] = note.kind }
+  }
+
   func cordon(_ node: String, isCordoned: Bool) async throws(ControlError) {
     note("cordon \(isCordoned)")
+    if isCordoned {
+      let gate = state.withLock(\.cordonGate)
+      await gate?()
+    }
     if let error = state.withLock(\.cordonError) { throw error }
     state.withLock { $0.isCordoned = isCordoned }
   }

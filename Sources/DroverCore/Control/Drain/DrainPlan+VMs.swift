@@ -33,6 +33,7 @@ extension DrainPlan {
     let isMine = isOwn(open, record.vms[index], situation.epoch)
     let isNew = record.vms[index].migration != open.identity.id || record.vms[index].state != .migrating
     record.vms[index].state = .migrating
+    memory[record.vms[index].vm]?.waitingSince = nil
     if isMine {
       record.vms[index].migration = open.identity.id
       record.vms[index].sentAt =
@@ -72,7 +73,7 @@ extension DrainPlan {
       settle(index, .done, "")
       memory[vm.vm]?.leftAt = ending.endedAt
     case .aborted where isMine && vm.timeout != nil, .failed where isMine && vm.timeout != nil:
-      settle(index, .timedOut, "Drover ended its migration: \(vm.timeout?.rawValue ?? "")")
+      settle(index, .timedOut, Self.timedOut(vm))
     case .failed where ending.cause == .completionTimeout || ending.cause == .progressTimeout:
       settle(index, .timedOut, "its migration ran into a time-out (\(cause))\(said)")
     case .aborted:
@@ -99,6 +100,14 @@ extension DrainPlan {
     else { return }
     record.vms[index].sentAt = nil
     if reading.node.guests.contains(where: { $0.vm == vm.vm }) {
+      if vm.timeout != nil { return settle(index, .timedOut, Self.timedOut(vm)) }
+      // It may be here because somebody ended its migration.
+      if vm.migration != nil, memory[vm.vm]?.isResumed ?? false {
+        return settle(
+          index, .blocked,
+          "the end of its migration was not seen, so it is not tried again: drain the node anew, or migrate it by itself"
+        )
+      }
       fail(index, "its migration was asked for and is not seen", isMine: true, at: situation.now)
     } else {
       settle(index, .done, "it is not here any more; the end of its migration was not seen")
@@ -126,6 +135,10 @@ extension DrainPlan {
     }
   }
 
+  private static func timedOut(_ vm: DrainVM) -> String {
+    "Drover ended its migration: \(vm.timeout?.rawValue ?? "")\(vm.text.isEmpty ? "" : ": \(vm.text)")"
+  }
+
   private mutating func settle(_ index: Int, _ state: DrainVMState, _ text: String) {
     record.vms[index].state = state
     record.vms[index].isSettled = true
@@ -150,13 +163,14 @@ extension DrainPlan {
   // MARK: Time-outs
 
   /// Ends migrations of its own that are past a deadline which nobody else enforces.
-  mutating func timeouts(_ byVM: [VMRef: [MigrationView]], at now: Moment) -> [DrainCommand] {
+  mutating func timeouts(_ byVM: [VMRef: [MigrationView]], _ situation: Situation) -> [DrainCommand] {
+    let now = situation.now
     var commands: [DrainCommand] = []
     for index in record.vms.indices where record.vms[index].isOwn && record.vms[index].sentAt != nil {
       let vm = record.vms[index].vm
       guard let view = byVM[vm]?.first(where: { !$0.isOver }),
         record.vms[index].migration == view.identity.id,
-        let trigger = Self.timeout(of: view, at: now)
+        let trigger = Self.timeout(of: view, at: now) ?? waitedTooLong(view, record.vms[index], situation)
       else { continue }
       let memory = memory[vm] ?? Memory()
       guard !memory.isAborting, memory.abortNotBefore.map({ now >= $0 }) ?? true else { continue }
@@ -165,6 +179,17 @@ extension DrainPlan {
       commands.append(.abort(vm, view.identity.id, trigger))
     }
     return commands
+  }
+
+  /// The time-out of one that never began to copy; nil where it is not past that.
+  ///
+  /// In a queue it waits for others, which come to an end.
+  private func waitedTooLong(_ view: MigrationView, _ vm: DrainVM, _ situation: Situation) -> Trigger? {
+    guard view.phase == .pending || view.phase == .scheduling, let sentAt = vm.sentAt,
+      view.waiting?.reason != .queueCluster, view.waiting?.reason != .queueNode,
+      situation.now - situation.epoch.moment(unixMilliseconds: sentAt) >= DrainSettings.longestWait
+    else { return nil }
+    return .completionTimeout
   }
 
   /// The time-out that a migration is past, and that is Drover's to enforce; nil where there is none.
@@ -238,6 +263,7 @@ extension DrainPlan {
     guard let index = record.vms.firstIndex(where: { $0.vm == vm }) else { return }
     switch result {
     case .underWay(let id):
+      memory[vm]?.waitingSince = nil
       // The fleet may have shown it, and its end, before the answer came.
       if let id, record.vms[index].sentAt != nil { record.vms[index].migration = id }
     case .refused(let refusals): refused(index, refusals, at: now)
@@ -253,7 +279,17 @@ extension DrainPlan {
     func isOneOf(_ some: RefusalReason...) -> Bool { !reasons.isDisjoint(with: some) }
     if isOneOf(.notMigratable, .unsupported, .sameNode) { return block(index, refusals) }
     unsend(index)
-    if isOneOf(.migrating, .notRunning, .journal, .hold, .disabled, .notLeader) {
+    if isOneOf(.journal, .hold, .disabled, .notLeader) {
+      wait(index, text, at: now)
+    } else if isOneOf(.migrating, .notRunning) {
+      let since = memory[vm]?.waitingSince ?? now
+      memory[vm, default: Memory()].waitingSince = since
+      wait(index, text, at: now)
+      if now - since >= DrainSettings.longestWait {
+        settle(index, .blocked, "\(text); waited for long enough")
+      }
+    } else if isOneOf(.unreadable), memory[vm]?.unreadable ?? 0 < DrainSettings.mostUnreadable {
+      memory[vm, default: Memory()].unreadable += 1
       wait(index, text, at: now)
     } else if isOneOf(.noTarget, .targetUnfit) {
       // What is under way may turn out to need less than was set aside for it.
@@ -283,5 +319,12 @@ extension DrainPlan {
     record.vms[index].state = .pending
     record.vms[index].text = text
     memory[record.vms[index].vm, default: Memory()].notBefore = now + .seconds(5)
+  }
+}
+
+extension MigrationView {
+  /// Whether it waits for something else than other migrations, so that it takes the place of none.
+  var isHeldUp: Bool {
+    phase == .pending && (waiting?.reason == .quota || waiting?.reason == .backup)
   }
 }

@@ -30,6 +30,10 @@ public struct DrainSettings: Hashable, Sendable {
   static let abortPatience = Duration.seconds(60)
   /// So long after its departure a VM that is seen has come back.
   static let farewell = Duration.seconds(10)
+  /// What has no end of its own is waited for so long, and not for ever.
+  static let longestWait = Duration.seconds(900)
+  /// So often what cannot be read is no attempt.
+  static let mostUnreadable = 3
   /// Who emptied the node may pause for so long without having ended.
   static let followPatience = Duration.seconds(60)
 }
@@ -120,6 +124,12 @@ public struct DrainPlan: Sendable {
     var host = ""
     /// Whether a migration of it is open.
     var isOpen = false
+    /// Whether its migration was asked for by an earlier run, so that its end may have gone unseen.
+    var isResumed = false
+    /// Since when something is waited for that has no end of its own.
+    var waitingSince: Moment?
+    /// How often it could not be read what it would take to move it.
+    var unreadable = 0
   }
 
   /// What is kept of it.
@@ -128,14 +138,17 @@ public struct DrainPlan: Sendable {
   public var settings: DrainSettings
   var memory: [VMRef: Memory] = [:]
   private var readAt: Moment?
-  private var cordonNotBefore: Moment?
-  private var isCordoning = false
-  private var notFollowedSince: Moment?
+  var cordonNotBefore: Moment?
+  var isCordoning = false
+  /// When it was closed in this run; nil where that was not in this run.
+  var closedAt: Moment?
+  private(set) var notFollowedSince: Moment?
 
   /// Takes up a drain, new or of an earlier run.
   public init(_ record: DrainRecord, settings: DrainSettings = DrainSettings()) {
     self.record = record
     self.settings = settings
+    for vm in record.vms where vm.sentAt != nil { memory[vm.vm] = Memory(isResumed: true) }
   }
 
   // MARK: One look
@@ -157,7 +170,7 @@ public struct DrainPlan: Sendable {
       record.endedAt = situation.epoch.unixMilliseconds(situation.now)
       return [.ended(state)]
     }
-    var commands = timeouts(byVM, at: situation.now)
+    var commands = timeouts(byVM, situation)
     guard mayBegin(situation) else { return commands }
     let node = situation.reading?.node
     if node?.isCordoned == false, !record.isCordoned {
@@ -193,12 +206,13 @@ public struct DrainPlan: Sendable {
   // MARK: Guests
 
   private mutating func join(_ guests: [NodeReading.Guest]) {
-    let known = Dictionary(uniqueKeysWithValues: record.vms.enumerated().map { ($1.vm, $0) })
-    var new: [DrainVM] = []
+    let known = Dictionary(record.vms.enumerated().map { ($1.vm, $0) }) { first, _ in first }
+    // One that is made anew may be seen beside its predecessor.
+    var new: [VMRef: DrainVM] = [:]
     for guest in guests {
-      let fresh = DrainVM(vm: guest.vm, domain: guest.domain.text, memory: guest.memory)
+      let fresh = Self.fresh(guest)
       guard let index = known[guest.vm] else {
-        new.append(fresh)
+        new[guest.vm] = fresh
         continue
       }
       if record.vms[index].domain != guest.domain.text, record.vms[index].sentAt == nil {
@@ -210,7 +224,15 @@ public struct DrainPlan: Sendable {
       }
     }
     guard !new.isEmpty else { return }
-    record.vms = (record.vms + new).sorted { Self.order($0.vm) < Self.order($1.vm) }
+    record.vms = (record.vms + new.values).sorted { Self.order($0.vm) < Self.order($1.vm) }
+  }
+
+  private static func fresh(_ guest: NodeReading.Guest) -> DrainVM {
+    var vm = DrainVM(vm: guest.vm, domain: guest.domain.text, memory: guest.memory)
+    if !guest.isWatched {
+      (vm.state, vm.isSettled, vm.text) = (.blocked, true, NodeReading.Guest.notWatched)
+    }
+    return vm
   }
 
   private static func order(_ vm: VMRef) -> (String, String) { (vm.scope.name, vm.name) }
@@ -238,8 +260,9 @@ public struct DrainPlan: Sendable {
 
   private mutating func starts(_ situation: Situation, _ leaving: [MigrationView]) -> [DrainCommand] {
     let open = Set(leaving.filter { !$0.isOver }.map(\.identity.vm))
+    let idle = Set(leaving.filter { !$0.isOver && $0.isHeldUp }.map(\.identity.vm))
     let asked = record.vms.filter { $0.sentAt != nil && !open.contains($0.vm) }
-    let free = settings.parallel - open.count - asked.count
+    let free = settings.parallel - open.subtracting(idle).count - asked.count
     guard free > 0 else { return [] }
     let here = Set(situation.reading?.node.guests.map(\.vm) ?? [])
     let next = record.vms.indices.filter { index in
@@ -266,52 +289,8 @@ public struct DrainPlan: Sendable {
       record.vms[index].isOwn = true
       record.vms[index].timeout = nil
       memory[record.vms[index].vm, default: Memory()].isAsking = true
+      memory[record.vms[index].vm]?.isResumed = false
       return .migrate(record.vms[index].vm)
-    }
-  }
-
-  // MARK: The end
-
-  /// How it ended; nil where it goes on.
-  private mutating func end(_ situation: Situation, _ leaving: [MigrationView]) -> DrainState? {
-    if record.state == .cancelling {
-      let isBusy = record.vms.contains { vm in
-        memory[vm.vm]?.isAsking ?? false || vm.isOwn && memory[vm.vm]?.isOpen ?? false
-      }
-      return isBusy ? nil : .cancelled
-    }
-    guard isFresh(situation), situation.isUp, leaving.allSatisfy(\.isOver),
-      !record.vms.contains(where: { $0.sentAt != nil }), let guests = situation.reading?.node.guests
-    else { return nil }
-    if guests.isEmpty {
-      record.text = ""
-      return .complete
-    }
-    if let since = notFollowedSince, situation.now - since >= DrainSettings.followPatience {
-      record.text = "whoever emptied the node does so no more, and \(guests.count) VMs are left"
-      return .incomplete
-    }
-    let settled = Set(record.vms.filter { $0.isSettled && $0.state != .done }.map(\.vm))
-    guard !record.isFollowing, guests.allSatisfy({ settled.contains($0.vm) }) else { return nil }
-    let words = DrainVMState.allCases.compactMap { state -> String? in
-      let count = record.vms.count { $0.state == state && $0.state != .done }
-      return count > 0 ? "\(count) \(state.rawValue)" : nil
-    }
-    record.text = "\(guests.count) left: \(words.joined(separator: ", "))"
-    return .incomplete
-  }
-
-  // MARK: What became of commands
-
-  /// Whether the node is closed now; in words why not, empty where it is.
-  public mutating func cordoned(_ problem: String, at now: Moment) {
-    isCordoning = false
-    if problem.isEmpty {
-      record.isCordoned = true
-      if !record.isFollowing { record.text = "" }
-    } else {
-      record.text = "not begun: the node is not cordoned: \(problem)"
-      cordonNotBefore = now + .seconds(10)
     }
   }
 }

@@ -120,6 +120,13 @@ final class PreflightDesk: Sendable {
   }
 
   private let state = Mutex(State())
+  private let lasting: Duration
+
+  /// Makes one that keeps what was read for a while.
+  init(lasting: Duration = PreflightDesk.lasting) { self.lasting = lasting }
+
+  /// Whether anything that was read is kept.
+  var isKeeping: Bool { state.withLock { $0.done != nil } }
 
   /// What is known, read anew where that is too old.
   func index(
@@ -127,7 +134,7 @@ final class PreflightDesk: Sendable {
     read: @escaping @Sendable () async throws(ControlError) -> PreflightFacts
   ) async throws(ControlError) -> PreflightIndex {
     let task = state.withLock { state -> Task<Result<PreflightIndex, ControlError>, Never> in
-      if let done = state.done, now - done.at < Self.lasting { return Task { .success(done.index) } }
+      if let done = state.done, now - done.at < lasting { return Task { .success(done.index) } }
       if let task = state.task { return task }
       state.number += 1
       let number = state.number
@@ -160,6 +167,17 @@ final class PreflightDesk: Sendable {
       guard state.number == number else { return }
       state.task = nil
       if case .success(let index) = result { state.done = (index, begun) }
+    }
+    // All objects of a large cluster are much: they are not kept for nobody.
+    Task { [weak self, lasting] in
+      try? await Task.sleep(for: lasting)
+      self?.release(number)
+    }
+  }
+
+  private func release(_ number: Int) {
+    state.withLock { state in
+      if state.number == number { state.done = nil }
     }
   }
 }

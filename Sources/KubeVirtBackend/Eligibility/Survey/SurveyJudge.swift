@@ -51,8 +51,9 @@ struct SurveyJudge {
     } else if sure == 0 {
       reasons.insert(.unknown)
     }
-    // What speaks against the VM itself speaks against every node.
-    return VMJudgement(reasons: reasons, targets: reasons.known.isEmpty ? UInt32(sure) : 0)
+    // What speaks against the VM itself speaks against every node; of what is not known the number is not, either.
+    guard reasons.known.isEmpty else { return VMJudgement(reasons: reasons, targets: 0) }
+    return VMJudgement(reasons: reasons, targets: possible.count == sure ? UInt32(sure) : nil)
   }
 
   /// What speaks against each node.
