@@ -38,6 +38,8 @@ public final class DrainControl: Sendable {
     var readTook = Duration.zero
     /// Whether it is not begun before the store has it.
     var isHeld = false
+    /// VMs that it leaves where they are, and that a note was left at.
+    var noted: Set<VMRef> = []
     /// The cordon that was decided last.
     var cordoning: Task<Void, Never>?
     /// What the store has, apart from its revision.
@@ -126,8 +128,9 @@ public final class DrainControl: Sendable {
         var record = stored
         record.revision = 0
         state.drains[record.node] = Running(
-          plan: DrainPlan(record, settings: state.settings), saved: record, savedRevision: stored.revision,
-          revision: stored.revision)
+          plan: DrainPlan(record, settings: state.settings),
+          noted: Set(record.vms.filter(\.isParked).map(\.vm)), saved: record,
+          savedRevision: stored.revision, revision: stored.revision)
       }
     }
     for record in records where record.state.isInForce {
@@ -184,11 +187,13 @@ public final class DrainControl: Sendable {
     let (commands, isReadingDue, isSaveDue) = withState { state -> ([DrainCommand], Bool, Bool) in
       guard var running = state.drains[node], !running.isHeld else { return ([], false, false) }
       defer { state.drains[node] = running }
-      let before = Set(running.plan.record.vms.filter(\.isParked).map(\.vm))
       let commands = running.plan.step(
         DrainPlan.Situation(
           now: now, epoch: epoch, reading: running.reading, migrations: Array(migrations), isUp: isUp))
-      parked = running.plan.record.vms.filter { $0.isParked && !before.contains($0.vm) }
+      // What came of an order is told between two looks, too.
+      let left = running.plan.record.vms.filter(\.isParked)
+      parked = left.filter { !running.noted.contains($0.vm) }
+      running.noted = Set(left.map(\.vm))
       if commands.contains(.cordon) {
         let cordoning = Task { await self.carryOut(.cordon, node) }
         running.cordoning = cordoning
