@@ -308,7 +308,7 @@ struct AutomaticAbortsTests {
     scene.aborts.settle(decision, .unsent(Refusal(.claimed, "t")), at: scene.now)
     // Its record says so already; whatever else asks is refused.
     #expect(scene.decide([scene.stuck()], after: 10) == [])
-    #expect(scene.decide([scene.stuck(endless)]) == ["refused not_converging claimed"])
+    #expect(scene.decide([scene.stuck(1, endless)]) == ["refused not_converging claimed"])
   }
 
   @Test("what the journal did not take is decided again once it takes something, and not at once")
