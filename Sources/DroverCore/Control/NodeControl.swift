@@ -1,4 +1,4 @@
-/// What a back end can do to a whole node or host. Only the control module calls these.
+/// What a back end can do to a whole node or host; only the control module calls these.
 public protocol NodeControl: Sendable {
   /// Reads a node and the guests on it, at this moment.
   func node(_ name: String) async throws(ControlError) -> NodeReading
