@@ -191,7 +191,7 @@ struct PreflightServiceTests {
     (code, detail, item) = await ask("", [], hasMute: true)
     #expect(code == 501 && detail.contains("qemu"))
     (code, detail, item) = await ask("", [])
-    #expect(code == 501)
+    #expect(code == 404)
   }
 
   @Test("a node, a VM, and names that mean nothing or several")

@@ -35,17 +35,11 @@ struct AutomaticScene {
     return snapshot
   }
 
-  /// Shows a fleet some time later, sampled then unless it is shown as of earlier, and what comes of it.
+  /// Shows a fleet, and what comes of it.
   @discardableResult
   mutating func see(_ views: [MigrationView], after: Double = 0) -> [AutomaticStep] {
-    let before = now
     now = now + .milliseconds(Int64(after * 1000))
     revision += 1
-    let views = views.map { view in
-      var view = view
-      if view.sampledAt == before { view.sampledAt = now }
-      return view
-    }
     return aborts.step(snapshot(views), at: now)
   }
 
