@@ -86,7 +86,11 @@ public final class Cluster: Sendable {
     }
     try await cluster.server.reset()
     try await cluster.clear()
-    return try await body(cluster)
+    let result: Result<R, any Error>
+    do { result = .success(try await body(cluster)) } catch { result = .failure(error) }
+    // Another cluster of this process gives its nodes the same addresses.
+    try await cluster.handlers.clear()
+    return try result.get()
   }
 
   /// Ends all of it.
