@@ -27,7 +27,7 @@ final class JournalFile: Sendable {
     guard lock >= 0 || exists else { throw Self.failure(path, making: "\(path).lock", errno) }
     if lock < 0 {
       refusal = Self.failure(path, making: "\(path).lock", errno, fallback: .readOnly)
-    } else if flock(lock, LOCK_EX | LOCK_NB) != 0 {
+    } else if !Self.isTaken(lock) {
       close(lock)
       throw Self.failure(
         .busy, path, "another drover uses it", "end that one, or give each its own with --journal.path")
@@ -89,6 +89,15 @@ final class JournalFile: Sendable {
   }
 
   private static func open(_ path: String) -> Int32 { Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640) }
+
+  /// Takes the lock, with patience: a process that is begun meanwhile holds a copy of it from its fork to its exec.
+  private static func isTaken(_ lock: Int32) -> Bool {
+    for _ in 0..<20 {
+      if flock(lock, LOCK_EX | LOCK_NB) == 0 { return true }
+      usleep(10_000)
+    }
+    return false
+  }
 
   private static func length(_ path: String) -> UInt64 {
     var status = stat()

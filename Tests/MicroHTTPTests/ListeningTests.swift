@@ -61,7 +61,6 @@ struct ListeningTests {
         if case .tcp(_, let port) = address { port } else { UInt16(0) }
       }
       #expect(!ports.contains(0))
-      #expect(Set(ports).count == 4)
       for (host, port, peer) in [
         ("127.0.0.1", ports[0], "127.0.0.1"), ("::1", ports[1], "::1"), ("127.0.0.1", ports[2], "127.0.0.1"),
         ("::1", ports[2], "::1"), ("127.0.0.1", ports[3], "127.0.0.1"),

@@ -204,8 +204,12 @@ struct PreflightRulesTests {
   @Test("What is not known in time is a fact of its own; the VMIs have to come")
   func silence() async throws {
     let slow = cluster { $0.silent = ["pods"] }
-    let facts = try await PreflightReader(source: slow, limit: .milliseconds(200)).facts()
-    #expect(facts.pods.value == nil && facts.guests.count == 1)
+    // What is not silent is told at once, but on a busy machine.
+    var facts: PreflightFacts?
+    for limit in [200, 2000, 20_000] where facts == nil {
+      facts = try? await PreflightReader(source: slow, limit: .milliseconds(limit)).facts()
+    }
+    #expect(facts?.pods.value == nil && facts?.guests.count == 1)
     let mute = cluster { $0.silent = ["virtualmachineinstances"] }
     let error = await #expect(throws: ControlError.self) {
       try await PreflightReader(source: mute, limit: .milliseconds(200)).facts()
