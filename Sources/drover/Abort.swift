@@ -97,7 +97,7 @@ struct ActingOptions: ParsableArguments {
     let signals = Signals()
     let client = try client.makeClient()
     try await signals.run {
-      let answer: ControlItem = try await client.post(path, body)
+      let answer: ControlItem = try await client.act(path, body)
       if output == .table { try write(answer.lines) }
       guard !isDryRun, wait, let migration = answer.migration else {
         if output == .json { try printJSON(answer) }

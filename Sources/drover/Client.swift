@@ -121,24 +121,17 @@ final class DroverClient: Sendable {
     }.joined()
   }
 
-  /// Asks for something to be done.
-  func post<Answer: Decodable>(_ path: String, _ body: some Encodable) async throws -> Answer {
-    try await read(response(to: path, method: .post, body: try APICoding.encode(body)))
-  }
-
   func nodes() async throws -> NodeList { try await get("/api/v1/nodes") }
 
-  /// Asks for something to be done, and for an answer of its own kind.
-  func act<Answer: Decodable>(_ method: Request.Method, _ path: String, _ body: some Encodable) async throws
-    -> Answer
-  {
+  /// Asks for something to be done.
+  func act<Answer: Decodable>(
+    _ path: String, _ body: some Encodable, by method: Request.Method = .post
+  ) async throws -> Answer {
     try await read(response(to: path, method: method, body: try APICoding.encode(body)))
   }
 
   /// Asks for what is at a path.
-  func read<Answer: Decodable>(_ path: String) async throws -> Answer { try await get(path) }
-
-  private func get<Answer: Decodable>(_ path: String) async throws -> Answer {
+  func get<Answer: Decodable>(_ path: String) async throws -> Answer {
     try await read(response(to: path))
   }
 

@@ -54,7 +54,7 @@ struct Decisions: AsyncParsableCommand {
   private struct Nothing: Encodable {}
 
   private func reset() async throws {
-    let item: ResetItem = try await client.makeClient().post("/api/v1/decisions/reset-hold", Nothing())
+    let item: ResetItem = try await client.makeClient().act("/api/v1/decisions/reset-hold", Nothing())
     switch output {
     case .table:
       try write(

@@ -57,14 +57,14 @@ struct Drain: AsyncParsableCommand {
   private func act(_ client: DroverClient) async throws {
     let path = try await path(client)
     if status {
-      let item: DrainItem = try await client.read(path)
+      let item: DrainItem = try await client.get(path)
       try show(item)
       try exit(item)
     } else if cancel || uncordon {
-      let item: DrainItem = try await client.act(.delete, path, EndBody(uncordon: uncordon))
+      let item: DrainItem = try await client.act(path, EndBody(uncordon: uncordon), by: .delete)
       try show(item)
     } else {
-      let item: DrainItem = try await client.act(.post, path, BeginBody(dryRun: dryRun))
+      let item: DrainItem = try await client.act(path, BeginBody(dryRun: dryRun))
       if dryRun {
         try show(item)
         guard item.vms.allSatisfy({ $0.state != "blocked" }) else { throw ExitCode(4) }
@@ -128,7 +128,7 @@ struct DrainFollower {
       if !["active", "cancelling"].contains(item.state ?? "") { return item }
       try await Task.sleep(for: .milliseconds(500))
       do {
-        item = try await client.read(path)
+        item = try await client.get(path)
         unseen = 0
       } catch let failure as Failure {
         unseen += 1

@@ -37,7 +37,7 @@ struct StopEvacuation: AsyncParsableCommand {
 
   func run() async throws {
     let client = try client.makeClient()
-    let answer: ControlItem = try await client.post(
+    let answer: ControlItem = try await client.act(
       try await path(client), Body(dryRun: dryRun, withoutJournal: withoutJournal))
     switch output {
     case .table: try write(answer.stopLines)

@@ -45,16 +45,7 @@ final class FakeQMPServer: Sendable {
     self.path = path
     self.name = name
     self.behaviour = behaviour
-    listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | 0o2000000, 0)
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-    let size = socklen_t(MemoryLayout<sockaddr_un>.size)
-    let listener = listener
-    withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = bind(listener, $0, size) }
-    }
-    listen(listener, 8)
+    listener = listeningSocket(at: path)
     Thread { [self] in serve() }.start()
   }
 

@@ -27,16 +27,8 @@ private final class PlayedQEMU: Sendable {
   init(_ path: String, _ onCancel: OnCancel) {
     self.path = path
     self.onCancel = onCancel
-    listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | 0o2000000, 0)
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-    let size = socklen_t(MemoryLayout<sockaddr_un>.size)
+    listener = listeningSocket(at: path)
     let listener = listener
-    withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = bind(listener, $0, size) }
-    }
-    listen(listener, 8)
     Thread { [self] in
       while case let peer = accept(listener, nil, nil), peer >= 0 {
         talk(to: peer)

@@ -11,22 +11,8 @@ struct AutomaticRoutes: Sendable {
   private static let width = 16
 
   func add(to router: inout Router) {
-    on(.alerts, in: &router) { request, _ in await alerts(request) }
-    on(.resetHold, in: &router) { _, requester in await reset(by: requester) }
-  }
-
-  private func on(
-    _ route: ActingRoute, in router: inout Router,
-    _ act: @escaping @Sendable (Request, _ requester: String) async -> Response
-  ) {
-    router.on(
-      route.method, route.pattern,
-      .deferred { [authorizer] request in
-        switch authorizer.authorize(request, route) {
-        case .allowed(let requester): await act(request, requester.description)
-        case .refused(let response): response
-        }
-      })
+    router.on(.alerts, asking: authorizer) { request, _ in await alerts(request) }
+    router.on(.resetHold, asking: authorizer) { _, requester in await reset(by: requester) }
   }
 
   /// 200 once all is stored, refusals too; 4xx for what another try would not make better, which Alertmanager gives up;

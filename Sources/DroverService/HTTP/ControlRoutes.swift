@@ -26,26 +26,11 @@ struct ControlRoutes: Sendable {
   }
 
   func add(to router: inout Router) {
-    on(.abort, in: &router) { await abort($0, by: $1) }
-    on(.migrate, in: &router) { await start($0, by: $1) }
+    router.on(.abort, asking: authorizer) { await abort($0, by: $1) }
+    router.on(.migrate, asking: authorizer) { await start($0, by: $1) }
     let stops = StopRoutes(monitor: monitor, control: control)
-    on(.stopVM, in: &router) { await stops.vm($0, by: $1) }
-    on(.stopNode, in: &router) { await stops.node($0, by: $1) }
-  }
-
-  /// Asks first whether the caller may.
-  private func on(
-    _ route: ActingRoute, in router: inout Router,
-    _ act: @escaping @Sendable (Request, _ requester: String) async -> Response
-  ) {
-    router.on(
-      route.method, route.pattern,
-      .deferred { [authorizer] request in
-        switch authorizer.authorize(request, route) {
-        case .allowed(let requester): await act(request, requester.description)
-        case .refused(let response): response
-        }
-      })
+    router.on(.stopVM, asking: authorizer) { await stops.vm($0, by: $1) }
+    router.on(.stopNode, asking: authorizer) { await stops.node($0, by: $1) }
   }
 
   private func abort(_ request: Request, by requester: String) async -> Response {

@@ -23,39 +23,15 @@ struct DrainRoutes: Sendable {
 
   func add(to router: inout Router) {
     router.on(.get, Self.path, .deferred { await show($0) })
-    on(.drain, in: &router) { await begin($0, by: $1) }
-    on(.endDrain, in: &router) { await end($0, by: $1) }
-  }
-
-  private func on(
-    _ route: ActingRoute, in router: inout Router,
-    _ act: @escaping @Sendable (Request, _ requester: String) async -> Response
-  ) {
-    router.on(
-      route.method, route.pattern,
-      .deferred { [authorizer] request in
-        switch authorizer.authorize(request, route) {
-        case .allowed(let requester):
-          if let unknown = unknownBackend(request) {
-            unknown
-          } else {
-            await act(request, requester.description)
-          }
-        case .refused(let response): response
-        }
-      })
+    router.on(.drain, asking: authorizer) { await begin($0, by: $1) }
+    router.on(.endDrain, asking: authorizer) { await end($0, by: $1) }
   }
 
   /// The refusal of a back end that is not there; nil where it is.
   private func unknownBackend(_ request: Request) -> Response? {
-    let names = monitor.snapshot().backends.map(\.descriptor.name.rawValue).sorted()
-    let typed = request.parameters["backend"] ?? ""
-    guard !names.contains(typed) else { return nil }
-    return .problem(
-      status: 404,
-      detail:
-        "no back end is called \(typed)\(names.isEmpty ? "" : "; there are \(names.joined(separator: ", "))")",
-      reasons: ["unknown"])
+    let (typed, snapshot) = (request.parameters["backend"] ?? "", monitor.snapshot())
+    guard snapshot.descriptor(of: typed) == nil else { return nil }
+    return .problem(status: 404, detail: snapshot.unknownBackend(typed), reasons: ["unknown"])
   }
 
   private func node(_ request: Request) -> NodeRef {
@@ -78,6 +54,7 @@ struct DrainRoutes: Sendable {
   }
 
   private func begin(_ request: Request, by requester: String) async -> Response {
+    if let unknown = unknownBackend(request) { return unknown }
     let body: BeginBody
     do {
       body = request.body.isEmpty ? BeginBody() : try BeginBody.read(request.body)
@@ -93,6 +70,7 @@ struct DrainRoutes: Sendable {
   }
 
   private func end(_ request: Request, by requester: String) async -> Response {
+    if let unknown = unknownBackend(request) { return unknown }
     let body: EndBody
     do {
       body = request.body.isEmpty ? EndBody() : try EndBody.read(request.body)

@@ -13,14 +13,11 @@ struct PreflightRoute: Sendable {
     do { query = try QueryReader(request, names: ["node", "backend", "vm"]) } catch {
       return .failure(.init(400, "\(error)"))
     }
-    var names = monitor.snapshot().backends.map(\.descriptor.name)
-    let all = names.map(\.rawValue).sorted().joined(separator: ", ")
+    let snapshot = monitor.snapshot()
+    var names = snapshot.backends.map(\.descriptor.name)
     if let wanted = query.text("backend") {
       names = names.filter { $0.rawValue == wanted }
-      if names.isEmpty {
-        return .failure(
-          .init(404, "no back end is called \(wanted)\(all.isEmpty ? "" : "; there are \(all)")"))
-      }
+      if names.isEmpty { return .failure(.init(404, snapshot.unknownBackend(wanted))) }
     }
     let began = ContinuousClock.now
     let node = query.text("node")

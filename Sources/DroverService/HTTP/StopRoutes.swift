@@ -40,12 +40,9 @@ struct StopRoutes: Sendable {
     } catch {
       return .problem(status: 400, detail: "the body is no JSON of the documented form: \(error)")
     }
-    let backends = monitor.snapshot().backends.map(\.descriptor)
-    let typed = request.parameters["backend"] ?? ""
-    guard let descriptor = backends.first(where: { $0.name.rawValue == typed }) else {
-      let names = backends.map(\.name.rawValue).sorted().joined(separator: ", ")
-      return .problem(
-        status: 404, detail: "no back end is called \(typed)\(names.isEmpty ? "" : "; there are \(names)")")
+    let (typed, snapshot) = (request.parameters["backend"] ?? "", monitor.snapshot())
+    guard let descriptor = snapshot.descriptor(of: typed) else {
+      return .problem(status: 404, detail: snapshot.unknownBackend(typed))
     }
     let answer = await control.stopEvacuation(
       of: subject(descriptor), at: descriptor.name, requester: requester,

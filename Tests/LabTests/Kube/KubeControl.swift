@@ -36,29 +36,7 @@ extension LabTests {
       version: String = "1.9.0", as user: User = .admin, _ body: (Stage) async throws -> Void
     ) async throws {
       try await Cluster.with { cluster in
-        try await cluster.addKubeVirt(version: version)
-        for node in ["n1", "n2", "n3"] { try await cluster.addNode(node) }
-        if user != .admin {
-          try await cluster.grant(
-            "read", [Cluster.Rule(["*"], ["*"], ["get", "list", "watch"])], to: .user(user))
-        }
-        let kubeconfig = try cluster.server.kubeconfig(user)
-        let made = Mutex<KubeVirtBackend?>(nil)
-        try await Watcher.with(backends: { clock, log in
-          let backend = KubeVirtBackend(
-            configuration: KubeVirtConfiguration(
-              name: KubeScene.backend, access: .kubeconfig(path: kubeconfig, context: nil)), clock: clock,
-            log: log)
-          made.withLock { $0 = backend }
-          return [backend]
-        }) { watcher in
-          let scene = KubeScene(cluster: cluster, watcher: watcher)
-          try await watcher.until("the first complete look at the cluster") { $0.isClusterUp ? true : nil }
-          let held = made.withLock { $0 }
-          let backend = try #require(held)
-          let control = MigrationControl(
-            fleet: watcher, journal: nil, clock: watcher.clock, log: Logger(label: "test")
-          ) { $0 == KubeScene.backend ? backend : nil }
+        try await KubeScene.acting(cluster, version: version, as: user) { scene, control, backend in
           try await withThrowingTaskGroup { group in
             defer { group.cancelAll() }
             group.addTask { await control.keepFollowing() }

@@ -277,31 +277,9 @@ extension LabTests.KubeEligibility {
 
 /// `drover serve`, and its other commands asked of it.
 private final class Daemon: Sendable {
-  /// What a command came to.
-  struct Answer: Sendable {
-    let code: Int32
-    let output: String
-    let errors: String
-
-    /// The JSON that it printed.
-    func item(_ what: String) throws -> EligibilityItem {
-      do {
-        return try APICoding.decode(EligibilityItem.self, from: Array(output.utf8))
-      } catch {
-        Issue.record("\(what): exit code \(code), \(errors)")
-        throw error
-      }
-    }
-  }
-
   private let directory: URL
 
   private init(_ directory: URL) { self.directory = directory }
-
-  private static let program: URL = {
-    let runner = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
-    return URL(filePath: runner).deletingLastPathComponent().appending(path: "drover")
-  }()
 
   /// Lends `body` a daemon that knows a VM of its first back end.
   static func with(kubeconfigs: [String], _ body: (Daemon) async throws -> Void) async throws {
@@ -340,7 +318,7 @@ private final class Daemon: Sendable {
 
   private func process(_ arguments: [String]) -> Process {
     let process = Process()
-    process.executableURL = Self.program
+    process.executableURL = CommandAnswer.drover
     process.arguments = arguments
     process.environment = ["HOME": directory.path, "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"]
     process.currentDirectoryURL = directory
@@ -356,27 +334,25 @@ private final class Daemon: Sendable {
   }
 
   /// `drover explain VM --output json`.
-  func explain(_ vm: String) async throws -> Answer { try await run(["explain", vm, "--output", "json"]) }
+  func explain(_ vm: String) async throws -> CommandAnswer {
+    try await run(["explain", vm, "--output", "json"])
+  }
 
   /// Runs a command to its end.
-  func run(_ arguments: [String]) async throws -> Answer {
+  func run(_ arguments: [String]) async throws -> CommandAnswer {
     let process = process(arguments + ["--server", "unix://\(socket)"])
-    let (output, errors) = (Pipe(), Pipe())
-    (process.standardOutput, process.standardError) = (output, errors)
-    return try await withCheckedThrowingContinuation { continuation in
-      DispatchQueue.global().async {
-        do {
-          try process.run()
-          // Answers are shorter than what a pipe holds, and errors far more so.
-          let text = output.fileHandleForReading.readDataToEndOfFile()
-          let problem = errors.fileHandleForReading.readDataToEndOfFile()
-          process.waitUntilExit()
-          continuation.resume(
-            returning: Answer(
-              code: process.terminationStatus, output: String(decoding: text, as: UTF8.self),
-              errors: String(decoding: problem, as: UTF8.self)))
-        } catch { continuation.resume(throwing: error) }
-      }
+    return try await CommandAnswer(of: process)
+  }
+}
+
+extension CommandAnswer {
+  /// The JSON that it printed.
+  func item(_ what: String) throws -> EligibilityItem {
+    do {
+      return try APICoding.decode(EligibilityItem.self, from: Array(output.utf8))
+    } catch {
+      Issue.record("\(what): exit code \(code), \(errors)")
+      throw error
     }
   }
 }

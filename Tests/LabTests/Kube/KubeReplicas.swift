@@ -3,6 +3,7 @@ import Foundation
 import KubeLab
 import KubeVirtBackend
 import QEMURig
+import Synchronization
 import Testing
 
 @testable import ScenarioSupport
@@ -87,18 +88,19 @@ extension LabTests {
           configuration.lease = .init(namespace: "default", identity: name)
           return configuration
         }
-        let made = Made()
+        let made = Mutex<[KubeVirtBackend]>([])
         try await Watcher.with(backends: { clock, log in
           let backends = ["a", "b"].map {
             KubeVirtBackend(configuration: configuration($0), clock: clock, log: log)
           }
-          made.set(backends)
+          made.withLock { $0 = backends }
           return backends
         }) { watcher in
           try await watcher.until("both") { record in
             record.snapshot.backends.filter(\.isUp).count == 2 ? true : nil
           }
-          let (a, b) = try made.both()
+          let both = made.withLock(\.self)
+          let (a, b) = (try #require(both.first), try #require(both.last))
           let vm = VMRef(backend: a.descriptor.name, scope: .namespace("default"), name: "web")
           func claim(_ id: String, by backend: KubeVirtBackend) async -> ControlError? {
             do throws(ControlError) {
@@ -142,37 +144,16 @@ extension LabTests {
     }
 
     private struct Missing: Error {}
-
-    private final class Made: @unchecked Sendable {
-      private let lock = NSLock()
-      private var backends: [KubeVirtBackend] = []
-      func set(_ value: [KubeVirtBackend]) { lock.withLock { backends = value } }
-      func both() throws -> (KubeVirtBackend, KubeVirtBackend) {
-        let all = lock.withLock { backends }
-        return (try #require(all.first), try #require(all.last))
-      }
-    }
   }
 }
 
 /// A `drover serve` that stands for election.
 private final class Replica: Sendable {
-  struct Answer: Sendable {
-    let code: Int32
-    let output: String
-    let errors: String
-  }
-
   let number: Int
   let host: String
   let lease: String
   private let directory: URL
   private let process: Process
-
-  private static let program: URL = {
-    let runner = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
-    return URL(filePath: runner).deletingLastPathComponent().appending(path: "drover")
-  }()
 
   private init(_ number: Int, kubeconfig: String, lease: String, in parent: URL) throws {
     self.number = number
@@ -188,7 +169,7 @@ private final class Replica: Sendable {
     let file = directory.appending(path: "drover.yaml")
     try configuration.write(to: file, atomically: true, encoding: .utf8)
     process = Process()
-    process.executableURL = Self.program
+    process.executableURL = CommandAnswer.drover
     process.arguments = [
       "serve", "--config.file", file.path, "--control.socket", directory.appending(path: "socket").path,
       "--web.listen-address", "127.0.0.1:0", "--journal.path", directory.appending(path: "journal.db").path,
@@ -243,30 +224,16 @@ private final class Replica: Sendable {
   func leads() async throws -> Bool { try await metrics().contains("\ndrover_leader 1\n") }
 
   /// Runs a command of the program to its end.
-  func run(_ arguments: [String]) async throws -> Answer {
+  func run(_ arguments: [String]) async throws -> CommandAnswer {
     try await run(
-      Self.program.path, arguments + ["--server", "unix://\(directory.appending(path: "socket").path)"])
+      CommandAnswer.drover.path,
+      arguments + ["--server", "unix://\(directory.appending(path: "socket").path)"])
   }
 
-  private func run(_ program: String, _ arguments: [String]) async throws -> Answer {
+  private func run(_ program: String, _ arguments: [String]) async throws -> CommandAnswer {
     let process = Process()
     process.executableURL = URL(filePath: program)
     process.arguments = arguments
-    let (output, errors) = (Pipe(), Pipe())
-    (process.standardOutput, process.standardError) = (output, errors)
-    return try await withCheckedThrowingContinuation { continuation in
-      DispatchQueue.global().async {
-        do {
-          try process.run()
-          let text = output.fileHandleForReading.readDataToEndOfFile()
-          let problem = errors.fileHandleForReading.readDataToEndOfFile()
-          process.waitUntilExit()
-          continuation.resume(
-            returning: Answer(
-              code: process.terminationStatus, output: String(decoding: text, as: UTF8.self),
-              errors: String(decoding: problem, as: UTF8.self)))
-        } catch { continuation.resume(throwing: error) }
-      }
-    }
+    return try await CommandAnswer(of: process)
   }
 }

@@ -89,22 +89,7 @@ struct PreflightReader: Sendable {
   private func read<Object: KubernetesObject>(
     _ path: ResourcePath, _ selection: ListSelection, _ end: ContinuousClock.Instant
   ) async -> Fact<[Object]> {
-    await withTaskGroup(of: Fact<[Object]>.self) { group in
-      group.addTask {
-        do throws(KubernetesError) {
-          return .known(try await source.objects(path, selection))
-        } catch {
-          return Fact(error)
-        }
-      }
-      group.addTask {
-        try? await Task.sleep(until: end)
-        return .failed("timeout")
-      }
-      let first = await group.next()
-      group.cancelAll()
-      return first ?? .failed("timeout")
-    }
+    await Fact(until: end) { () async throws(KubernetesError) in try await source.objects(path, selection) }
   }
 }
 

@@ -234,24 +234,7 @@ struct EligibilityReader: Sendable {
   private func read<Value: Sendable>(
     _ attempt: @escaping @Sendable () async throws(KubernetesError) -> Value
   ) async -> Fact<Value> {
-    let left = deadline - .now
-    guard left > .zero else { return .failed("timeout") }
-    return await withTaskGroup(of: Fact<Value>.self) { group in
-      group.addTask {
-        do throws(KubernetesError) {
-          return .known(try await attempt())
-        } catch {
-          return Fact(error)
-        }
-      }
-      group.addTask {
-        try? await Task.sleep(for: left)
-        return .failed("timeout")
-      }
-      let first = await group.next()
-      group.cancelAll()
-      return first ?? .failed("timeout")
-    }
+    await Fact(until: deadline, attempt)
   }
 }
 

@@ -58,6 +58,33 @@ extension Fact {
     }
   }
 
+  /// What a read comes to that has until a deadline.
+  init(
+    until deadline: ContinuousClock.Instant,
+    _ attempt: @escaping @Sendable () async throws(KubernetesError) -> Value
+  ) async {
+    guard deadline > .now else {
+      self = .failed("timeout")
+      return
+    }
+    self = await withTaskGroup(of: Fact<Value>.self) { group in
+      group.addTask {
+        do throws(KubernetesError) {
+          return .known(try await attempt())
+        } catch {
+          return Fact(error)
+        }
+      }
+      group.addTask {
+        try? await Task.sleep(until: deadline)
+        return .failed("timeout")
+      }
+      let first = await group.next()
+      group.cancelAll()
+      return first ?? .failed("timeout")
+    }
+  }
+
   func map<Other: Sendable>(_ transform: (Value) -> Fact<Other>) -> Fact<Other> {
     switch self {
     case .known(let value): transform(value)

@@ -1,0 +1,32 @@
+internal import DroverCore
+internal import MicroHTTP
+
+extension Router {
+  /// Serves a route that acts: asks first whether the caller may.
+  mutating func on(
+    _ route: ActingRoute, asking authorizer: Authorizer,
+    _ act: @escaping @Sendable (Request, _ requester: String) async -> Response
+  ) {
+    on(
+      route.method, route.pattern,
+      .deferred { request in
+        switch authorizer.authorize(request, route) {
+        case .allowed(let requester): await act(request, requester.description)
+        case .refused(let response): response
+        }
+      })
+  }
+}
+
+extension FleetSnapshot {
+  /// The back end of a name; nil where there is none.
+  func descriptor(of name: String) -> BackendDescriptor? {
+    backends.first { $0.descriptor.name.rawValue == name }?.descriptor
+  }
+
+  /// That there is no back end of a name, and which there are.
+  func unknownBackend(_ name: String) -> String {
+    let names = backends.map(\.descriptor.name.rawValue).sorted().joined(separator: ", ")
+    return "no back end is called \(name)\(names.isEmpty ? "" : "; there are \(names)")"
+  }
+}
