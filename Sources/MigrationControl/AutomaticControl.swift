@@ -56,6 +56,12 @@ public final class AutomaticControl: Sendable {
     return journal != nil && isRecording() ? holds : holds.union([.journal])
   }
 
+  /// What the rule that governs a migration comes to for it from now on.
+  public func outlook(of view: MigrationView) -> [AutomaticOutlook] {
+    let now = control.clock.now()
+    return state.withLock { $0.aborts.outlook(of: view, at: now) }
+  }
+
   /// What was decided since the start, whoever asked, and why automatic aborts wait.
   public var totals: ControlTotals {
     var totals = control.totals
@@ -139,6 +145,7 @@ public final class AutomaticControl: Sendable {
         : AlertResult(
           status: "held", refusal: .journal, text: "what was decided before cannot be read from the journal",
           isWorthRetrying: true)
+    case .foreign(let words): return AlertResult(status: "ignored", text: words)
     case .underWay:
       return AlertResult(
         status: "held", text: "the same is being decided at this moment", isWorthRetrying: true)

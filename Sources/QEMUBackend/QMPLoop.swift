@@ -57,6 +57,8 @@ final class QMPLoop {
   private var watched: [PeerProcess: UInt64] = [:]
   /// Paths that belong to another manager; of those configured as such, what is wrong with them.
   private var refused: [String: SocketHealth?] = [:]
+  /// Whether nothing has been looked for yet: what matches nothing then is said once.
+  private var isFirstScan = true
   private var hasTooMany = false
   private var board: HealthBoard
   /// Whether a socket's state changed since the board was last looked at.
@@ -142,8 +144,14 @@ final class QMPLoop {
     guard now >= scanAt else { return }
     scanAt = now + Self.scanInterval
     var present: Set<String> = []
+    defer { isFirstScan = false }
     for pattern in patterns {
-      for path in pattern.matches() where present.insert(path).inserted {
+      let matches = pattern.matches()
+      if isFirstScan, matches.isEmpty {
+        log.warning(
+          "no socket matches; those that appear are followed", metadata: ["sockets": "\(pattern.text)"])
+      }
+      for path in matches where present.insert(path).inserted {
         if let peer = peers[path] {
           if peer.session.isDown, FileIdentity(path) != peer.file { hurry(peer, now) }
         } else if !pattern.isGlob || FileIdentity(path)?.isSocket == true {

@@ -38,6 +38,8 @@ public struct Configuration: Hashable, Sendable {
   public internal(set) var switches: [ControlSwitch: SwitchState] = [:]
   /// What may be ended without a person.
   public internal(set) var automatic = AutomaticSettings()
+  /// Rules that never apply, each in a sentence.
+  public internal(set) var unreachableRules: [String] = []
   /// How drains go about it.
   public internal(set) var drain = DrainConfiguration()
 

@@ -136,9 +136,7 @@ struct Routes: Sendable {
           view, epochOffset: clock.epochOffset(), now: clock.now(),
           documented: snapshot.documentedBudgets[view.identity.vm.backend]))
     case .none:
-      return .problem(
-        status: 404, detail: "no migration is called \(typed); drover list shows them, and /api/v1/migrations"
-      )
+      return .problem(status: 404, detail: Absence.words(typed))
     case .ambiguous(let candidates):
       let ids = candidates.sorted { $0.startedAt < $1.startedAt }
         .map { "\($0.lookupID) (\($0.phase.rawValue))" }.joined(separator: ", ")

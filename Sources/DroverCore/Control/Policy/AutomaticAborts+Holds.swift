@@ -95,7 +95,8 @@ extension AutomaticAborts {
     if !isUnsent, let id = decision.migration, let vm = decision.vm,
       decision.kind == .acted || decision.kind == .shadowed
     {
-      shadowLedger.claim(id, vm, decision.trigger, settings.limits, at: at)
+      shadowLedger.claim(
+        id, vm, decision.trigger, settings.limits, isShadow: decision.kind == .shadowed, at: at)
       if decision.kind == .acted { ledger.claim(id, vm, decision.trigger, settings.limits, at: at) }
     }
     let isShadow = fact(FactName.mode) == "shadow"

@@ -26,12 +26,24 @@ struct AutomaticScene {
     aborts.restore(history, EpochOffset(milliseconds: 0), at: now)
   }
 
+  /// There is a second back end, which shows nothing.
+  static let second = BackendName(rawValue: "rack2")
+
+  /// Changes what is in force.
+  mutating func set(_ change: (inout AutomaticSettings) -> Void) {
+    var settings = aborts.settings
+    change(&settings)
+    aborts.apply(settings)
+  }
+
   func snapshot(_ views: [MigrationView], isUp: Bool = true) -> FleetSnapshot {
     var snapshot = FleetSnapshot()
     snapshot.groups = [MigrationGroup(revision: revision, views: views)]
-    snapshot.backends = [BackendView(descriptor())]
-    snapshot.backends[0].hasAttempted = true
-    snapshot.backends[0].isUp = isUp
+    snapshot.backends = [BackendView(descriptor()), BackendView(descriptor(Self.second))]
+    for index in snapshot.backends.indices {
+      snapshot.backends[index].hasAttempted = true
+      snapshot.backends[index].isUp = isUp
+    }
     return snapshot
   }
 
@@ -63,6 +75,7 @@ struct AutomaticScene {
     switch aborts.ask(alert, snapshot(views, isUp: isUp), at: now) {
     case .ignored: return "ignored"
     case .underWay: return "under way"
+    case .foreign: return "foreign"
     case .known(let kind, let refusal, _): return "again \(kind.rawValue) \(refusal?.reason.rawValue ?? "-")"
     case .decision(let decision):
       settle(decision)
