@@ -103,7 +103,7 @@ final class Reloader: Sendable {
   /// A scrape reads the state meanwhile, so the lock is held for the exchange alone.
   private func change(to configuration: Configuration) {
     // Before what it is about: a right that is taken away is gone first.
-    authorizer.apply(configuration.access, configuration.switches)
+    authorizer.apply(configuration.access, configuration.switches, clusters: configuration.clusters)
     automatic.apply(configuration.automatic)
     drains.apply(
       DrainSettings(
@@ -212,6 +212,11 @@ extension Configuration {
   var election: BackendName? {
     for case .kubevirt(let kubevirt) in backends where kubevirt.lease != nil { return kubevirt.name }
     return nil
+  }
+
+  /// The back ends that can be asked about tokens.
+  var clusters: Set<BackendName> {
+    Set(backends.filter { if case .kubevirt = $0 { true } else { false } }.map(\.name))
   }
 
   var budgets: [BackendName: BudgetSettings] {

@@ -214,8 +214,14 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
       case .tokenFile(let file): ("tokenFile", .text(file))
       case .user(let name): ("user", .text(name))
       case .certificate(let name): ("certificate", .text(name))
+      case .kubernetes(let authority): ("kubernetes", .text(authority.backend.rawValue))
       }
-    return .mapping([subject, ("rights", .list(rule.rights.sorted().map { .text($0.rawValue) }))])
+    var audience: [(String, Value)] = []
+    if case .kubernetes(let authority) = rule.subject, !authority.audience.isEmpty {
+      audience = [("audience", .text(authority.audience))]
+    }
+    return .mapping(
+      [subject] + audience + [("rights", .list(rule.rights.sorted().map { .text($0.rawValue) }))])
   }
 
   private static func values(_ timeouts: BudgetSettings) -> [(String, Value)] {
