@@ -52,7 +52,7 @@ struct JournalLedger {
   /// Aborts of a guest that were recorded as to be sent, and not as surely unsent.
   func aborts(of uuid: String) -> [Decision] {
     decisions.values.filter {
-      $0.kind == .acted && $0.action == .abort && $0.result != .error
+      $0.kind == .acted && $0.action == .abort && !$0.isUnsent
         && $0.migration?.description.hasPrefix(uuid) == true
     }
   }

@@ -19,7 +19,7 @@ extension Soak {
             when: {completion_timeout: abort, not_converging: {for: 1s, do: abort}}
       """
 
-    /// Alerts about every third guest.
+    /// Alerts about a few of the guests.
     @Sendable private static func alerts(_ items: [MigrationItem]) -> String? {
       let alerts = items.filter { $0.ending == nil && $0.vm.hasSuffix("0") }.map { item in
         """

@@ -53,7 +53,8 @@ struct AutomaticScene: Sendable {
           try await lab.guest(
             name, rate: DirtyRate(atLeastMebibytesPerSecond: rate),
             workingSet: WorkingSet(atLeastMebibytes: workingSet))
-          for _ in 1...2 { try await lab.heartbeat(name) }
+          // A machine that is busy takes its time to boot it.
+          for _ in 1...2 { try await eventually("\(name) beats") { try await lab.heartbeat(name) } }
           try await lab.setSpeed(name, mebibytesPerSecond: speed)
         }
       }
@@ -78,7 +79,9 @@ struct AutomaticScene: Sendable {
   func expectUndisturbed(
     _ names: [String], _ listener: LabListener, at location: SourceLocation = #_sourceLocation
   ) async throws {
-    for name in names { try await lab.heartbeat(name, on: .a) }
+    for name in names {
+      try await eventually("\(name) beats at the source") { try await lab.heartbeat(name, on: .a) }
+    }
     let pauses = try await listener.stop().filter { $0.name == "lifecycle" && names.contains($0.guest) }
     #expect(pauses.isEmpty, "\(pauses.map(\.text))", sourceLocation: location)
   }

@@ -22,7 +22,7 @@ extension LabTests {
             - {name: still, match: {vm: still}, when: {progress_timeout: abort, completion_timeout: observe}}
         """
       }) { scene in
-        try await scene.guests(["long", "still"], rate: 200, speed: 8)
+        try await scene.guests(["long", "still"], rate: 25, speed: 8)
         let listener = try scene.lab.listen(.a)
         let migrations = try await scene.migrate(["long", "still"])
         // Its target takes nothing any more: a time without progress, while both wires work.
@@ -69,7 +69,7 @@ extension LabTests {
           rules: [{name: wire, when: {progress_timeout: abort, network_lost: observe}}]
         """
       }) { scene in
-        try await scene.guests(["g"], rate: 200, speed: 4)
+        try await scene.guests(["g"], rate: 25, speed: 4)
         let listener = try scene.lab.listen(.a)
         let migrations = try await scene.migrate(["g"])
         try await scene.lab.cut(.mig)
@@ -100,7 +100,7 @@ extension LabTests {
           """
       }) { scene in
         let stack = try await AlertingStack(scraping: scene.serving.web, tokenFile: token)
-        try await scene.guests(["g"], rate: 200, speed: 8)
+        try await scene.guests(["g"], rate: 25, speed: 8)
         try await stack.untilEvaluated()
         let listener = try scene.lab.listen(.a)
         let migrations = try await scene.migrate(["g"])
