@@ -219,8 +219,9 @@ let package = Package(
     .testTarget(
       name: "LabTests",
       dependencies: [
-        "DroverCore", "DroverService", "KubeLab", "KubeVirtBackend", "LibvirtBackend", "LibvirtLab",
-        "MigrationControl",
+        "CurlClient", "DroverCore", "DroverService", "KubeLab", "KubeVirtBackend", "LibvirtBackend",
+        "LibvirtLab",
+        "MicroHTTP", "MigrationControl",
         "QEMUBackend", "QEMURig", "ScenarioSupport", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
