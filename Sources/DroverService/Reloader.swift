@@ -75,6 +75,10 @@ final class Reloader: Sendable {
   /// Which VMs the configuration in force shows.
   var vms: VMSelection { inForce.withLock(\.configuration.vms) }
 
+  /// Labels of VMs that its metrics carry, and that answers tell.
+  var vmLabels: [String] { inForce.withLock(\.configuration.vmLabels) }
+  var labelNames: Set<String> { inForce.withLock(\.configuration.labelNames) }
+
   /// Puts the first configuration into force.
   func begin(with configuration: Configuration) { change(to: configuration) }
 
