@@ -15,7 +15,15 @@ struct AutomaticScene {
       .postcopy: PolicyWish(.shadow),
     ])
 
-  init(_ change: (inout AutomaticSettings) -> Void = { _ in }, history: [Decision] = []) {
+  /// - Parameters:
+  ///   - history: What is in the journal.
+  ///   - holds: What another Drover has told.
+  ///   - start: When this one begins to decide, in seconds.
+  init(
+    _ change: (inout AutomaticSettings) -> Void = { _ in }, history: [Decision] = [],
+    holds: SharedHolds = SharedHolds(), at start: Double = 10_000
+  ) {
+    now = seconds(start)
     var settings = AutomaticSettings()
     settings.policies = .abort
     settings.alerts = .abort
@@ -23,7 +31,7 @@ struct AutomaticScene {
     settings.alertNames.append("GuestIsSlow")
     change(&settings)
     aborts.apply(settings)
-    aborts.restore(history, EpochOffset(milliseconds: 0), at: now)
+    aborts.restore(history, sharing: holds, EpochOffset(milliseconds: 0), at: now)
   }
 
   /// There is a second back end, which shows nothing.
@@ -36,10 +44,13 @@ struct AutomaticScene {
     aborts.apply(settings)
   }
 
+  /// What others may read of its holds.
+  var shared: SharedHolds { aborts.holdState.shared(EpochOffset(milliseconds: 0), at: now) }
+
   func snapshot(_ views: [MigrationView], isUp: Bool = true) -> FleetSnapshot {
     var snapshot = FleetSnapshot()
     snapshot.groups = [MigrationGroup(revision: revision, views: views)]
-    snapshot.backends = [BackendView(descriptor()), BackendView(descriptor(Self.second))]
+    snapshot.backends = [home, Self.second, prod].map { BackendView(descriptor($0)) }
     for index in snapshot.backends.indices {
       snapshot.backends[index].hasAttempted = true
       snapshot.backends[index].isUp = isUp
