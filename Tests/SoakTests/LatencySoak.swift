@@ -94,7 +94,7 @@ extension Soak {
 
     private static func byRule(_ trigger: String, _ pair: Pair, _ web: Web) async throws -> Double {
       let (began, before) = (unixNow(), pair.relay.cancels.count)
-      let bandwidth = trigger == "not_converging" ? 11 << 20 : 2 << 20
+      let bandwidth = trigger == "not_converging" ? 5 << 20 : 2 << 20
       try await pair.guests.migrate(MigrationOptions(bandwidth: bandwidth, downtimeLimit: .milliseconds(50)))
       if trigger == "progress_timeout" {
         try await eventually("a copy") {
@@ -180,7 +180,7 @@ extension Soak {
       let (began, before) = (unixNow(), pair.relay.cancels.count)
       let isCut = name == "DroverMigrationStalled"
       try await pair.guests.migrate(
-        MigrationOptions(bandwidth: isCut ? 2 << 20 : 11 << 20, downtimeLimit: .milliseconds(50)))
+        MigrationOptions(bandwidth: isCut ? 2 << 20 : 5 << 20, downtimeLimit: .milliseconds(50)))
       if isCut {
         try await eventually("a copy") {
           try await web.migrations().contains {

@@ -14,7 +14,7 @@ extension LabTests {
     func timeouts() async throws {
       try await AutomaticScene.with({ _ in
         """
-        timeouts: {completionPerGiB: 192s, progress: 6s}
+        timeouts: {completionPerGiB: 384s, progress: 6s}
         control:
           switches: {policies: enabled}
           rules:
