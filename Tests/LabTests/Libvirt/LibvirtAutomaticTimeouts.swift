@@ -30,12 +30,10 @@ extension LabTests {
         for (name, trigger, migration) in zip3(
           ["still", "long"], ["progress_timeout", "completion_timeout"], migrations.reversed())
         {
-          let acted = try await eventually("the end of \(name) is decided") {
-            try await scene.acted().first { $0.vm == name }
-          }
+          let (last, over) = try await scene.untilOver(name)
           // libvirt ends the other QEMU, too, and waits for that.
           if name == "still" { try await scene.lab.resume("still", on: .b) }
-          let (last, over) = try await scene.untilOver(name)
+          let acted = try #require(try await scene.acted().first { $0.vm == name })
           await expectEnded(over, cause: "policy_abort", migration)
           #expect(acted.trigger == trigger && acted.requester == "rule \(name)", "\(acted)")
           let budget = trigger == "completion_timeout" ? last.completion : last.progress
