@@ -223,8 +223,8 @@ let package = Package(
     .testTarget(
       name: "LabTests",
       dependencies: [
-        "DroverCore", "DroverService", "KubeLab", "KubeVirtBackend", "LibvirtBackend", "LibvirtLab",
-        "MigrationControl", "ProgramSupport",
+        "CurlClient", "DroverCore", "DroverService", "KubeLab", "KubeVirtBackend", "LibvirtBackend",
+        "LibvirtLab", "MicroHTTP", "MigrationControl", "ProgramSupport",
         "QEMUBackend", "QEMURig", "ScenarioSupport", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),

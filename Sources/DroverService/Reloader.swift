@@ -75,6 +75,10 @@ final class Reloader: Sendable {
   /// Which VMs the configuration in force shows.
   var vms: VMSelection { inForce.withLock(\.configuration.vms) }
 
+  /// Labels of VMs that its metrics carry, and that answers tell.
+  var vmLabels: [String] { inForce.withLock(\.configuration.vmLabels) }
+  var labelNames: Set<String> { inForce.withLock(\.configuration.labelNames) }
+
   /// Puts the first configuration into force.
   func begin(with configuration: Configuration) { change(to: configuration) }
 
@@ -103,7 +107,7 @@ final class Reloader: Sendable {
   /// A scrape reads the state meanwhile, so the lock is held for the exchange alone.
   private func change(to configuration: Configuration) {
     // Before what it is about: a right that is taken away is gone first.
-    authorizer.apply(configuration.access, configuration.switches)
+    authorizer.apply(configuration.access, configuration.switches, clusters: configuration.clusters)
     automatic.apply(configuration.automatic)
     drains.apply(
       DrainSettings(
@@ -212,6 +216,11 @@ extension Configuration {
   var election: BackendName? {
     for case .kubevirt(let kubevirt) in backends where kubevirt.lease != nil { return kubevirt.name }
     return nil
+  }
+
+  /// The back ends that can be asked about tokens.
+  var clusters: Set<BackendName> {
+    Set(backends.filter { if case .kubevirt = $0 { true } else { false } }.map(\.name))
   }
 
   var budgets: [BackendName: BudgetSettings] {

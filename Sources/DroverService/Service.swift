@@ -103,8 +103,8 @@ public final class Service: Sendable {
     supervisor = BackendSupervisor(monitor: monitor)
     let web = try options.webConfigurationFile.map { try WebFile($0, log: log) }
     hasTLS = web?.hasTLS ?? false
-    let authorizer = Authorizer(web: web, log: log)
     let (supervisor, monitor, journal) = (supervisor, monitor, journal)
+    let authorizer = Authorizer(web: web, log: log) { supervisor.accessReviewer($0) }
     let election = Election(
       standing: { monitor.leadership },
       claims: { monitor.leadership.election.flatMap { supervisor.controllable($0) as? any ClaimStore } })
@@ -114,7 +114,10 @@ public final class Service: Sendable {
       supervisor.controllable($0)
     }
     automatic = AutomaticControl(control, journal: journal, log: log) { journal.state.isRecording }
-    drains = DrainControl(control, store: options.hasJournal ? journal : nil)
+    let automatic = automatic
+    drains = DrainControl(control, store: options.hasJournal ? journal : nil) {
+      automatic.holds.contains(.partition)
+    }
     reloader = Reloader(
       source: source, monitor: monitor, supervisor: supervisor, keeper: keeper, authorizer: authorizer,
       automatic: automatic, drains: drains, rootDirectory: options.rootDirectory, clock: clock, log: log)

@@ -135,7 +135,11 @@ public final class Journal: DecisionJournal, Sendable {
   }
 
   /// What the file and what belongs to it take on the disk.
-  public func size() -> Bytes { file.size() }
+  public func size() async -> Bytes {
+    await withCheckedContinuation { continuation in
+      reader.asyncRead { [file] _ in continuation.resume(returning: file.size()) }
+    }
+  }
 
   /// Deletes what is too old, then the oldest until the rest fits.
   ///
@@ -174,7 +178,12 @@ public final class Journal: DecisionJournal, Sendable {
   ) async throws(JournalError) -> Value {
     let (writer, call) = try prepared(call)
     let result = await withCheckedContinuation { continuation in
-      writer.asyncWrite(body) { _, result in continuation.resume(returning: result) }
+      writer.asyncWrite { [file] db in
+        try file.checkPlace(call)
+        return try body(db)
+      } completion: { _, result in
+        continuation.resume(returning: result)
+      }
     }
     return try result.mapError { JournalError($0, call: call, path: path) }.get()
   }
@@ -184,8 +193,12 @@ public final class Journal: DecisionJournal, Sendable {
   ) async throws(JournalError) {
     let (writer, call) = try prepared(call)
     let result = await withCheckedContinuation { continuation in
-      writer.asyncWriteWithoutTransaction { db in
-        continuation.resume(returning: Result { try body(db) })
+      writer.asyncWriteWithoutTransaction { [file] db in
+        continuation.resume(
+          returning: Result {
+            try file.checkPlace(call)
+            try body(db)
+          })
       }
     }
     try result.mapError { JournalError($0, call: call, path: path) }.get()
@@ -199,11 +212,6 @@ public final class Journal: DecisionJournal, Sendable {
       }
       refusal.call = call
       throw refusal
-    }
-    guard file.isInPlace() else {
-      throw JournalError(
-        .absent, call: call, cause: "the file was moved away or deleted",
-        remedy: "a new one is begun within a minute")
     }
     return (writer, call)
   }

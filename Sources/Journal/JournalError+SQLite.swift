@@ -5,6 +5,10 @@ internal import Glibc
 extension JournalError {
   /// What SQLite's error means for a journal.
   init(_ error: any Error, call: String, path: String) {
+    if let error = error as? JournalError {
+      self = error
+      return
+    }
     guard let error = error as? DatabaseError else {
       self.init(.other, call: call, cause: "\(error)", remedy: "report this to the makers of drover")
       return

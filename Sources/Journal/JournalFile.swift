@@ -51,8 +51,13 @@ final class JournalFile: Sendable {
 
   deinit { if lock >= 0 { close(lock) } }
 
-  /// Whether the path still leads to this file.
-  func isInPlace() -> Bool { Identity(path) == identity }
+  /// Looks whether the path still leads to this file; that may take as long as its file system hangs.
+  func checkPlace(_ call: String) throws(JournalError) {
+    guard Identity(path) != identity else { return }
+    throw JournalError(
+      .absent, call: call, cause: "the file was moved away or deleted",
+      remedy: "a new one is begun within a minute")
+  }
 
   var isEmpty: Bool { Self.length(path) == 0 }
 

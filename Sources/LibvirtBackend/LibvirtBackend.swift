@@ -34,6 +34,21 @@ public final class LibvirtBackend: MigrationBackend, ControllableBackend {
 
   /// Watches until the task is cancelled.
   public func run(telling sink: @escaping @Sendable (BackendMessage) -> Void) async {
+    // Where nothing is to be moved nobody may need to open a connection that could.
+    guard !configuration.peers.isEmpty else { return await keepWatching(telling: sink) }
+    let outlook = OutlookWatch(clock, telling: sink)
+    await withDiscardingTaskGroup { group in
+      group.addTask { [control] in
+        await outlook.run { vm in
+          do throws(ControlError) { return try await control.eligibility(of: vm) } catch { return nil }
+        }
+      }
+      await keepWatching { outlook.hear($0) }
+      group.cancelAll()
+    }
+  }
+
+  private func keepWatching(telling sink: @escaping @Sendable (BackendMessage) -> Void) async {
     while !Task.isCancelled {
       if await watch(telling: sink) { return }
       log.error("no thread or no descriptor is left to watch libvirt with; trying again in 1 s")

@@ -95,7 +95,10 @@ extension DrainControl {
     // For an end that is seen only after a crash.
     _ = await save(node)
     let answer = await control.abort(
-      AbortOrder(migration, trigger: trigger, requester: requester(node)))
+      AbortOrder(migration, trigger: trigger, requester: requester(node))
+    ) { [isPartitioned] in
+      isPartitioned() ? Refusal(.hold, DrainPlan.heldByPartition) : nil
+    }
     let isSent =
       answer.decision.kind == .acted && (answer.decision.result != .error || answer.error?.mayBeDone ?? false)
     let text = answer.decision.resultText.isEmpty ? answer.decision.text : answer.decision.resultText

@@ -8,6 +8,8 @@ internal import Synchronization
 public final class DrainControl: Sendable {
   let control: MigrationControl
   let store: (any DrainStore)?
+  /// Whether automatic aborts wait because of a partition.
+  let isPartitioned: @Sendable () -> Bool
   private let state: Mutex<State>
 
   struct State {
@@ -64,11 +66,15 @@ public final class DrainControl: Sendable {
   private static let longestLook = Duration.seconds(5)
 
   /// Runs drains by means of `control`; without a store none can be begun.
+  ///
+  /// - Parameter isPartitioned: Whether many migrations have lost their network at once: none is ended then.
   public init(
-    _ control: MigrationControl, store: (any DrainStore)?, settings: DrainSettings = DrainSettings()
+    _ control: MigrationControl, store: (any DrainStore)?, settings: DrainSettings = DrainSettings(),
+    isPartitioned: @escaping @Sendable () -> Bool = { false }
   ) {
     self.control = control
     self.store = store
+    self.isPartitioned = isPartitioned
     state = Mutex(State(settings: settings))
   }
 
@@ -184,12 +190,14 @@ public final class DrainControl: Sendable {
     let isUp = snapshot.backends.contains { $0.descriptor.name == node.backend && $0.isUp }
     var parked: [DrainVM] = []
     var work: [Task<Void, Never>] = []
+    let isPartitioned = isPartitioned()
     let (commands, isReadingDue, isSaveDue) = withState { state -> ([DrainCommand], Bool, Bool) in
       guard var running = state.drains[node], !running.isHeld else { return ([], false, false) }
       defer { state.drains[node] = running }
       let commands = running.plan.step(
         DrainPlan.Situation(
-          now: now, epoch: epoch, reading: running.reading, migrations: Array(migrations), isUp: isUp))
+          now: now, epoch: epoch, reading: running.reading, migrations: Array(migrations), isUp: isUp,
+          isPartitioned: isPartitioned))
       // What came of an order is told between two looks, too.
       let left = running.plan.record.vms.filter(\.isParked)
       parked = left.filter { !running.noted.contains($0.vm) }

@@ -21,7 +21,7 @@ struct CheckConfig: AsyncParsableCommand {
     let configuration: Configuration
     do {
       configuration = try Configuration.load(file: file)
-      for finding in configuration.findingsInFiles { warnLine(finding) }
+      for finding in configuration.findingsInFiles + configuration.findings { warnLine(finding) }
     } catch {
       throw Failure("\(file) is not good:\n\(error)")
     }

@@ -159,6 +159,7 @@ struct AlertRouteTests {
       for _ in 0..<2 {
         let answer = try await post(Self.payload(Self.alert()))
         #expect(answer.status == 503)
+        #expect(answer.header("Connection")?.lowercased() == "close")
       }
       journal.isFull.withLock { $0 = false }
       let answer = try await post(Self.payload(Self.alert()))

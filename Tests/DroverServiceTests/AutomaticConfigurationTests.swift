@@ -122,10 +122,6 @@ struct AutomaticConfigurationTests {
         "control.rules.when.progress_timeout.for"
       ),
       (
-        "rules: [{name: a, match: {labels: {x: y}}, when: {postcopy: observe}}]",
-        "no back end tells Drover the labels of VMs yet"
-      ),
-      (
         "rules: [{name: a, match: {size: {atLeast: 2GiB, atMost: 1GiB}}, when: {postcopy: observe}}]",
         "atLeast is more than atMost"
       ),

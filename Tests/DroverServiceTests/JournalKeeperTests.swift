@@ -212,7 +212,7 @@ struct JournalKeeperTests {
     kept.clock.move(by: .seconds(60))
     await kept.turn()
     #expect(try await (1..<20).contains(count()))
-    #expect(try kept.journal.readable().size() <= .mebibytes(16))
+    #expect(try await kept.journal.readable().size() <= .mebibytes(16))
   }
 }
 

@@ -182,6 +182,38 @@ struct DrainTests {
     #expect(scene.drains.status(scene.node)?.record.state == .incomplete)
   }
 
+  @Test(
+    "nothing is ended at its deadline while many have lost their network, also where that comes at the last moment"
+  )
+  func partition() async throws {
+    for comesLate in [false, true] {
+      let scene = DrainScene("g1")
+      let isOver = Mutex(false)
+      let journal = scene.journal
+      let drains = DrainControl(scene.control, store: scene.store) {
+        guard !isOver.withLock(\.self) else { return false }
+        return !comesLate || journal.decisions.contains { $0.action == .abort }
+      }
+      _ = await drains.begin(scene.node, requester: "uid 0")
+      await scene.settle(drains)
+      let began = scene.clock.now()
+      func pass(_ time: Duration) async {
+        scene.clock.advance(time)
+        scene.fleet.tell(
+          DrainScene.observation("g1", startedAt: began - .seconds(2), takenAt: scene.clock.now()))
+        await scene.settle(drains, after: .zero)
+      }
+      var aborts: [String] { scene.host.calls.filter { $0.hasPrefix("abort") } }
+      await pass(.seconds(803))
+      #expect(aborts.isEmpty && scene.journal.decisions.contains { $0.action == .abort } == comesLate)
+      let text = drains.status(scene.node)?.record.vms.first?.text
+      #expect(text?.contains("lost their network at once") == true, "\(text ?? "")")
+      isOver.withLock { $0 = true }
+      await pass(.seconds(10))
+      #expect(aborts == ["abort g1"])
+    }
+  }
+
   @Test("are refused where they cannot be recorded, the back end cannot, or the node is not there")
   func refused() async {
     let none = DrainScene("g1", hasJournal: false)

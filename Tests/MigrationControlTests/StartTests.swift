@@ -36,6 +36,29 @@ struct StartTests {
     #expect(scene.journal.decisions.map(\.kind) == [.refused])
   }
 
+  @Test("two who ask at once begin one")
+  func atOnce() async throws {
+    let scene = try Scene()
+    let (control, order) = (scene.control, order(scene))
+    let isFirst = Mutex(true)
+    let second = Mutex<[RefusalReason]>([])
+    scene.backend.state.withLock { state in
+      state.during = {
+        guard
+          isFirst.withLock({ first in
+            defer { first = false }
+            return first
+          })
+        else { return }
+        let answer = await control.migrate(order, requester: "y")
+        second.withLock { $0 = answer.refusals.map(\.reason) }
+      }
+    }
+    #expect(await control.migrate(order, requester: "x").decision.result == .done)
+    #expect(second.withLock(\.self) == [.migrating])
+    #expect(scene.backend.calls.filter { $0.hasPrefix("start") }.count == 1)
+  }
+
   @Test("does not migrate what migrates already, also where the source does not say so yet")
   func migrating() async throws {
     let scene = try Scene()

@@ -1,3 +1,4 @@
+internal import DroverCore
 internal import Yams
 
 /// The keys of `access` and `control`.
@@ -7,9 +8,9 @@ extension ConfigurationReader {
     var lines: [AccessRule.Subject: Int] = [:]
     var rules: [AccessRule] = []
     for entry in list(node, "access", example: example) {
-      let kinds = ["uid", "tokenFile", "user", "certificate"]
+      let kinds = ["uid", "tokenFile", "user", "certificate", "kubernetes"]
       let keys = mapping(
-        entry, "access", keys: kinds + ["rights"],
+        entry, "access", keys: kinds + ["audience", "rights"],
         remedies: ["token": "a token is in a file of its own (tokenFile);"])
       guard entry.mapping != nil else {
         if isNull(entry) { complain(at: entry, "an entry of access is empty; such as \(example)") }
@@ -21,6 +22,11 @@ extension ConfigurationReader {
           at: entry,
           "an entry of access is for one of \(kinds.joined(separator: ", ")), not for "
             + "\(given.isEmpty ? "nobody" : given.joined(separator: " and ")); such as \(example)")
+        continue
+      }
+      if let audience = keys["audience"], given != ["kubernetes"] {
+        complain(
+          at: audience, "access.audience is that of a token of a cluster; give kubernetes, or remove it")
         continue
       }
       let granted = rights(keys["rights"], of: entry)
@@ -69,6 +75,7 @@ extension ConfigurationReader {
     switch subject {
     case .uid(let uid): "\(uid)"
     case .tokenFile(let text), .user(let text), .certificate(let text): quoted(text)
+    case .kubernetes(let authority): quoted(authority.backend.rawValue)
     }
   }
 
@@ -90,7 +97,15 @@ extension ConfigurationReader {
       }
       return make(value)
     }
-    return nil
+    guard let node = keys["kubernetes"], let name = text(node, "access.kubernetes", example: "prod") else {
+      return nil
+    }
+    guard !name.isEmpty else {
+      complain(at: node, "access.kubernetes is empty; it is the name of a back end, such as prod")
+      return nil
+    }
+    let audience = text(keys["audience"], "access.audience", example: "drover") ?? ""
+    return .kubernetes(ClusterAuthority(backend: BackendName(rawValue: name), audience: audience))
   }
 
   private static let subjects: [(String, String, @Sendable (String) -> AccessRule.Subject)] = [

@@ -28,6 +28,8 @@ public struct Configuration: Hashable, Sendable {
   public internal(set) var vms = VMSelection.blocked
   /// Most migrations that are tracked at a time.
   public internal(set) var maxMigrations = 5000
+  /// Labels of VMs that metrics may carry, by their names in the cluster.
+  public internal(set) var vmLabels: [String] = []
   /// The journal's file; empty for the place that the environment names.
   public internal(set) var journalPath = ""
   /// How much the journal keeps.

@@ -10,7 +10,7 @@ extension Router {
     on(
       route.method, route.pattern,
       .deferred { request in
-        switch authorizer.authorize(request, route) {
+        switch await authorizer.authorize(request, route) {
         case .allowed(let requester): await act(request, requester.description)
         case .refused(let response): response
         }

@@ -35,7 +35,11 @@ struct AutomaticRoutes: Sendable {
     let results = await decide(wishes)
     let items = zip(wishes, results).map { AlertItem($0, $1) }
     let list = AlertList(alerts: items, truncated: max(0, payload.truncatedAlerts))
-    return .json(list, status: results.contains(where: \.isWorthRetrying) ? 503 : 200)
+    guard results.contains(where: \.isWorthRetrying) else { return .json(list) }
+    var response = Response.json(list, status: 503)
+    // Behind a Service the same connection would lead to the same standby for ever.
+    response.headers["Connection"] = "close"
+    return response
   }
 
   private func decide(_ wishes: [AlertWish]) async -> [AutomaticControl.AlertResult] {

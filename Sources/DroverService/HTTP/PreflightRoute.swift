@@ -51,11 +51,14 @@ struct PreflightRoute: Sendable {
     await withTaskGroup(of: Answer.self) { group in
       for name in names {
         group.addTask {
+          // Swift 6.3 frees `name` once too often where an optimised closure waits within the tuple that it returns.
+          let answer: Result<Preflight, ControlError>
           do throws(ControlError) {
-            return (name, .success(try await control.preflight(of: name, node: node)))
+            answer = .success(try await control.preflight(of: name, node: node))
           } catch {
-            return (name, .failure(error))
+            answer = .failure(error)
           }
+          return (name, answer)
         }
       }
       var answers: [Answer] = []

@@ -28,7 +28,7 @@ struct WhyRoutes: Sendable {
     }
     switch MigrationLookup(name, in: snapshot.migrations) {
     case .found(let view) where !view.isOver || view.lookupID == name:
-      guard !view.isOver, case .allowed = authorizer.authorize(request, .abort) else {
+      guard !view.isOver, case .allowed = await authorizer.authorize(request, .abort) else {
         return .json(why.migration(view, abort: nil))
       }
       let answer = await askAbort(view)
@@ -41,7 +41,7 @@ struct WhyRoutes: Sendable {
     case .found(let path):
       guard let view = snapshot.vm(at: path) else { break }
       // The question reaches the API server with Drover's rights; whoever may not act does not cause it.
-      guard case .allowed = authorizer.authorize(request, .migrate) else {
+      guard case .allowed = await authorizer.authorize(request, .migrate) else {
         return .json(why.vm(view, start: nil))
       }
       let answer = await control.migrate(StartOrder(vm: view.vm), requester: "nobody", isDryRun: true)

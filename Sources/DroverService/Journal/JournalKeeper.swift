@@ -99,7 +99,7 @@ final class JournalKeeper: Sendable {
       core.failures = isDone ? 0 : core.failures + 1
       core.retryAt = isDone ? nil : now + Self.pauses.pause(after: core.failures - 1, name: "journal")
     }
-    if isDone, isPruneDue(now) { await prune(snapshot, now) }
+    if isDone, await isPruneDue(now) { await prune(snapshot, now) }
   }
 
   /// Writes what waits; whether nothing does any more, and the journal records.
@@ -124,10 +124,10 @@ final class JournalKeeper: Sendable {
     return journal.state.isRecording
   }
 
-  private func isPruneDue(_ now: Moment) -> Bool {
+  private func isPruneDue(_ now: Moment) async -> Bool {
     let (at, sizeCheckAt, limits) = core.withLock { ($0.pruneAt, $0.sizeCheckAt, $0.limits) }
     if at <= now { return true }
-    guard sizeCheckAt <= now, let size = (try? journal.readable())?.size() else { return false }
+    guard sizeCheckAt <= now, let size = await (try? journal.readable())?.size() else { return false }
     return size > max(limits.maxSize, JournalLimits.leastSize)
   }
 

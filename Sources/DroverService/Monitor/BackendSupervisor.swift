@@ -38,6 +38,11 @@ public final class BackendSupervisor: Sendable {
     runs.withLock { $0[name]?.backend } as? any EligibilitySource
   }
 
+  /// A running back end that can ask its cluster about tokens; nil where it is another, or not there.
+  public func accessReviewer(_ name: BackendName) -> (any AccessReviewer)? {
+    runs.withLock { $0[name]?.backend } as? any AccessReviewer
+  }
+
   /// Runs until cancelled; then every back end has ended.
   public func run() async {
     await withDiscardingTaskGroup { group in

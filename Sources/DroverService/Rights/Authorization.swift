@@ -32,6 +32,8 @@ public enum RightRefusal: String, CaseIterable, Sendable {
   case switchDisabled = "switch_disabled"
   /// There are more than are let in.
   case tooMany = "too_many"
+  /// A cluster that would have to say whose token it is says nothing.
+  case reviewFailed = "review_failed"
 }
 
 /// The `Authorization` field of a request.

@@ -1,3 +1,4 @@
+internal import DroverCore
 internal import Glibc
 internal import Logging
 public import MicroHTTP
@@ -19,11 +20,18 @@ public final class Authorizer: Sendable {
   private let log: Logger
   private let tokens: TokenFiles
   private let passwords = PasswordCheck()
+  let desk: ReviewDesk
   private let state: Mutex<State>
 
   /// Nothing is granted yet.
-  init(web: WebFile?, ownUID: UInt32 = getuid(), log: Logger) {
+  ///
+  /// - Parameter reviewer: finds the back end that asks a cluster about tokens; nil where there is none of that name.
+  init(
+    web: WebFile?, ownUID: UInt32 = getuid(), log: Logger,
+    reviewer: @escaping @Sendable (BackendName) -> (any AccessReviewer)? = { _ in nil }
+  ) {
     self.web = web
+    desk = ReviewDesk(reviewer: reviewer)
     self.log = log
     tokens = TokenFiles { finding in
       switch finding {
@@ -35,12 +43,22 @@ public final class Authorizer: Sendable {
   }
 
   /// Puts rules and switches into force.
-  func apply(_ access: [AccessRule], _ switches: [ControlSwitch: SwitchState]) {
+  ///
+  /// - Parameter clusters: The back ends that can be asked about tokens.
+  func apply(
+    _ access: [AccessRule], _ switches: [ControlSwitch: SwitchState], clusters: Set<BackendName> = []
+  ) {
     tokens.follow(
       access.compactMap { if case .tokenFile(let file) = $0.subject { file } else { nil } })
     state.withLock { state in
       state.rules.rules = access
       state.enabled = Set(switches.filter { $0.value != .disabled }.keys)
+    }
+    desk.forget()
+    for case .kubernetes(let authority) in access.map(\.subject) where !clusters.contains(authority.backend) {
+      log.warning(
+        "access names a back end that is no cluster's: nobody is known by a token of it",
+        metadata: ["backend": "\(printable(authority.backend.rawValue))"])
     }
     let users = web?.current().configuration.users ?? [:]
     for case .user(let name) in access.map(\.subject) where users[name] == nil {
@@ -65,15 +83,18 @@ public final class Authorizer: Sendable {
   /// - Parameters:
   ///   - needed: Rights that the caller must have, all of them; nobody acts where it is none.
   ///   - controlSwitch: The switch that must be enabled; nil where none arms it.
-  public func authorize(
-    _ request: Request, _ needed: Set<Right>, switch controlSwitch: ControlSwitch?
+  ///   - review: What clusters have said; nobody is known by a token of theirs without.
+  func authorize(
+    _ request: Request, _ needed: Set<Right>, switch controlSwitch: ControlSwitch?,
+    _ review: Review = Review()
   ) -> Authorization {
     if let refusal = refusalOfBrowser(request) { return .refused(refusal) }
-    let shown = credentials(of: request)
+    let shown = credentials(of: request, review)
     let rules = state.withLock(\.rules)
     let missing = needed.subtracting(rules.rights(of: shown.credentials)).sorted()
     guard missing.isEmpty, !needed.isEmpty else {
-      return .refused(refuse(request, missing, shown, isRule: true))
+      return .refused(
+        refusal(of: request, review) ?? refuse(request, missing, shown, isRule: true))
     }
     if let controlSwitch, !isEnabled(controlSwitch) {
       let name = "control.switches.\(controlSwitch.rawValue)"
@@ -84,11 +105,6 @@ public final class Authorizer: Sendable {
             + "control: {switches: {\(controlSwitch.rawValue): enabled}}"))
     }
     return .allowed(Requester(rules.bearers(of: needed, among: shown.credentials)))
-  }
-
-  /// Whether a request may do what an acting route does.
-  public func authorize(_ request: Request, _ route: ActingRoute) -> Authorization {
-    authorize(request, route.rights, switch: route.controlSwitch)
   }
 
   /// Whether a request may act on Drover itself: on the control socket, as root or as Drover's own user.
@@ -130,7 +146,11 @@ public final class Authorizer: Sendable {
     let users = web.current().configuration.users
     guard !users.isEmpty else { return .open }
     guard !request.isOnSocket, case .basic(let user, let password) = ShownSecret(request.headers) else {
-      return admitted(request).map(RequestGate.Admission.refused) ?? .open
+      let needed: Set<Right> = request.isReading ? [.read] : []
+      if unreviewed(request, needed) != nil {
+        return .undecided { self.admitted(request, await self.review(request, needed)) }
+      }
+      return admitted(request, Review()).map(RequestGate.Admission.refused) ?? .open
     }
     if passwords.known(user, password, users) == .right { return .open }
     return .undecided {
@@ -154,12 +174,14 @@ public final class Authorizer: Sendable {
   }
 
   /// The refusal of a request that may not read while `web.yml` asks for a user; nil where it may.
-  private func admitted(_ request: Request) -> Response? {
-    let shown = credentials(of: request)
+  private func admitted(_ request: Request, _ review: Review) -> Response? {
+    let shown = credentials(of: request, review)
     let rules = state.withLock(\.rules)
     // What acts asks for its own right.
     let suffices = request.isReading ? rules.rights(of: shown.credentials).contains(.read) : !shown.isEmpty
-    return suffices ? nil : refuse(request, request.isReading ? [.read] : [], shown, isRule: false)
+    if suffices { return nil }
+    return refusal(of: request, review)
+      ?? refuse(request, request.isReading ? [.read] : [], shown, isRule: false)
   }
 
   // MARK: Who
@@ -174,7 +196,22 @@ public final class Authorizer: Sendable {
     var isEmpty: Bool { credentials.isEmpty }
   }
 
-  private func credentials(of request: Request) -> Shown {
+  /// What clusters are to be asked about: a token, the clusters with what they may grant, and what is missing; nil where
+  /// their word would change nothing.
+  func unreviewed(_ request: Request, _ needed: Set<Right>) -> (
+    token: String, authorities: [(ClusterAuthority, Set<Right>)], missing: Set<Right>
+  )? {
+    let rules = state.withLock(\.rules)
+    let authorities = rules.authorities
+    guard !authorities.isEmpty, case .bearer(let token) = ShownSecret(request.headers),
+      tokens.files(with: token).isEmpty
+    else { return nil }
+    let shown = credentials(of: request, Review())
+    let missing = needed.subtracting(rules.rights(of: shown.credentials))
+    return missing.isEmpty && !(needed.isEmpty && shown.isEmpty) ? nil : (token, authorities, missing)
+  }
+
+  private func credentials(of request: Request, _ review: Review) -> Shown {
     var shown = Shown()
     if case .unix(let uid, _, _) = request.peer {
       shown.credentials.append(.uid(uid))
@@ -193,8 +230,8 @@ public final class Authorizer: Sendable {
     switch ShownSecret(request.headers) {
     case .bearer(let token):
       let files = tokens.files(with: token)
-      shown.credentials += files.map(Credential.token)
-      shown.isWrong = files.isEmpty
+      shown.credentials += files.map(Credential.token) + review.credentials
+      shown.isWrong = files.isEmpty && review.credentials.isEmpty
     case .unreadable: shown.isWrong = true
     case .none, .basic: break
     }
@@ -211,18 +248,34 @@ public final class Authorizer: Sendable {
         + "looks at them: use the drover command, or another client")
   }
 
+  /// That clusters were asked in vain; nil where they have answered.
+  private func refusal(of request: Request, _ review: Review) -> Response? {
+    switch review.failure {
+    case nil: nil
+    case .busy:
+      refuse(
+        request, .tooMany, "too many tokens wait for a cluster's word", headers: ["Retry-After": "1"],
+        status: Self.tooManyStatus(request))
+    case .failed(let words):
+      refuse(
+        request, .reviewFailed, "whose token this is cannot be found out, so that nothing is done: \(words)",
+        headers: ["Retry-After": "5"], status: 503)
+    }
+  }
+
   private func refuse(_ request: Request, _ missing: [Right], _ shown: Shown, isRule: Bool) -> Response {
     let words = missing.map(\.rawValue).joined(separator: " and ")
-    let rights = missing.map(\.rawValue).joined(separator: ", ")
     let needs =
       missing.isEmpty
       ? "acting needs a right" : "this needs the \(missing.count == 1 ? "right" : "rights") \(words)"
-    if let credential = shown.credentials.first {
+    // Whoever a token is of is meant rather than the uid that shows it.
+    let isOfCluster = { (credential: Credential) in if case .cluster = credential { true } else { false } }
+    if let credential = shown.credentials.first(where: isOfCluster) ?? shown.credentials.first {
       let also = shown.isWrong ? ", and the token shown is none that is granted" : ""
       return refuse(
         request, .missingRight,
-        "\(needs), which \(credential.words) has not\(also); grant it in the configuration: "
-          + "access: [{\(credential.key), rights: [\(rights.isEmpty ? "…" : rights)]}]")
+        "\(needs), which \(credential.words) has not\(also); "
+          + credential.remedy(missing, state.withLock(\.rules)))
     }
     let cause =
       shown.isWrong ? "the token or password that was shown is not right" : "no credential was shown"

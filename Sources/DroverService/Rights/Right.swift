@@ -1,4 +1,6 @@
 /// What somebody may be allowed to do.
+///
+/// In a cluster these are the verbs on `migrations.drover.io`.
 public enum Right: String, CaseIterable, Comparable, Sendable {
   /// Read, where reading asks for a user.
   case read
@@ -52,6 +54,8 @@ public struct AccessRule: Hashable, Sendable {
     case user(String)
     /// Whoever shows a verified certificate with this common name or alternative name.
     case certificate(String)
+    /// Whoever shows a token of which the API server of a cluster says whose it is, and that they may.
+    case kubernetes(ClusterAuthority)
   }
 
   /// Who.

@@ -4,7 +4,7 @@ extension FleetFamilies {
   /// VMs, whether or not they migrate.
   static let vms: [Family<Fleet>] = [
     each(
-      "drover_vm_migratable", by: [.qemu(since: "6.0"), .kubevirt],
+      "drover_vm_migratable", by: [.qemu(since: "6.0"), .libvirt, .kubevirt],
       "Whether nothing speaks against migrating the VM (KubeVirt: LiveMigratable, once surveyed all rules); absent if unknown."
     ) { fleet, vm, sink in
       guard let isMigratable = vm.isMigratable, fleet.showsMigratability(of: vm) else { return }
@@ -12,7 +12,7 @@ extension FleetFamilies {
       sink.sample(isMigratable)
     },
     each(
-      "drover_vm_not_migratable", labels: ["reason"], by: [.qemu(since: "6.0"), .kubevirt],
+      "drover_vm_not_migratable", labels: ["reason"], by: [.qemu(since: "6.0"), .libvirt, .kubevirt],
       "Why the VM cannot be migrated, 1 for each reason; unknown: something that decides cannot be read."
     ) { fleet, vm, sink in
       guard fleet.showsMigratability(of: vm) else { return }
@@ -23,8 +23,8 @@ extension FleetFamilies {
       }
     },
     each(
-      "drover_vm_migration_targets", by: [.kubevirt],
-      "Nodes that can take the VM now, its own not counted (KubeVirt: judged within a minute to ten of a change)."
+      "drover_vm_migration_targets", by: [.libvirt, .kubevirt],
+      "Nodes that can take the VM now, its own not counted (judged within ten minutes of a change; libvirt: of the peers)."
     ) { fleet, vm, sink in
       guard let targets = vm.targets, fleet.showsMigratability(of: vm) else { return }
       sink.labels(vm.vm)

@@ -42,11 +42,13 @@ extension LibvirtControl {
       for (number, guest) in guests.enumerated() {
         if number >= Self.surveys, let (done, answer) = await group.next() { answers[done] = answer }
         group.addTask { [self] in
+          let answer: Result<MoveChoices, ControlError>
           do throws(ControlError) {
-            return (number, .success(try await survey(guest.vm).choices))
+            answer = .success(try await survey(guest.vm).choices)
           } catch {
-            return (number, .failure(error))
+            answer = .failure(error)
           }
+          return (number, answer)
         }
       }
       for await (done, answer) in group { answers[done] = answer }

@@ -92,11 +92,7 @@ extension Benchmark {
     defer { replay.end() }
     let scratch = try Scratch()
     let kubeconfig = scratch.path + "/kubeconfig"
-    try """
-    {apiVersion: v1, kind: Config, current-context: replay, users: [],
-     clusters: [{name: replay, cluster: {server: "http://127.0.0.1:\(replay.port)"}}],
-     contexts: [{name: replay, context: {cluster: replay}}]}
-    """.write(toFile: kubeconfig, atomically: true, encoding: .utf8)
+    try replay.kubeconfig.write(toFile: kubeconfig, atomically: true, encoding: .utf8)
     let drover = try serve(kubeconfig, scratch)
     try drover.waitUntilWhole()
     try wait("a watch of VMIs") { replay.isWatched(KubeFleet.vmis) }

@@ -37,7 +37,7 @@ struct Benchmark: Sendable {
   }
 
   /// What is measured where nothing is named.
-  static let usual = [render, scrape, memory, start, idle, resident, costs]
+  static let usual = [render, scrape, memory, start, idle, resident, preflight, costs]
   /// What can be named: `libvirt` needs root and minutes to start its guests, `kube` an API server.
   static let all = usual + [libvirt, kube]
 }

@@ -30,6 +30,15 @@ final class KubeReplay: Sendable {
     }.start()
   }
 
+  /// Who asks it, and where it is.
+  var kubeconfig: String {
+    """
+    {apiVersion: v1, kind: Config, current-context: replay, users: [],
+     clusters: [{name: replay, cluster: {server: "http://127.0.0.1:\(port)"}}],
+     contexts: [{name: replay, context: {cluster: replay}}]}
+    """
+  }
+
   /// Lets nobody in any more; whoever is in is hung up on.
   func end() {
     shutdown(descriptor, Int32(SHUT_RDWR))

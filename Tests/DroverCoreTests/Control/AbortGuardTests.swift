@@ -37,6 +37,19 @@ struct AbortGuardTests {
   }
 
   @Test(
+    "What somebody has asked to end already is not ended again; what must not be ended says so all the same",
+    arguments: [
+      (Phase.pending, RefusalReason.aborting), (.preparing, .aborting), (.precopy, .aborting),
+      (.guestSuspended, .aborting), (.postcopy, .postcopy), (.postcopyPaused, .postcopy),
+      (.switchover, .switchover),
+    ])
+  func ending(phase: Phase, reason: RefusalReason) throws {
+    let order = AbortOrder(try #require(Self.id), trigger: .person, requester: "uid 0")
+    let live = LiveMigration(.running(phase), word: "word", isEnding: true)
+    #expect(AbortGuard.refusal(of: order, live)?.reason == reason)
+  }
+
+  @Test(
     "Under the taint of a drain, in a Harvester upgrade or its maintenance mode nobody ends it, with its cause or without"
   )
   func drains() throws {

@@ -12,6 +12,7 @@ struct DrainScript {
   var drainedBy: NodeReading.DrainedBy?
   var isCordoned: Bool?
   var isUp = true
+  var isPartitioned = false
   /// Whether the node is read at each step.
   var isRead = true
   private var reading: DrainPlan.Reading?
@@ -40,7 +41,9 @@ struct DrainScript {
         NodeReading(node: "a", isCordoned: isCordoned, drainedBy: drainedBy, guests: guests), askedAt: now)
     }
     return plan.step(
-      DrainPlan.Situation(now: now, epoch: epoch, reading: reading, migrations: views, isUp: isUp))
+      DrainPlan.Situation(
+        now: now, epoch: epoch, reading: reading, migrations: views, isUp: isUp, isPartitioned: isPartitioned)
+    )
   }
 
   /// The names of the VMs that are to be migrated.

@@ -128,6 +128,17 @@ struct DrainTimeoutTests {
     #expect(aborted(&near) == .progressTimeout)
   }
 
+  @Test("while many have lost their network nothing is ended, which is said; once that is over it is")
+  func partition() throws {
+    var script = running { $0.progressDeadline = Moment(milliseconds: 0) }
+    script.isPartitioned = true
+    #expect(aborted(&script) == nil)
+    #expect(script["g1"]?.timeout == nil && script["g1"]?.text.contains("lost their network at once") == true)
+    script.isPartitioned = false
+    #expect(aborted(&script) == .progressTimeout)
+    #expect(script["g1"]?.text == "")
+  }
+
   @Test("one that never begins to copy is ended after a quarter of an hour; one in a queue waits for others")
   func neverBegun() throws {
     for (phase, reason, isEnded) in [

@@ -1,9 +1,12 @@
+import DroverCore
 import Testing
 
 @testable import DroverService
 
 @Suite("Rights and switches in the configuration")
 struct AccessConfigurationTests {
+  private let prod = ClusterAuthority(backend: BackendName(rawValue: "prod"))
+
   private func errors(_ text: String) -> [String] {
     do throws(ConfigurationError) {
       _ = try Configuration.parse(text, file: "f")
@@ -27,12 +30,16 @@ struct AccessConfigurationTests {
         - {tokenFile: /etc/drover/alertmanager.token, rights: [alerts]}
         - {user: alice, rights: [migrate, drain]}
         - {certificate: "spiffe://x/y", rights: [read]}
+        - {kubernetes: prod, rights: [abort]}
+        - {kubernetes: prod, audience: drover, rights: [drain]}
       control: {switches: {manual: enabled, drain: disabled}}
       """, file: "f")
     #expect(
       configuration.access == [
         AccessRule(.uid(1000), [.abort]), AccessRule(.tokenFile("/etc/drover/alertmanager.token"), [.alerts]),
         AccessRule(.user("alice"), [.migrate, .drain]), AccessRule(.certificate("spiffe://x/y"), [.read]),
+        AccessRule(.kubernetes(prod), [.abort]),
+        AccessRule(.kubernetes(ClusterAuthority(backend: prod.backend, audience: "drover")), [.drain]),
       ])
     #expect(configuration.switches == [.manual: .enabled])
   }
@@ -42,7 +49,7 @@ struct AccessConfigurationTests {
     arguments: [
       (
         "[{rights: [abort]}]",
-        "f:1:10: an entry of access is for one of uid, tokenFile, user, certificate, not for nobody"
+        "f:1:10: an entry of access is for one of uid, tokenFile, user, certificate, kubernetes, not for nobody"
       ),
       ("[{uid: 1, user: a, rights: [abort]}]", "not for uid and user; such as"),
       ("[{uid: 1}]", "f:1:10: an entry of access grants no rights; such as rights: [abort]"),
@@ -55,6 +62,15 @@ struct AccessConfigurationTests {
       ("[{uid: 1, rights: [abort, abort]}]", "access.rights names abort twice; remove one"),
       ("[{uid: -1, rights: [abort]}]", "access.uid must be a whole number from 0 to 4294967294"),
       ("[{uid: root, rights: [abort]}]", "access.uid must be a whole number"),
+      ("[{kubernetes: '', rights: [abort]}]", "access.kubernetes is empty; it is the name of a back end"),
+      (
+        "[{uid: 1, audience: drover, rights: [abort]}]",
+        "f:1:29: access.audience is that of a token of a cluster; give kubernetes, or remove it"
+      ),
+      (
+        "[{kubernetes: a, rights: [abort]}, {kubernetes: a, rights: [drain]}]",
+        #"access names kubernetes "a" twice"#
+      ),
       ("[{user: '', rights: [abort]}]", "access.user is empty; such as alice"),
       ("[{user: yes, rights: [abort]}]", "YAML reads yes as a boolean"),
       (
@@ -110,7 +126,7 @@ struct AccessConfigurationTests {
   @Test("check-config shows what is in force, as a file that means the same")
   func effective() throws {
     let text = """
-      access: [{uid: 5, rights: [drain, abort]}, {certificate: "a b", rights: [read]}]
+      access: [{uid: 5, rights: [drain, abort]}, {certificate: "a b", rights: [read]}, {kubernetes: c, audience: d, rights: [abort]}]
       control: {switches: {drain: enabled}}
       """
     let configuration = try Configuration.parse(text, file: "f")
@@ -126,6 +142,10 @@ struct AccessConfigurationTests {
           - certificate: "a b"
             rights:
               - read
+          - kubernetes: "c"
+            audience: "d"
+            rights:
+              - abort
         control:
           switches:
             manual: disabled

@@ -1,3 +1,4 @@
+import DroverCore
 import Foundation
 import Logging
 import MicroHTTP
@@ -49,6 +50,21 @@ struct MatrixTests {
         name: "TCP, a token that may read", headers: ["Authorization: Bearer reads"], status: 403,
         words: "token reads.token has not"),
       Attempt(
+        name: "TCP, a cluster's token without the right", headers: ["Authorization: Bearer cluster-viewer"],
+        status: 403, words: "user viewer of the cluster prod has not"),
+      Attempt(
+        name: "TCP, a token about which the cluster says nothing",
+        headers: ["Authorization: Bearer cluster-away"], status: 503, words: "review_failed"),
+      Attempt(
+        name: "socket, another uid, a cluster's token without the right",
+        headers: ["Authorization: Bearer cluster-viewer"], isOnSocket: true, isOther: true, status: 403,
+        words: "user viewer of the cluster prod has not"),
+      Attempt(
+        name: "TCP, a cluster's token with all rights, a page",
+        headers: [
+          "Authorization: Bearer cluster-all", "Origin: https://evil.test",
+        ], status: 403, words: "browser"),
+      Attempt(
         name: "socket, another uid", isOnSocket: true, isOther: true, status: 403,
         words: "on the control socket has not"),
       Attempt(
@@ -76,6 +92,9 @@ struct MatrixTests {
       name: "TCP, all rights, switch disabled", headers: ["Authorization: Bearer all"], switches: [:],
       status: 403, words: "is disabled"),
     Attempt(
+      name: "TCP, a cluster's token with all rights, switch disabled",
+      headers: ["Authorization: Bearer cluster-all"], switches: [:], status: 403, words: "is disabled"),
+    Attempt(
       name: "socket, all rights, switch disabled", headers: ["Authorization: Bearer all"], isOnSocket: true,
       switches: [:], status: 403, words: "is disabled"),
   ]
@@ -90,7 +109,20 @@ struct MatrixTests {
       AccessRule(.tokenFile(try scratch.write("reads.token", "reads")), [.read]),
       AccessRule(.tokenFile(try scratch.write("all.token", "all")), Set(Right.allCases)),
       AccessRule(.uid(Self.granted), [.abort, .migrate, .drain, .alerts]),
+      AccessRule(.kubernetes(ClusterAuthority(backend: Self.prod)), Set(Right.allCases)),
     ]
+  }
+
+  private static let prod = BackendName(rawValue: "prod")
+
+  /// What the API server of that back end knows.
+  private static func cluster() -> KnownTokens {
+    let cluster = KnownTokens([
+      "cluster-viewer": ReviewedUser(name: "viewer", verbs: ["read"]),
+      "cluster-all": ReviewedUser(name: "admin", verbs: Set(Right.allCases.map(\.rawValue))),
+    ])
+    cluster.state.withLock { $0.failing = ["cluster-away"] }
+    return cluster
   }
 
   // Without root nobody can be another user: the server then takes somebody else for its own.
@@ -103,8 +135,11 @@ struct MatrixTests {
     _ switches: [ControlSwitch: SwitchState], _ rules: [AccessRule]? = nil,
     _ body: @Sendable (_ tcp: String, _ socket: String, _ acted: Acted) async throws -> Void
   ) async throws {
-    let authorizer = Authorizer(web: nil, ownUID: Self.own, log: Lines().logger())
-    authorizer.apply(rules ?? self.rules, switches)
+    let cluster = Self.cluster()
+    let authorizer = Authorizer(web: nil, ownUID: Self.own, log: Lines().logger()) { name in
+      name == Self.prod ? cluster : nil
+    }
+    authorizer.apply(rules ?? self.rules, switches, clusters: [Self.prod])
     let acted = Acted()
     var router = Router()
     router.gate = authorizer.gate
@@ -112,7 +147,7 @@ struct MatrixTests {
       router.on(
         route.method, route.pattern,
         .deferred { request in
-          switch authorizer.authorize(request, route) {
+          switch await authorizer.authorize(request, route) {
           case .refused(let refusal): return refusal
           case .allowed(let requester):
             acted.add(requester.description)
@@ -201,6 +236,22 @@ struct MatrixTests {
       let each = ["token all.token", "uid 0 on the control socket", "uid 65533 on the control socket"]
       #expect(Set(acted.all).isSubset(of: each))
       #expect(acted.all.count == ActingRoute.all.count * (Self.isRoot ? 4 : 2))
+    }
+  }
+
+  @Test("whom a cluster grants all rights may do all of it, over TCP and on the socket")
+  func cluster() async throws {
+    try await serve(Self.allSwitches) { tcp, socket, acted in
+      for route in ActingRoute.all {
+        for isOnSocket in [false, true] {
+          let attempt = Attempt(
+            name: "", headers: ["Authorization: Bearer cluster-all"], isOnSocket: isOnSocket, isOther: true,
+            status: 200, words: "")
+          let answer = try await ask(route, attempt, tcp, socket)
+          #expect(answer.status == 200, "\(route.pattern) \(answer)")
+        }
+      }
+      #expect(Set(acted.all) == ["user admin of the cluster prod"])
     }
   }
 

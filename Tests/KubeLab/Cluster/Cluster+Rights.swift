@@ -89,11 +89,15 @@ extension Cluster {
   /// Lets the API server make a token of a service account, as a kubelet does for a pod: for ten minutes,
   /// which is the shortest that the server grants.
   ///
-  /// - Parameter secret: A secret, made here, with which the token ends; see ``revokeToken(boundTo:in:)``.
+  /// - Parameters:
+  ///   - secret: A secret, made here, with which the token ends; see ``revokeToken(boundTo:in:)``.
+  ///   - audience: Who takes it; nil for the API server.
   public func token(
-    of account: String = "drover", in namespace: String = "drover", boundTo secret: String? = nil
+    of account: String = "drover", in namespace: String = "drover", boundTo secret: String? = nil,
+    audience: String? = nil
   ) async throws -> String {
-    var spec: JSONValue = ["expirationSeconds": 600, "audiences": []]
+    let audiences = audience.map { [JSONValue.string($0)] } ?? []
+    var spec: JSONValue = ["expirationSeconds": 600, "audiences": .array(audiences)]
     if let secret {
       let made = try await api.create([
         "apiVersion": "v1", "kind": "Secret",

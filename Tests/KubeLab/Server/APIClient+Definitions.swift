@@ -25,7 +25,7 @@ extension APIClient {
   }
 
   /// Waits until something holds, for at most 30 s.
-  func settle(_ what: String, _ holds: () async throws -> Bool) async throws {
+  public func settle(_ what: String, _ holds: () async throws -> Bool) async throws {
     let deadline = ContinuousClock.now + .seconds(30)
     while try await !holds() {
       guard ContinuousClock.now < deadline else {

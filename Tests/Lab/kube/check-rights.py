@@ -84,6 +84,12 @@ PREFLIGHT = [
     "/apis/k8s.cni.cncf.io/v1/network-attachment-definitions",
     *STORAGE_OF_NODES,
 ]
+# A review without a question is refused as one that makes no sense.
+REVIEWS = [
+    ("POST", "/apis/authentication.k8s.io/v1/tokenreviews"),
+    ("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews"),
+]
+REVIEW_KINDS = ["tokenreviews.authentication.k8s.io", "subjectaccessreviews.authorization.k8s.io"]
 PREFLIGHT_KINDS = [
     "pods",
     "persistentvolumeclaims",
@@ -203,6 +209,7 @@ PARTS = {
         | rights(["list"], ["pods"])
         | rights(["get"], ["virtualmachineinstances.kubevirt.io"]),
     ),
+    "rbac-reviews.yaml": (None, REVIEWS, rights(["create"], REVIEW_KINDS)),
     "rbac-preflight.yaml": (None, PREFLIGHT, rights(["list"], PREFLIGHT_KINDS)),
     "replicas/rbac-lease.yaml": (None, KEPT, KEEPING),
     "namespaced/rbac.yaml": (

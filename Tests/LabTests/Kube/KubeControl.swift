@@ -184,6 +184,97 @@ extension LabTests {
       }
     }
 
+    @Test(
+      "an abort is told at the VMI by an event; without the right to that it is sent all the same, which is said once"
+    )
+    func notes() async throws {
+      let events = Resource("", "v1", "Event", "events")
+      for maySay in [true, false] {
+        try await with(as: .drover) { stage in
+          let cluster = stage.scene.cluster
+          try await cluster.grant(
+            "abort", [Cluster.Rule(["kubevirt.io"], ["virtualmachineinstancemigrations"], ["delete"])])
+          if maySay { try await cluster.grant("events", [Cluster.Rule([""], ["events"], ["create"])]) }
+          try await cluster.api.settle("the right to delete") {
+            try await cluster.api.request(
+              "DELETE", Resource.vmims.path("none", in: "default"), token: User.drover.token
+            ).status == 404
+          }
+          let migration = try await stage.scene.migrating("web")
+          func own() async throws -> [JSONValue] {
+            try await cluster.api.list(events, in: migration.namespace).filter {
+              $0[path: "source", "component"]?.string == "drover"
+            }
+          }
+          let began = ContinuousClock.now
+          let answer = try await stage.abort(migration)
+          #expect(answer.decision.kind == .acted && answer.decision.result == nil, "\(answer.decision)")
+          #expect(ContinuousClock.now - began < .seconds(4), "nothing waits for a note")
+          let said = try await stage.scene.watcher.until("a note, or why there is none") { record in
+            record.lines.contains { $0.contains("no events about VMs") } || maySay ? true : nil
+          }
+          guard maySay else {
+            let lines = stage.scene.watcher.record.lines.filter { $0.contains("no events about VMs") }
+            #expect(
+              said && lines.count == 1 && lines.first?.contains("grant the verb 'create' on") == true,
+              "\(lines)")
+            #expect(try await own().isEmpty)
+            return
+          }
+          var found: [JSONValue] = []
+          let end = ContinuousClock.now + .seconds(10)
+          while found.isEmpty, ContinuousClock.now < end {
+            found = try await own()
+          }
+          let event = try #require(found.first)
+          #expect(event["reason"]?.string == "DroverAbortSent" && event["type"]?.string == "Normal")
+          #expect(event[path: "involvedObject", "name"]?.string == "web")
+          let vmi = try await cluster.api.get(.vmis, "web", in: migration.namespace)
+          #expect(event[path: "involvedObject", "uid"]?.string == vmi.uid)
+          #expect(event["message"]?.string?.contains(migration.name) == true)
+        }
+      }
+    }
+
+    @Test("a VMIM whose creation was not answered is found by its mark, and not made twice")
+    func unanswered() async throws {
+      try await Cluster.with { cluster in
+        try await cluster.addKubeVirt(version: "1.9.0")
+        for node in ["n1", "n2"] { try await cluster.addNode(node) }
+        let vm = try await cluster.addVMI("web", on: "n1")
+        try await AnswerRelay.with(cluster.server) { relay in
+          let kubeconfig = try cluster.server.kubeconfig(.token(User.admin.token), address: relay.address)
+          let made = Mutex<KubeVirtBackend?>(nil)
+          try await Watcher.with(backends: { clock, log in
+            let backend = KubeVirtBackend(
+              configuration: KubeVirtConfiguration(
+                name: KubeScene.backend, access: .kubeconfig(path: kubeconfig, context: nil)), clock: clock,
+              log: log)
+            made.withLock { $0 = backend }
+            return [backend]
+          }) { watcher in
+            try await watcher.until("the first complete look") { $0.isClusterUp ? true : nil }
+            let held = made.withLock { $0 }
+            let backend = try #require(held)
+            var order = StartOrder(
+              vm: VMRef(backend: KubeScene.backend, scope: .namespace(vm.namespace), name: vm.name))
+            order.mark = "7-1700000000000"
+            try await relay.hold()
+            let asking = Task { [order] in try await backend.start(order) }
+            try await cluster.api.settle("the VMIM") { try await cluster.api.count(.vmims) == 1 }
+            try await relay.drop()
+            let receipt = try await asking.value
+            #expect(
+              receipt.warnings.first?.contains("found by its mark 7-1700000000000") == true, "\(receipt)")
+            let all = try await cluster.api.list(.vmims)
+            #expect(all.map(\.name) == [receipt.object])
+            #expect(all.first?[path: "metadata", "annotations", "drover.io/decision"]?.string == order.mark)
+            #expect(receipt.migration?.description == all.first?.uid)
+          }
+        }
+      }
+    }
+
     @Test("a KubeVirt that knows no wish for a node is not sent one")
     func old() async throws {
       try await with(version: "1.5.2") { stage in

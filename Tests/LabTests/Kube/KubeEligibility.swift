@@ -37,8 +37,9 @@ extension LabTests {
         }
         kubeconfigs.append(try await Self.kubeconfig(cluster, without: .vms))
         kubeconfigs.append(try await Self.kubeconfig(cluster, without: .vmis))
-        try await Daemon.with(kubeconfigs: kubeconfigs) { daemon in
+        try await LabDaemon.with(kubeconfigs: kubeconfigs) { daemon in
           try await Self.all(daemon)
+          try await Self.exported(daemon)
           for (index, right) in Self.rights.enumerated() {
             let what = "\(right.vm) without \(right.resource.plural)"
             let item = try await daemon.explain("kubevirt-\(index + 2)/default/\(right.vm)").item(what)
@@ -60,7 +61,7 @@ extension LabTests {
     }
 
     /// What somebody with all rights is told.
-    private static func all(_ daemon: Daemon) async throws {
+    private static func all(_ daemon: LabDaemon) async throws {
       let fine = try await daemon.explain("kubevirt/default/fine")
       let item = try fine.item("fine")
       #expect(fine.code == 0 && item.obstacles.isEmpty && item.isMigratable == true, "\(item.obstacles)")
@@ -91,12 +92,36 @@ extension LabTests {
       #expect(backend.code == 1 && backend.errors.contains("kubevirt-2"), "\(backend.errors)")
     }
 
+    /// What the survey of all VMs exports: the same as `drover explain` says of each.
+    private static func exported(_ daemon: LabDaemon) async throws {
+      func series(_ family: String, _ vm: String, _ more: String = "", _ value: Int) -> String {
+        #"drover_vm_\#(family){backend="kubevirt",namespace="default",vm="\#(vm)"\#(more)} \#(value)"#
+      }
+      let end = ContinuousClock.now + .seconds(60)
+      var lines: Set<Substring> = []
+      func isShown(_ line: String) -> Bool { lines.contains(Substring(line)) }
+      repeat {
+        lines = Set(try await daemon.metrics().split(separator: "\n"))
+      } while !isShown(series("migration_targets", "fine", 2)) && ContinuousClock.now < end
+      #expect(isShown(series("migration_targets", "fine", 2)))
+      #expect(isShown(series("migratable", "fine", 1)))
+      for (vm, reason, isEnforced) in cases {
+        #expect(isShown(series("migratable", vm, isEnforced ? 0 : 1)), "\(vm)")
+        let isTold = isShown(series("not_migratable", vm, #",reason="\#(reason)""#, 1))
+        #expect(isTold == isEnforced, "\(vm): \(reason)")
+      }
+      for reason in ["host_device", "node_selector", "access_mode"] {
+        #expect(isShown(series("not_migratable", "several", #",reason="\#(reason)""#, 1)), "\(reason)")
+      }
+      #expect(isShown(series("migration_targets", "several", 0)))
+    }
+
     @Test("a VM has nowhere to go once the last node that would take it is cordoned")
     func tooFew() async throws {
       try await Cluster.with { cluster in
         try await Self.fill(cluster)
         let kubeconfig = try cluster.server.kubeconfig(User.admin)
-        try await Daemon.with(kubeconfigs: [kubeconfig]) { daemon in
+        try await LabDaemon.with(kubeconfigs: [kubeconfig]) { daemon in
           try await cluster.cordon("n2")
           var item = try await daemon.explain("kubevirt/default/fine").item("one cordoned")
           #expect(item.isMigratable == true && item.targets.filter(\.isPossible).map(\.node) == ["n3"])
@@ -275,54 +300,12 @@ extension LabTests.KubeEligibility {
 
 // MARK: the program
 
-/// `drover serve`, and its other commands asked of it.
-private final class Daemon: Sendable {
-  private let directory: URL
-
-  private init(_ directory: URL) { self.directory = directory }
-
-  /// Lends `body` a daemon that knows a VM of its first back end.
-  static func with(kubeconfigs: [String], _ body: (Daemon) async throws -> Void) async throws {
-    let directory = FileManager.default.temporaryDirectory.appending(
-      path: "drover-\(UUID().uuidString.prefix(8))")
-    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: directory) }
-    let daemon = Daemon(directory)
-    let process = daemon.process(
-      [
-        "serve", "--control.socket", daemon.socket, "--web.listen-address", "127.0.0.1:0", "--journal.path",
-        directory.appending(path: "journal.db").path,
-      ]
-        + kubeconfigs.flatMap { ["--kubevirt.kubeconfig", $0] })
-    let log = directory.appending(path: "log")
-    _ = FileManager.default.createFile(atPath: log.path, contents: nil)
-    process.standardError = try FileHandle(forWritingTo: log)
-    process.standardOutput = FileHandle.nullDevice
-    try process.run()
-    defer {
-      process.terminate()
-      process.waitUntilExit()
-    }
-    let end = ContinuousClock.now + .seconds(60)
-    while !(try await daemon.lists("fine", isAmbiguous: kubeconfigs.count > 1)) {
-      guard ContinuousClock.now < end else {
-        Issue.record("no answer after 60 s: \((try? String(contentsOf: log, encoding: .utf8)) ?? "")")
-        return
-      }
-      try await Task.sleep(for: .milliseconds(200))
-    }
-    try await body(daemon)
-  }
-
-  private var socket: String { directory.appending(path: "socket").path }
-
-  private func process(_ arguments: [String]) -> Process {
-    let process = Process()
-    process.executableURL = CommandAnswer.drover
-    process.arguments = arguments
-    process.environment = ["HOME": directory.path, "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"]
-    process.currentDirectoryURL = directory
-    return process
+extension LabDaemon {
+  /// Lends `body` a daemon that knows a VM of its first back end, and shows all VMs.
+  fileprivate static func with(kubeconfigs: [String], _ body: (LabDaemon) async throws -> Void) async throws {
+    try await with(
+      configuration: "metrics: {vms: all}", kubeconfigs.flatMap { ["--kubevirt.kubeconfig", $0] },
+      isReady: { try await $0.lists("fine", isAmbiguous: kubeconfigs.count > 1) }, body)
   }
 
   /// Whether a VM is listed; by two back ends, so that its bare name is ambiguous, where there are several.
@@ -334,14 +317,8 @@ private final class Daemon: Sendable {
   }
 
   /// `drover explain VM --output json`.
-  func explain(_ vm: String) async throws -> CommandAnswer {
+  fileprivate func explain(_ vm: String) async throws -> CommandAnswer {
     try await run(["explain", vm, "--output", "json"])
-  }
-
-  /// Runs a command to its end.
-  func run(_ arguments: [String]) async throws -> CommandAnswer {
-    let process = process(arguments + ["--server", "unix://\(socket)"])
-    return try await CommandAnswer(of: process)
   }
 }
 

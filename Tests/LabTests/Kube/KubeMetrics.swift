@@ -215,7 +215,8 @@ private func fetch(_ url: String) async throws -> String {
 }
 
 /// A port of 127.0.0.1 that nobody has.
-private func freePort() throws -> UInt16 {
+/// A port that nobody listens at.
+func freePort() throws -> UInt16 {
   let number = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
   defer { close(number) }
   var address = sockaddr_in()

@@ -19,6 +19,10 @@ extension LabTests {
         let eligibility = try await control.eligibility(of: scene.vm())
         #expect(eligibility.isMigratable == true && eligibility.node == "lab-a", "\(eligibility)")
         #expect(eligibility.targets == [Eligibility.Target(node: "b", obstacles: [])])
+        let shown = try await scene.watcher.until("where it can go") { record in
+          record.snapshot.vms.first { $0.vm == scene.vm() && $0.targets != nil }
+        }
+        #expect(shown.targets == 1 && shown.isMigratable == true, "\(shown)")
         let order = StartOrder(vm: scene.vm(), node: isPersistent ? "lab-b" : nil)
         let plan = try await control.plan(order)
         #expect(plan.refusals.isEmpty && plan.source == "lab-a", "\(plan)")

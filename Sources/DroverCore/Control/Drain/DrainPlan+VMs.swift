@@ -162,16 +162,28 @@ extension DrainPlan {
 
   // MARK: Time-outs
 
+  /// Why a migration that is past its time-out goes on.
+  public static let heldByPartition =
+    "past its time-out, and held: many migrations lost their network at once, and until that is over, or somebody says "
+    + "drover decisions --reset-hold, none is ended by itself"
+
   /// Ends migrations of its own that are past a deadline which nobody else enforces.
   mutating func timeouts(_ byVM: [VMRef: [MigrationView]], _ situation: Situation) -> [DrainCommand] {
     let now = situation.now
     var commands: [DrainCommand] = []
     for index in record.vms.indices where record.vms[index].isOwn && record.vms[index].sentAt != nil {
       let vm = record.vms[index].vm
+      if !situation.isPartitioned, record.vms[index].text == Self.heldByPartition {
+        record.vms[index].text = ""
+      }
       guard let view = byVM[vm]?.first(where: { !$0.isOver }),
         record.vms[index].migration == view.identity.id,
         let trigger = Self.timeout(of: view, at: now) ?? waitedTooLong(view, record.vms[index], situation)
       else { continue }
+      guard !situation.isPartitioned else {
+        record.vms[index].text = Self.heldByPartition
+        continue
+      }
       let memory = memory[vm] ?? Memory()
       guard !memory.isAborting, memory.abortNotBefore.map({ now >= $0 }) ?? true else { continue }
       self.memory[vm, default: Memory()].isAborting = true

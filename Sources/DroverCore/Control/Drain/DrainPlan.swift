@@ -93,16 +93,20 @@ public struct DrainPlan: Sendable {
     public var migrations: [MigrationView]
     /// Whether that back end answers, so that its migrations are all that there are.
     public var isUp: Bool
+    /// Whether many migrations have lost their network at once: that is no reason to end any.
+    public var isPartitioned: Bool
 
     /// Describes a moment.
     public init(
-      now: Moment, epoch: EpochOffset, reading: Reading?, migrations: [MigrationView], isUp: Bool
+      now: Moment, epoch: EpochOffset, reading: Reading?, migrations: [MigrationView], isUp: Bool,
+      isPartitioned: Bool = false
     ) {
       self.now = now
       self.epoch = epoch
       self.reading = reading
       self.migrations = migrations
       self.isUp = isUp
+      self.isPartitioned = isPartitioned
     }
   }
 

@@ -21,7 +21,7 @@ public struct AbortLedger: Sendable {
 
   private var claims: [Claim] = []
   /// What was sent before does not count against the fleet.
-  private var resetAt: Moment?
+  private(set) var resetAt: Moment?
   private(set) var breaker: Breaker?
 
   /// Why this one has to wait, or is never ended; nil where nothing bounds it.
@@ -81,6 +81,14 @@ public struct AbortLedger: Sendable {
   mutating func reset(at moment: Moment) {
     breaker = nil
     resetAt = moment
+  }
+
+  /// Goes on with a hold that another Drover began, unless a person has ended it.
+  mutating func take(_ former: Breaker) {
+    guard resetAt.map({ former.since > $0 }) ?? true else { return }
+    let lastWish = max(breaker?.lastWish ?? former.lastWish, former.lastWish)
+    if breaker == nil { breaker = former }
+    breaker?.lastWish = lastWish
   }
 
   private func count(_ limits: AutomaticLimits, at now: Moment) -> Int {

@@ -161,7 +161,6 @@ extension AutomaticAborts {
         "its labels backend and \(label) are not those of the migration that it names; where Prometheus renames "
           + "them, say so in control.alerts.namespaceLabel")
     }
-    if view.isOver { return Refusal(.finished, "it is over already: \(view.phase.rawValue)") }
     return nil
   }
 

@@ -82,7 +82,7 @@ public struct AutomaticAborts: Sendable {
       ledger.reset(at: now)
       shadowLedger.reset(at: now)
     }
-    if reasons.contains(.partition) { networks.reset() }
+    if reasons.contains(.partition) { networks.reset(at: now) }
     told.subtract(ended)
     lookAtAll()
     return ended

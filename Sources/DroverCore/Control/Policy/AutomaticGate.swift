@@ -4,8 +4,7 @@
 public enum AutomaticGate {
   /// Why a migration must not be ended by itself now; nil where it may be.
   public static func refusal(of view: MigrationView, _ limits: AutomaticLimits, at now: Moment) -> Refusal? {
-    if view.isOver { return Refusal(.finished, "it is over already: \(view.phase.rawValue)") }
-    return refusal(in: view.phase) ?? refusal(ofOrigin: view.facts.origin) ?? age(of: view, limits, at: now)
+    refusal(in: view.phase) ?? refusal(ofOrigin: view.facts.origin) ?? age(of: view, limits, at: now)
       ?? ending(of: view, limits, at: now)
   }
 

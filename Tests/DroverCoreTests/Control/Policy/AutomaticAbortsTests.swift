@@ -127,6 +127,12 @@ struct AutomaticAbortsTests {
     #expect(AutomaticGate.refusal(of: view, limits, at: seconds(115.001))?.reason == .oldSample)
   }
 
+  @Test("what is over is not ended, whatever its last sample said", arguments: Outcome.allCases)
+  func over(outcome: Outcome) {
+    let view = AutomaticScene().stuck { $0.phase = outcome.phase }
+    #expect(AutomaticGate.refusal(of: view, AutomaticLimits(), at: view.sampledAt)?.reason == .finished)
+  }
+
   @Test("KubeVirt's own time-outs are only noted, and it is not ended for them; for others it may be")
   func kubevirt() {
     var told = observation(id: id(1), vm: clusterVM(), at: 10_000)

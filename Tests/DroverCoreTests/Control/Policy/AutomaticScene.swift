@@ -15,7 +15,15 @@ struct AutomaticScene {
       .postcopy: PolicyWish(.shadow),
     ])
 
-  init(_ change: (inout AutomaticSettings) -> Void = { _ in }, history: [Decision] = []) {
+  /// - Parameters:
+  ///   - history: What is in the journal.
+  ///   - holds: What another Drover has told.
+  ///   - start: When this one begins to decide, in seconds.
+  init(
+    _ change: (inout AutomaticSettings) -> Void = { _ in }, history: [Decision] = [],
+    holds: SharedHolds = SharedHolds(), at start: Double = 10_000
+  ) {
+    now = seconds(start)
     var settings = AutomaticSettings()
     settings.policies = .abort
     settings.alerts = .abort
@@ -23,8 +31,11 @@ struct AutomaticScene {
     settings.alertNames.append("GuestIsSlow")
     change(&settings)
     aborts.apply(settings)
-    aborts.restore(history, EpochOffset(milliseconds: 0), at: now)
+    aborts.restore(history, sharing: holds, EpochOffset(milliseconds: 0), at: now)
   }
+
+  /// What others may read of its holds.
+  var shared: SharedHolds { aborts.holdState.shared(EpochOffset(milliseconds: 0), at: now) }
 
   func snapshot(_ views: [MigrationView], isUp: Bool = true) -> FleetSnapshot {
     var snapshot = FleetSnapshot()
