@@ -30,7 +30,8 @@ extension LabTests {
         for (name, trigger, migration) in zip3(
           ["still", "long"], ["progress_timeout", "completion_timeout"], migrations.reversed())
         {
-          let (last, over) = try await scene.untilOver(name)
+          let (seen, over) = try await scene.untilOver(name)
+          let last = try #require(seen)
           // libvirt ends the other QEMU, too, and waits for that.
           if name == "still" { try await scene.lab.resume("still", on: .b) }
           let acted = try #require(try await scene.acted().first { $0.vm == name })
@@ -72,7 +73,8 @@ extension LabTests {
         let migrations = try await scene.migrate(["g"])
         try await scene.lab.cut(.mig)
         let cut = Date()
-        let (last, over) = try await scene.untilOver("g")
+        let (seen, over) = try await scene.untilOver("g")
+        let last = try #require(seen)
         try await scene.lab.heal(.mig)
         tell("a data wire that was cut: over \(-cut.timeIntervalSinceNow) s after that")
         #expect(last.networkLost == ["migration"] && last.progress?.enforcedBy == "drover", "\(last)")
