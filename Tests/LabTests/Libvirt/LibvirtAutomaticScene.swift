@@ -19,6 +19,8 @@ struct AutomaticScene: Sendable {
     _ body: (AutomaticScene) async throws -> Void
   ) async throws {
     try await LabHosts.with(keepalive: keepalive) { lab in
+      // A new daemon looks at its QEMUs first, which would count as the time of the first migration to it.
+      for host in LabHosts.Host.allCases { try await lab.virsh(host, ["domcapabilities"]) }
       let directory = try TemporaryDirectory()
       let file = try directory.write(
         """
@@ -45,16 +47,18 @@ struct AutomaticScene: Sendable {
 
   // MARK: Guests
 
-  /// Starts guests that dirty `rate` MiB/s over `workingSet` MiB of 64, and waits until each has done so.
+  /// Starts guests that dirty `rate` MiB/s over `workingSet` MiB of 64, once each has written all of that.
   func guests(_ names: [String], rate: Double, workingSet: UInt32 = 16, speed: Int) async throws {
     try await withThrowingTaskGroup { group in
       for name in names {
         group.addTask {
           try await lab.guest(
-            name, rate: DirtyRate(atLeastMebibytesPerSecond: rate),
+            name, rate: DirtyRate(atLeastMebibytesPerSecond: max(rate, 50)),
             workingSet: WorkingSet(atLeastMebibytes: workingSet))
           // A machine that is busy takes its time to boot it.
           for _ in 1...2 { try await eventually("\(name) beats") { try await lab.heartbeat(name) } }
+          // Pages that were never written cost nothing to send, and the copy would be over at once.
+          if rate < 50 { try await lab.setRate(name, DirtyRate(atLeastMebibytesPerSecond: rate)) }
           try await lab.setSpeed(name, mebibytesPerSecond: speed)
         }
       }
@@ -66,7 +70,7 @@ struct AutomaticScene: Sendable {
   func migrate(_ names: [String]) async throws -> [LabMigration] {
     var migrations: [LabMigration] = []
     for name in names { migrations.append(try await lab.migrate(name, over: .mig)) }
-    try await eventually("\(names) copy") {
+    try await eventually("\(names) copy", within: .seconds(60)) {
       let items = try await serving.web.migrations()
       return names.allSatisfy { name in
         items.contains { $0.vm == name && $0.phase == "precopy" && $0.transferredBytes ?? 0 > 0 }
@@ -93,9 +97,9 @@ struct AutomaticScene: Sendable {
     try await serving.web.decisions().filter { $0.kind == "acted" && $0.action == "abort" }.reversed()
   }
 
-  /// The migration of a guest as it was last seen before its end, and how it ended.
+  /// The migration of a guest as it was last seen here before its end, if it was, and how it ended.
   func untilOver(_ vm: String, within limit: Duration = .seconds(60)) async throws -> (
-    last: MigrationItem, over: MigrationItem
+    last: MigrationItem?, over: MigrationItem
   ) {
     var last: MigrationItem?
     let over = try await eventually("the end of \(vm)", within: limit) {
@@ -103,7 +107,7 @@ struct AutomaticScene: Sendable {
       if item?.ending == nil { last = item ?? last }
       return item?.ending == nil ? nil : item
     }
-    return (try #require(last), over)
+    return (last, over)
   }
 
   /// Lines of the log that say that automatic aborts wait, by their reason.
@@ -127,8 +131,14 @@ func expectEnded(
   #expect(
     over.ending?.outcome == "aborted" && over.ending?.cause == cause && over.guestRunsOn == "source",
     "\(over)", sourceLocation: location)
+  await expectCancelled(migration, at: location)
+}
+
+/// What whoever waits for it in libvirt is told; over a wire that is dead QEMU may say so before libvirt does.
+func expectCancelled(_ migration: LabMigration, at location: SourceLocation = #_sourceLocation) async {
   let said = await migration.result()
-  #expect(
-    !said.hasSucceeded && said.standardError.contains("canceled by client"), "\(said.standardError)",
-    sourceLocation: location)
+  let isTold = ["canceled by client", "Unable to write to socket"].contains {
+    said.standardError.contains($0)
+  }
+  #expect(!said.hasSucceeded && isTold, "\(said.standardError)", sourceLocation: location)
 }

@@ -14,7 +14,7 @@ extension LabTests {
     func timeouts() async throws {
       try await AutomaticScene.with({ _ in
         """
-        timeouts: {completionPerGiB: 192s, progress: 6s}
+        timeouts: {completionPerGiB: 384s, progress: 6s}
         control:
           switches: {policies: enabled}
           rules:
@@ -30,12 +30,11 @@ extension LabTests {
         for (name, trigger, migration) in zip3(
           ["still", "long"], ["progress_timeout", "completion_timeout"], migrations.reversed())
         {
-          let acted = try await eventually("the end of \(name) is decided") {
-            try await scene.acted().first { $0.vm == name }
-          }
+          let (seen, over) = try await scene.untilOver(name)
+          let last = try #require(seen)
           // libvirt ends the other QEMU, too, and waits for that.
           if name == "still" { try await scene.lab.resume("still", on: .b) }
-          let (last, over) = try await scene.untilOver(name)
+          let acted = try #require(try await scene.acted().first { $0.vm == name })
           await expectEnded(over, cause: "policy_abort", migration)
           #expect(acted.trigger == trigger && acted.requester == "rule \(name)", "\(acted)")
           let budget = trigger == "completion_timeout" ? last.completion : last.progress
@@ -74,7 +73,8 @@ extension LabTests {
         let migrations = try await scene.migrate(["g"])
         try await scene.lab.cut(.mig)
         let cut = Date()
-        let (last, over) = try await scene.untilOver("g")
+        let (seen, over) = try await scene.untilOver("g")
+        let last = try #require(seen)
         try await scene.lab.heal(.mig)
         tell("a data wire that was cut: over \(-cut.timeIntervalSinceNow) s after that")
         #expect(last.networkLost == ["migration"] && last.progress?.enforcedBy == "drover", "\(last)")
