@@ -78,9 +78,10 @@ lab: packages-lab ## post-copy, two libvirt hosts in namespaces, a real API serv
 	$(SWIFT) build --build-tests
 	$(SUDO) env DROVER_LAB=1 DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" PATH="$$PATH" $(SWIFT) test --skip-build --filter LabTests
 
-soak: packages-lab ## what takes repetition: kills, healthy migrations, latencies (root); SOAK=kills, healthy or latency for a part
+soak: packages-lab ## what takes repetition: kills, healthy migrations, latencies (root); SOAK=kills, healthy, latency or noise for a part
+	$(SUDO) env DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" Tests/Lab/kube/build-apiserver.sh
 	$(SWIFT) build --build-tests
-	$(SUDO) env DROVER_SOAK=$(or $(SOAK),all) PATH="$$PATH" $(SWIFT) test --skip-build --no-parallel --filter SoakTests
+	$(SUDO) env DROVER_SOAK=$(or $(SOAK),all) DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" PATH="$$PATH" $(SWIFT) test --skip-build --no-parallel --filter SoakTests
 
 bench: packages-run ## speed and memory as ratios, on this machine
 	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover

@@ -232,8 +232,8 @@ let package = Package(
     .testTarget(
       name: "SoakTests",
       dependencies: [
-        "drover", "CurlClient", "DroverCore", "DroverService", "Journal", "Posix", "ProgramSupport", "QEMURig",
-        .product(name: "GRDB", package: "GRDB.swift"),
+        "drover", "CurlClient", "DroverCore", "DroverService", "Journal", "KubeLab", "Posix", "ProgramSupport",
+        "QEMURig", .product(name: "GRDB", package: "GRDB.swift"),
       ],
       swiftSettings: settings),
     // The executable from outside: its commands, its signals, a real Prometheus.
