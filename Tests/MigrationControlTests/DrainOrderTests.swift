@@ -61,6 +61,53 @@ struct DrainOrderTests {
     #expect(scene.host.calls.isEmpty && scene.host.state.withLock(\.isCordoned) == false)
   }
 
+  @Test("one that is ended while it is being stored that a migration is asked for asks for none")
+  func endedWhileStored() async {
+    let scene = DrainScene("g1")
+    await scene.begin()
+    let (isOpen, asked) = (Flag(), scene.store.state.withLock(\.asked))
+    scene.store.state.withLock { $0.gate = { while !isOpen.isSet { await Task.yield() } } }
+    scene.clock.advance(.seconds(2))
+    scene.fleet.setUp(true)
+    let work = scene.drains.turn()
+    while scene.store.state.withLock(\.asked) == asked { await Task.yield() }
+    async let answer = scene.drains.end(scene.node, requester: "uid 0", uncordons: false)
+    while scene.drains.status(scene.node)?.record.state == .active { await Task.yield() }
+    isOpen.set()
+    _ = await answer
+    for task in work { await task.value }
+    #expect(scene.starts.isEmpty)
+  }
+
+  @Test("two who ask at once begin one")
+  func atOnce() async {
+    let scene = DrainScene("g1")
+    let (isOpen, isSecond) = (Flag(), Flag())
+    scene.host.state.withLock { state in
+      state.gate = {
+        guard !isSecond.isSet else { return }
+        isSecond.set()
+        while !isOpen.isSet { await Task.yield() }
+      }
+    }
+    async let first = scene.begin()
+    while !isSecond.isSet { await Task.yield() }
+    #expect(await scene.begin().refusals.map(\.reason) == [.migrating])
+    isOpen.set()
+    #expect(await first.isNew)
+  }
+
+  @Test("a node is closed and opened by the leader only, and only where that is recorded")
+  func cordonRefused() async {
+    let prod = BackendName(rawValue: "prod")
+    let standby = DrainScene(
+      "g1", standing: { Leadership(election: prod, term: LeaderTerm(holder: "drover-1")) })
+    #expect(await standby.drains.setCordon(standby.node, true, requester: "x")?.reason == .notLeader)
+    let blind = DrainScene("g1", hasJournal: false)
+    #expect(await blind.drains.setCordon(blind.node, false, requester: "x")?.reason == .journal)
+    #expect(standby.host.calls.isEmpty && blind.host.calls.isEmpty)
+  }
+
   @Test("of one that is over it is told what runs there now, and nothing where that cannot be read")
   func looked() async {
     let scene = DrainScene("g1")

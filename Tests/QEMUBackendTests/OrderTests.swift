@@ -21,7 +21,7 @@ private final class PlayedQEMU: Sendable {
   let path: String
   private let onCancel: OnCancel
   private let listener: Int32
-  private let state = Mutex((cancels: 0, isCancelling: false))
+  private let state = Mutex((cancels: 0, status: "active"))
   static let uuid = "6f2d8f0e-0000-4000-8000-000000000042"
 
   init(_ path: String, _ onCancel: OnCancel) {
@@ -40,6 +40,9 @@ private final class PlayedQEMU: Sendable {
 
   /// How often it has read `migrate_cancel`.
   var cancels: Int { state.withLock(\.cancels) }
+
+  /// Has its migration be in another state from now on.
+  func show(_ status: String) { state.withLock { $0.status = status } }
 
   func stop() {
     unlink(path)
@@ -62,7 +65,7 @@ private final class PlayedQEMU: Sendable {
         if parts[3] == "migrate_cancel" {
           state.withLock { $0.cancels += 1 }
           switch onCancel {
-          case .obeys: state.withLock { $0.isCancelling = true }
+          case .obeys: show("cancelling")
           case .closes: return
           case .hangs:
             isSilent = true
@@ -81,8 +84,7 @@ private final class PlayedQEMU: Sendable {
     case "query-uuid": #"{"UUID": "\#(Self.uuid)"}"#
     case "query-memory-size-summary": #"{"base-memory": 1048576}"#
     case "query-migrate":
-      state.withLock { $0.isCancelling }
-        ? Trace.firstPass.replacingOccurrences(of: #""active""#, with: #""cancelling""#) : Trace.firstPass
+      Trace.firstPass.replacingOccurrences(of: #""active""#, with: "\"\(state.withLock(\.status))\"")
     default: "{}"
     }
   }
@@ -175,6 +177,18 @@ struct OrderTests {
       #expect(error?.mayBeDone == true, "\(String(describing: error))")
       let late = await abort(backend, target)
       #expect(late?.kind == .unreachable && late?.mayBeDone == false)
+    }
+  }
+
+  @Test(
+    "what is in post-copy, handed over or asked to end already is looked at before, and sent nothing",
+    arguments: ["postcopy-active", "postcopy-paused", "device", "cancelling"])
+  func refused(status: String) async throws {
+    try await with(.obeys) { backend, qemu, target, _ in
+      qemu.show(status)
+      let error = await abort(backend, target)
+      #expect(error?.kind == .refused && error?.mayBeDone == false, "\(String(describing: error))")
+      #expect(qemu.cancels == 0)
     }
   }
 

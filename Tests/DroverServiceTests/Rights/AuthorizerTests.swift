@@ -173,6 +173,12 @@ struct AuthorizerTests {
       let answer = refusal(authorizer.authorize(request(peer, headers), [.alerts], switch: nil))
       #expect(answer?.status == 403 && answer?.detail.contains("browser") == true)
       #expect(refusal(authorizer.administers(request(peer, headers)))?.status == 403)
+      // Also where a route forgets to ask.
+      guard case .refused(let stopped) = authorizer.gate.admit(request(peer, headers)) else {
+        Issue.record("let in")
+        continue
+      }
+      #expect(stopped.status == 403)
     }
   }
 

@@ -117,6 +117,14 @@ struct ReviewTests {
         "has not; grant it in the cluster: a ClusterRole with the verbs [abort] on migrations.drover.io"))
   }
 
+  @Test("more than the configuration lets a cluster grant is not granted, whatever the cluster says")
+  func most() {
+    let rules = AccessRules(rules: [AccessRule(.kubernetes(prod), [.abort])], ownUID: 0)
+    #expect(rules.rights(of: .cluster(user: "admin", prod, Set(Right.allCases))) == [.abort])
+    let edge = ClusterAuthority(backend: BackendName(rawValue: "edge"))
+    #expect(rules.rights(of: .cluster(user: "admin", edge, Set(Right.allCases))) == [])
+  }
+
   @Test("a token that nobody knows is 401, and is said to nobody")
   func stranger() async throws {
     let authorizer = try authorizer()
