@@ -1,3 +1,5 @@
+import CurlClient
+import DroverService
 import Foundation
 import KubeLab
 import LibvirtLab
