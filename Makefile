@@ -22,7 +22,7 @@ PYTHON := .build/python-$(SCHEMATHESIS)
 WEB    := MatrixTests|WebFileTests|SecretsTests
 FILES  := JournalTests|JournalKeeperTests|ServiceJournalTests|QEMUBackendTests
 
-.PHONY: help run build install test api test-boards boards pictures lab soak bench bench-libvirt bench-kube format format-check packages-run packages-test packages-lab packages-bench clean
+.PHONY: help run build install test api api-release test-boards boards pictures lab soak bench bench-libvirt bench-kube format format-check packages-run packages-test packages-lab packages-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ $(PYTHON)/bin/schemathesis:
 
 api: $(PYTHON)/bin/schemathesis ## the HTTP API against its own OpenAPI document (needs `swift build`)
 	Tests/API/check.sh .build/debug/drover $(PYTHON)/bin/schemathesis
+
+api-release: build $(PYTHON)/bin/schemathesis ## the same of the release build, which is what people run
+	Tests/API/check.sh .build/release/drover $(PYTHON)/bin/schemathesis
 
 test-boards: packages-test ## alerts and dashboards only
 	$(SWIFT) build --product drover

@@ -232,7 +232,8 @@ let package = Package(
     .testTarget(
       name: "SoakTests",
       dependencies: [
-        "drover", "CurlClient", "DroverCore", "DroverService", "Journal", "KubeLab", "Posix", "ProgramSupport",
+        "drover", "CurlClient", "DroverCore", "DroverService", "Journal", "KubeLab", "Posix",
+        "ProgramSupport",
         "QEMURig", .product(name: "GRDB", package: "GRDB.swift"),
       ],
       swiftSettings: settings),

@@ -61,7 +61,8 @@ struct AlertStormTests {
 
   /// Lends `body` a receiver beside migrations 1 to 4 of the guests g1 to g4.
   private func serve(
-    _ body: @Sendable (FleetMonitor, @escaping @Sendable (String) async throws -> CurlAnswer) async throws -> Void
+    _ body:
+      @Sendable (FleetMonitor, @escaping @Sendable (String) async throws -> CurlAnswer) async throws -> Void
   ) async throws {
     let log = Lines().logger()
     let monitor = FleetMonitor(settings: MigrationTracker.Settings(), clock: clock, log: log)

@@ -14,7 +14,8 @@ extension LabTests {
     /// As long as a scrape and an evaluation may take, so that what lasts as long is seen.
     private static let seen = Duration.seconds(11)
 
-    @Test("each of the boards' queries returns data, here or from the demo, but for those listed with a reason")
+    @Test(
+      "each of the boards' queries returns data, here or from the demo, but for those listed with a reason")
     func expressions() async throws {
       try await LabHosts.with(keepalive: .usual) { hosts in
         try await Cluster.with { cluster in
