@@ -31,7 +31,7 @@ extension KubeVirtBackend: AccessReviewer {
           ).decoded()
           if answer.isAllowed { granted.insert(verb) }
         }
-        return ReviewedUser(name: user.username, verbs: granted)
+        return ReviewedUser(name: user.name, verbs: granted)
       } catch {
         throw ControlError(error, call)
       }
@@ -45,10 +45,13 @@ struct TokenReview: Decodable {
     group: "authentication.k8s.io", plural: "tokenreviews", isNamespaced: false)
 
   struct User: Decodable {
-    var username: String
+    /// Absent for a token that nobody knows.
+    var username: String?
     var uid: String?
     var groups: [String]?
     var extra: [String: [String]]?
+
+    var name: String { username ?? "" }
   }
 
   struct Status: Decodable {
@@ -71,7 +74,7 @@ struct TokenReview: Decodable {
   ///
   /// A server that knows of no audiences names none: its word is worth nothing then where one is asked for.
   func user(audience: String) -> User? {
-    guard status.authenticated == true, let user = status.user, !user.username.isEmpty else { return nil }
+    guard status.authenticated == true, let user = status.user, !user.name.isEmpty else { return nil }
     return audience.isEmpty || status.audiences?.contains(audience) == true ? user : nil
   }
 }
@@ -93,7 +96,7 @@ struct SubjectAccessReview: Decodable {
   static func question(_ verb: String, of user: TokenReview.User) -> JSONValue {
     func list(_ texts: [String]) -> JSONValue { .array(texts.map(JSONValue.string)) }
     var spec: [String: JSONValue] = [
-      "user": .string(user.username), "groups": list(user.groups ?? []),
+      "user": .string(user.name), "groups": list(user.groups ?? []),
       "resourceAttributes": ["group": "drover.io", "resource": "migrations", "verb": .string(verb)],
     ]
     if let uid = user.uid { spec["uid"] = .string(uid) }

@@ -33,8 +33,8 @@ struct Outlook: Hashable, Sendable {
 struct OutlookBook: Sendable {
   /// What nothing tells of, such as room at a peer, is seen after that.
   static let interval = Duration.seconds(600)
-  /// After a look that failed.
-  static let pause = Duration.seconds(60)
+  /// After a look that failed, or that no peer has answered for certain.
+  static let pause = Duration.seconds(30)
   /// Failures in a row after which what was found before is not told any more.
   static let patience = 3
 
@@ -84,7 +84,7 @@ struct OutlookBook: Sendable {
   mutating func take(_ vm: VMRef, _ found: Outlook?, at now: Moment) -> VMObservation? {
     guard var entry = entries[vm] else { return nil }
     entry.failures = found == nil ? entry.failures + 1 : 0
-    entry.due = now + (found == nil ? Self.pause : Self.interval)
+    entry.due = now + (found?.targets == nil ? Self.pause : Self.interval)
     let outlook = found ?? (entry.failures < Self.patience ? entry.outlook : .unknown)
     defer { entries[vm] = entry }
     guard outlook != entry.outlook else { return nil }

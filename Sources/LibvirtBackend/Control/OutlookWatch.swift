@@ -4,7 +4,7 @@ internal import Synchronization
 /// Finds out for one domain after the other where it can go, beside the watch of the host and never in its way.
 final class OutlookWatch: Sendable {
   /// It works for no more than one part in so many of the time.
-  private static let share = 20
+  private static let share = 10
 
   private let book = Mutex(OutlookBook())
   private let clock: any Timepiece

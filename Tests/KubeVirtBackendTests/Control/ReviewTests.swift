@@ -20,6 +20,7 @@ struct TokenReviewTests {
     for status in [
       "{}", #"{"authenticated": true}"#, #"{"authenticated": true, "user": {"username": ""}}"#,
       #"{"authenticated": false, "user": {"username": "bot"}}"#, #"{"error": "expired"}"#,
+      #"{"user": {}, "error": "invalid bearer token"}"#, #"{"authenticated": true, "user": {}}"#,
     ] { #expect(try review(status).user(audience: "") == nil, "\(status)") }
   }
 

@@ -96,11 +96,14 @@ struct OutlookTests {
     _ = book.take(vm(), fine, at: ms(0))
     let early = book.take(vm(), nil, at: ms(600_000))
     #expect(early == nil)
-    #expect(book.next(at: ms(659_000)) == nil && book.next(at: ms(660_000)) == vm())
+    #expect(book.next(at: ms(629_000)) == nil && book.next(at: ms(630_000)) == vm())
     let still = book.take(vm(), nil, at: ms(660_000))
     #expect(still == nil)
     let told = book.take(vm(), nil, at: ms(720_000))
     #expect(told?.blockers == [.unknown] && told?.targets == nil)
+    // Peers that say nothing are asked again soon, too.
+    _ = book.take(vm(), .unknown, at: ms(800_000))
+    #expect(book.next(at: ms(829_000)) == nil && book.next(at: ms(830_000)) == vm())
   }
 
   @Test("one that has gone is not told of again by a look that comes late")
