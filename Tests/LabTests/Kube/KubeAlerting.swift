@@ -3,6 +3,8 @@ import MicroHTTP
 import Synchronization
 import Testing
 
+@testable import ProgramSupport
+
 /// Two Prometheuses and a cluster of two Alertmanagers, with the rules and the route that are shipped, beside replicas.
 final class KubeAlerting: Sendable {
   private let processes: [Process]
@@ -38,9 +40,9 @@ final class KubeAlerting: Sendable {
       path: "drover-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     service = try AlertService(replicas.map(\.port))
-    let gossip = [try Loopback.freePort(), try Loopback.freePort()]
-    managers = [try Loopback.freePort(), try Loopback.freePort()]
-    prometheuses = [try Loopback.freePort(), try Loopback.freePort()]
+    let gossip = [try freePort(), try freePort()]
+    managers = [try freePort(), try freePort()]
+    prometheuses = [try freePort(), try freePort()]
 
     let shipped = try String(contentsOf: Self.alerts.appending(path: "alertmanager.yml"), encoding: .utf8)
     let route = shipped.replacing("localhost:10950", with: service.hostAndPort)

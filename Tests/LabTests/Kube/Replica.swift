@@ -4,6 +4,8 @@ import KubeLab
 import Synchronization
 import Testing
 
+@testable import ProgramSupport
+
 /// A `drover serve` that stands for election; it may be ended and started again.
 final class Replica: Sendable {
   let number: Int
@@ -19,7 +21,7 @@ final class Replica: Sendable {
   {
     self.number = number
     self.lease = lease
-    port = try Loopback.freePort()
+    port = try freePort()
     host = ProcessInfo.processInfo.hostName
     directory = parent.appending(path: "\(number)")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -148,27 +150,5 @@ final class Replica: Sendable {
     process.executableURL = URL(filePath: program)
     process.arguments = arguments
     return try await CommandAnswer(of: process)
-  }
-}
-
-/// Addresses of this machine.
-enum Loopback {
-  private struct None: Error {}
-
-  /// A TCP port of 127.0.0.1 that nobody listens on.
-  static func freePort() throws -> UInt16 {
-    let number = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    defer { close(number) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let status = withUnsafeMutablePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-        bind(number, address, length) == 0 ? getsockname(number, address, &length) : -1
-      }
-    }
-    guard status == 0 else { throw None() }
-    return UInt16(bigEndian: address.sin_port)
   }
 }
