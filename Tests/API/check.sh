@@ -29,6 +29,11 @@ for _ in $(seq 100); do
 done
 
 cd "$directory"
+# 501 is documented: what this back end, or this KubeVirt, cannot do.
+cat >schemathesis.toml <<TOML
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "3xx", "4xx", "501"]
+TOML
 "$schemathesis" run "http://127.0.0.1:$port/api/v1/openapi.json" \
   --header "Authorization: Bearer $(cat token)" --max-examples "${EXAMPLES:-50}" --seed 1 --workers 1 \
   --phases examples,coverage,fuzzing --suppress-health-check all --request-timeout 20 \
