@@ -22,7 +22,7 @@ PYTHON := .build/python-$(SCHEMATHESIS)
 WEB    := MatrixTests|WebFileTests|SecretsTests
 FILES  := JournalTests|JournalKeeperTests|ServiceJournalTests|QEMUBackendTests
 
-.PHONY: help run build install test api test-boards boards pictures lab bench bench-libvirt bench-kube format format-check packages-run packages-test packages-lab packages-bench clean
+.PHONY: help run build install test api api-release test-boards boards pictures lab soak bench bench-libvirt bench-kube format format-check packages-run packages-test packages-lab packages-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,7 +41,7 @@ install: ## copy what `make build` built, and the systemd unit, to $(DESTDIR)$(P
 
 test: packages-test ## install what is missing, then all tests that need no root
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build --skip ScenarioTests --skip EndToEndTests --skip LabTests --skip LibvirtBackendTests --skip InetDiagTests --skip KubernetesTests --skip CurlClientTests --skip MicroHTTPTests --skip '$(WEB)' --skip '$(FILES)'
+	$(SWIFT) test --skip-build --skip ScenarioTests --skip EndToEndTests --skip LabTests --skip SoakTests --skip LibvirtBackendTests --skip InetDiagTests --skip KubernetesTests --skip CurlClientTests --skip MicroHTTPTests --skip '$(WEB)' --skip '$(FILES)'
 	$(SWIFT) test --skip-build --filter 'KubernetesTests|CurlClientTests' # real servers, with time-outs
 	$(SWIFT) test --skip-build --no-parallel --filter MicroHTTPTests # our own server, which has half a second to stop
 	$(SWIFT) test --skip-build --filter '$(WEB)' # who may act
@@ -58,6 +58,9 @@ $(PYTHON)/bin/schemathesis:
 
 api: $(PYTHON)/bin/schemathesis ## the HTTP API against its own OpenAPI document (needs `swift build`)
 	Tests/API/check.sh .build/debug/drover $(PYTHON)/bin/schemathesis
+
+api-release: build $(PYTHON)/bin/schemathesis ## the same of the release build, which is what people run
+	Tests/API/check.sh .build/release/drover $(PYTHON)/bin/schemathesis
 
 test-boards: packages-test ## alerts and dashboards only
 	$(SWIFT) build --product drover
@@ -77,6 +80,11 @@ lab: packages-lab ## post-copy, two libvirt hosts in namespaces, a real API serv
 	$(SUDO) env DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" python3 Tests/Lab/kube/check-rights.py
 	$(SWIFT) build --build-tests
 	$(SUDO) env DROVER_LAB=1 DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" PATH="$$PATH" $(SWIFT) test --skip-build --filter LabTests
+
+soak: packages-lab ## what takes repetition: kills, healthy migrations, latencies (root); SOAK=kills, healthy, latency or noise for a part
+	$(SUDO) env DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" Tests/Lab/kube/build-apiserver.sh
+	$(SWIFT) build --build-tests
+	$(SUDO) env DROVER_SOAK=$(or $(SOAK),all) DROVER_KUBE_CACHE="$$DROVER_KUBE_CACHE" PATH="$$PATH" $(SWIFT) test --skip-build --no-parallel --filter SoakTests
 
 bench: packages-run ## speed and memory as ratios, on this machine
 	DROVER_REVISION=$(REVISION) $(SWIFT) build -c release --product drover

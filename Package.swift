@@ -208,6 +208,10 @@ let package = Package(
         "DroverCore", "MigrationControl", "QEMUBackend", "QEMURig", "ScenarioSupport",
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: settings),
+    // The executable as a process, and the Prometheus and the Alertmanager beside it; for the suites that ask it from outside.
+    .target(
+      name: "ProgramSupport", dependencies: ["CurlClient", "DroverService"], path: "Tests/ProgramSupport",
+      swiftSettings: settings),
     // Two libvirt hosts that Tests/Lab/lab.sh makes; apart from ScenarioSupport, which needs no root.
     .target(
       name: "LibvirtLab", dependencies: ["Posix", "QEMURig"], path: "Tests/LibvirtLab",
@@ -219,15 +223,26 @@ let package = Package(
     .testTarget(
       name: "LabTests",
       dependencies: [
-        "DroverCore", "DroverService", "KubeLab", "KubeVirtBackend", "LibvirtBackend", "LibvirtLab",
-        "MigrationControl",
+        "CurlClient", "DroverCore", "DroverService", "KubeLab", "KubeVirtBackend", "LibvirtBackend",
+        "LibvirtLab", "MicroHTTP", "MigrationControl", "ProgramSupport",
         "QEMUBackend", "QEMURig", "ScenarioSupport", .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
+    // `make soak`: what is proven by doing it hundreds of times.
+    .testTarget(
+      name: "SoakTests",
+      dependencies: [
+        "drover", "CurlClient", "DroverCore", "DroverService", "Journal", "KubeLab", "Posix",
+        "ProgramSupport",
+        "QEMURig", .product(name: "GRDB", package: "GRDB.swift"),
       ],
       swiftSettings: settings),
     // The executable from outside: its commands, its signals, a real Prometheus.
     .testTarget(
       name: "EndToEndTests",
-      dependencies: ["drover", "CurlClient", "DroverService", "MicroHTTP", "PeerTools", "QEMURig"],
+      dependencies: [
+        "drover", "CurlClient", "DroverService", "MicroHTTP", "PeerTools", "ProgramSupport", "QEMURig",
+      ],
       swiftSettings: settings),
 
     // `make bench`: speed and memory as ratios; no product, so that nobody installs it.

@@ -70,10 +70,18 @@ final class Reloader: Sendable {
   }
 
   /// How the configuration was last read.
-  var state: ConfigurationState { inForce.withLock(\.state) }
+  var state: ConfigurationState {
+    var state = inForce.withLock(\.state)
+    if !authorizer.isWebFileGood { state.isValid = false }
+    return state
+  }
 
   /// Which VMs the configuration in force shows.
   var vms: VMSelection { inForce.withLock(\.configuration.vms) }
+
+  /// Labels of VMs that its metrics carry, and that answers tell.
+  var vmLabels: [String] { inForce.withLock(\.configuration.vmLabels) }
+  var labelNames: Set<String> { inForce.withLock(\.configuration.labelNames) }
 
   /// Puts the first configuration into force.
   func begin(with configuration: Configuration) { change(to: configuration) }
@@ -88,8 +96,14 @@ final class Reloader: Sendable {
 
   private func reloadNow() -> ReloadResult {
     do {
-      if let configuration = try source?.load() { change(to: configuration) }
-      log.info("configuration re-read")
+      var metadata: Logger.Metadata = [:]
+      if let configuration = try source?.load() {
+        let old = inForce.withLock(\.configuration.switches)
+        change(to: configuration)
+        let changes = ControlSwitch.changes(from: old, to: configuration.switches)
+        if !changes.isEmpty { metadata["switches"] = "\(changes)" }
+      }
+      log.info("configuration re-read", metadata: metadata)
       return .done
     } catch {
       inForce.withLock { $0.state.isValid = false }
@@ -112,6 +126,10 @@ final class Reloader: Sendable {
     let (old, path) = inForce.withLock { ($0.configuration.backends, $0.configuration.journalPath) }
     if self.state.loadedAt != nil, path != configuration.journalPath {
       log.warning("journal.path has changed: that needs a restart")
+    }
+    for finding in configuration.unreachableRules { log.warning("\(finding)") }
+    if configuration.backends.isEmpty {
+      log.warning("no back end is configured: nothing is watched; name one with backends, or with a flag")
     }
     // Before its back end tells who leads.
     monitor.setElection(configuration.election)

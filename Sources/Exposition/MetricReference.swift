@@ -29,7 +29,9 @@ public enum MetricReference {
       A series is absent, never 0, where its value is not known. A series has one of the labels `namespace` and `host`, never both;
       a label with an empty value is left out. Moments are Unix seconds. Info families are gauges that are always 1 in the text format 0.0.4;
       state sets are gauges in both formats, with one series for each state. The column *part* is what `?collect[]=` takes. A migration that is over
-      keeps the families marked so until it is forgotten (`retention`), and loses the others at once.
+      keeps the families marked so until it is forgotten (`retention`), and loses the others at once. With KubeVirt
+      `drover_migration_info` also carries the VM's labels that `metrics.vmLabels` lists: `app.kubernetes.io/name` as
+      `label_app_kubernetes_io_name`.
 
       """
     for (title, families) in subjects {

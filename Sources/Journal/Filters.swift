@@ -13,6 +13,8 @@ public struct HistoryFilter: Hashable, Sendable {
     case outcome(Outcome)
   }
 
+  /// Of this id.
+  public var migration: MigrationID?
   /// Of a back end.
   public var backend: BackendName?
   /// Of VMs in this namespace or on this host.
@@ -29,6 +31,7 @@ public struct HistoryFilter: Hashable, Sendable {
 
   var conditions: Conditions {
     var conditions = Conditions()
+    conditions.add("id = ?", migration?.description)
     conditions.add("backend = ?", backend?.rawValue)
     if let scope {
       conditions.add("scope_kind = ?", scope.kind)

@@ -5,7 +5,7 @@ internal import Synchronization
 /// Lets policies and alerts end migrations: it feeds ``AutomaticAborts``, records what that decides, and has the control
 /// module carry out what is to be done.
 public final class AutomaticControl: Sendable {
-  private struct State {
+  struct State {
     var aborts = AutomaticAborts()
     /// The records of holds that have not ended.
     var holds: [HoldReason: DecisionID] = [:]
@@ -15,6 +15,8 @@ public final class AutomaticControl: Sendable {
     var isTakeoverOpen = false
     /// For which of its terms as the leader earlier decisions were taken up.
     var restoredTerm: UInt64 = 0
+    /// What other Drovers know of holds.
+    var sharing = HoldSharing()
   }
 
   /// How often everything is looked at.
@@ -22,11 +24,11 @@ public final class AutomaticControl: Sendable {
   /// How far back decisions bound what is done now; beyond the longest limit that can be configured.
   static let memory = Duration.seconds(8 * 86_400)
 
-  private let control: MigrationControl
-  private let journal: (any AutomaticJournal)?
+  let control: MigrationControl
+  let journal: (any AutomaticJournal)?
   private let isRecording: @Sendable () -> Bool
-  private let log: Logger
-  private let state = Mutex(State())
+  let log: Logger
+  let state = Mutex(State())
 
   /// Makes a module that acts through `control`.
   ///
@@ -56,6 +58,12 @@ public final class AutomaticControl: Sendable {
     return journal != nil && isRecording() ? holds : holds.union([.journal])
   }
 
+  /// What the rule that governs a migration comes to for it from now on.
+  public func outlook(of view: MigrationView) -> [AutomaticOutlook] {
+    let now = control.clock.now()
+    return state.withLock { $0.aborts.outlook(of: view, at: now) }
+  }
+
   /// What was decided since the start, whoever asked, and why automatic aborts wait.
   public var totals: ControlTotals {
     var totals = control.totals
@@ -68,6 +76,7 @@ public final class AutomaticControl: Sendable {
     await withDiscardingTaskGroup { group in
       while !Task.isCancelled {
         for decision in await look() { group.addTask { await self.carryOut(decision) } }
+        if isSharingDue() { group.addTask { await self.share() } }
         try? await Task.sleep(for: Self.interval)
       }
     }
@@ -139,6 +148,7 @@ public final class AutomaticControl: Sendable {
         : AlertResult(
           status: "held", refusal: .journal, text: "what was decided before cannot be read from the journal",
           isWorthRetrying: true)
+    case .foreign(let words): return AlertResult(status: "ignored", text: words)
     case .underWay:
       return AlertResult(
         status: "held", text: "the same is being decided at this moment", isWorthRetrying: true)
@@ -191,6 +201,10 @@ public final class AutomaticControl: Sendable {
     }
     decision = recorded.decision
     let now = control.clock.now()
+    if let refusal = await share(resetting: standing, at: now) {
+      _ = await control.finish(decision, .error, refusal.text)
+      return ([], refusal)
+    }
     let (ended, records) = state.withLock { state in
       let records = state.holds.filter { standing.contains($0.key) }
       state.holds = state.holds.filter { !standing.contains($0.key) }
@@ -223,88 +237,16 @@ public final class AutomaticControl: Sendable {
     if let id = state.withLock({ $0.holds.removeValue(forKey: reason) }) { await close(id, words) }
   }
 
-  private func close(_ id: DecisionID, _ words: String) async {
+  func close(_ id: DecisionID, _ words: String) async {
     await control.close(id, .done, words, at: control.unixNow)
-  }
-
-  // MARK: Restart
-
-  /// Reads what was decided before, once in each term as the leader; until then nothing is decided.
-  private func restore() async {
-    let standing = control.election.standing()
-    let isLeader = standing.isLeader(at: control.clock.now())
-    state.withLock { state in
-      if !isLeader || standing.election == nil { state.isTakeoverOpen = false }
-      guard state.aborts.isRestored, !isLeader || state.restoredTerm != standing.number else { return }
-      // What a standby knows says nothing of what the leader does meanwhile.
-      let settings = state.aborts.settings
-      state.aborts = AutomaticAborts()
-      state.aborts.apply(settings)
-      state.holds = [:]
-    }
-    guard isLeader else { return }
-    guard !state.withLock(\.aborts.isRestored) else { return }
-    var decisions: [Decision] = []
-    if let journal {
-      do throws(JournalError) {
-        decisions = try await journal.automaticDecisions(since: control.unixNow - Self.memory.milliseconds)
-      } catch {
-        // Without a journal nothing was ended by itself, and nothing will be.
-        guard error.kind == .absent else {
-          let isFirst = state.withLock { state in
-            defer { state.isRestoreTold = true }
-            return !state.isRestoreTold
-          }
-          if isFirst {
-            log.error(
-              "automatic aborts hold: earlier decisions are not known", metadata: ["error": "\(error)"])
-          }
-          return
-        }
-      }
-    }
-    if standing.election != nil, await !takeOver(&decisions) { return }
-    let (epoch, now) = (control.clock.epochOffset(), control.clock.now())
-    state.withLock { state in
-      guard !state.aborts.isRestored else { return }
-      state.aborts.restore(decisions, epoch, at: now)
-      state.restoredTerm = standing.number
-      for decision in decisions where decision.result == nil {
-        if let reason = AutomaticAborts.hold(begunBy: decision), let id = decision.id {
-          state.holds[reason] = id
-        }
-      }
-    }
-  }
-
-  /// Adds what other leaders claimed; false where that cannot be read.
-  private func takeOver(_ decisions: inout [Decision]) async -> Bool {
-    var claims: [AbortClaim]?
-    do throws(ControlError) {
-      claims = try await control.election.claims()?.claims().claims
-    } catch {
-      log.warning("what other leaders aborted is not known yet", metadata: ["error": "\(error)"])
-    }
-    let isOpen = claims == nil
-    state.withLock { $0.isTakeoverOpen = isOpen }
-    let acted = decisions.filter { $0.kind == .acted }
-    let known = Set(acted.filter { !$0.isUnsent }.compactMap(\.migration))
-    let unsent = Set(acted.filter(\.isUnsent).compactMap(\.migration))
-    for claim in claims ?? [] where claim.trigger != .person && !known.contains(claim.migration) {
-      // Its own of what was not sent is no reason against another try.
-      if claim.claimant == control.claimant, unsent.contains(claim.migration) { continue }
-      decisions.append(
-        Decision(
-          madeAt: claim.claimedAt, action: .abort, trigger: claim.trigger, kind: .acted,
-          migration: claim.migration, vm: claim.vm, requester: "another leader", text: ""))
-    }
-    return !isOpen
   }
 
   // MARK: Carrying out
 
   private func act(_ decision: AutomaticDecision) async -> (outcome: AutomaticOutcome, decision: Decision) {
     guard let id = decision.migration else { return await note(decision, record: decision.record) }
+    // What the next leader must know is written before anything is sent.
+    if let refusal = await share() { return await refuse(decision, .held, refusal) }
     var order = AbortOrder(id, trigger: decision.key.trigger, requester: decision.requester)
     order.record = decision.record
     order.notesRefusal = false
@@ -318,13 +260,17 @@ public final class AutomaticControl: Sendable {
     guard answer.decision.kind != .acted, let reason = answer.decision.refusal else {
       return (.acted(answer.decision.id), answer.decision)
     }
-    let refusal = Refusal(reason, answer.decision.text)
+    return await refuse(decision, answer.decision.kind, Refusal(reason, answer.decision.text))
+  }
+
+  private func refuse(_ decision: AutomaticDecision, _ kind: DecisionKind, _ refusal: Refusal) async -> (
+    outcome: AutomaticOutcome, decision: Decision
+  ) {
     var refused = decision
-    refused.kind = answer.decision.kind
+    refused.kind = kind
     refused.refusal = refusal
     // The same refusal of the same thing is said once.
-    let isRepeated = state.withLock { $0.aborts.hasSaid(refused) }
-    if isRepeated { return (.refused(refusal), answer.decision) }
+    if state.withLock({ $0.aborts.hasSaid(refused) }) { return (.refused(refusal), made(of: refused)) }
     let noted = await note(refused, record: decision.record)
     state.withLock { $0.aborts.say(refused, noted.decision.id) }
     return (.refused(refusal), noted.decision)
@@ -333,6 +279,12 @@ public final class AutomaticControl: Sendable {
   private func note(_ decision: AutomaticDecision, record earlier: DecisionID?) async -> (
     outcome: AutomaticOutcome, decision: Decision
   ) {
+    let recorded = await control.record(made(of: decision), inPlaceOf: earlier)
+    control.announce(recorded.decision)
+    return (.noted(recorded.decision.id), recorded.decision)
+  }
+
+  private func made(of decision: AutomaticDecision) -> Decision {
     let view = decision.migration.flatMap { control.view(of: $0) }
     let now = control.unixNow
     var made = Decision(
@@ -343,8 +295,6 @@ public final class AutomaticControl: Sendable {
     made.evidence =
       decision.facts + AutomaticAborts.facts(of: decision)
       + (view.map { MigrationControl.evidence($0, nil, now: control.clock.now()) } ?? [])
-    let recorded = await control.record(made, inPlaceOf: earlier)
-    control.announce(recorded.decision)
-    return (.noted(recorded.decision.id), recorded.decision)
+    return made
   }
 }

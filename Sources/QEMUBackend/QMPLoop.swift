@@ -38,6 +38,8 @@ final class QMPLoop {
 
   private static let mailKey = UInt64.max
   private static let scanInterval = Duration.seconds(1)
+  /// Guests that are begun together with Drover have time to appear.
+  private static let patience = Duration.seconds(10)
   /// More sockets than this are a mistake.
   private static let mostSockets = 4096
 
@@ -57,6 +59,8 @@ final class QMPLoop {
   private var watched: [PeerProcess: UInt64] = [:]
   /// Paths that belong to another manager; of those configured as such, what is wrong with them.
   private var refused: [String: SocketHealth?] = [:]
+  /// Patterns that have matched nothing yet, and when that is said of them, once; nil before the first look.
+  private var unmatched: (patterns: Set<String>, tellAt: Moment)?
   private var hasTooMany = false
   private var board: HealthBoard
   /// Whether a socket's state changed since the board was last looked at.
@@ -142,8 +146,17 @@ final class QMPLoop {
     guard now >= scanAt else { return }
     scanAt = now + Self.scanInterval
     var present: Set<String> = []
+    var missing = unmatched ?? (Set(patterns.map(\.text)), now + Self.patience)
+    defer { unmatched = missing }
     for pattern in patterns {
-      for path in pattern.matches() where present.insert(path).inserted {
+      let matches = pattern.matches()
+      if !matches.isEmpty {
+        missing.patterns.remove(pattern.text)
+      } else if missing.tellAt <= now, missing.patterns.remove(pattern.text) != nil {
+        log.warning(
+          "no socket matches; those that appear are followed", metadata: ["sockets": "\(pattern.text)"])
+      }
+      for path in matches where present.insert(path).inserted {
         if let peer = peers[path] {
           if peer.session.isDown, FileIdentity(path) != peer.file { hurry(peer, now) }
         } else if !pattern.isGlob || FileIdentity(path)?.isSocket == true {

@@ -21,7 +21,7 @@ struct CheckConfig: AsyncParsableCommand {
     let configuration: Configuration
     do {
       configuration = try Configuration.load(file: file)
-      for finding in configuration.findingsInFiles { warnLine(finding) }
+      for finding in configuration.findingsInFiles + configuration.findings { warnLine(finding) }
     } catch {
       throw Failure("\(file) is not good:\n\(error)")
     }
@@ -30,7 +30,21 @@ struct CheckConfig: AsyncParsableCommand {
     case .table:
       try write("\(file) is good. In force would be:\n\n\(effective)\n")
       try write(await governed(configuration).map { "# \($0)\n" }.joined())
-    case .json: try printJSON(effective)
+    case .json: try printJSON(Answer(effective: effective, governed: await governed(configuration)))
+    }
+  }
+
+  /// What it comes to, and which rule governs which migration in the words of the table.
+  private struct Answer: Encodable {
+    var effective: EffectiveConfiguration
+    var governed: [String]
+
+    enum CodingKeys: CodingKey { case governed }
+
+    func encode(to encoder: any Encoder) throws {
+      try effective.encode(to: encoder)
+      var keys = encoder.container(keyedBy: CodingKeys.self)
+      try keys.encode(governed, forKey: .governed)
     }
   }
 

@@ -66,6 +66,9 @@ struct ClientOptions: ParsableArguments {
     }
     // Editors end a file with a line end.
     let end = text.lastIndex { !$0.isWhitespace }.map(text.index(after:)) ?? text.startIndex
+    guard end > text.startIndex else {
+      throw Failure("the token file \(file) is empty: put the token into it")
+    }
     return BearerToken(String(text[..<end]))
   }
 }
@@ -139,7 +142,12 @@ final class DroverClient: Sendable {
     let (address, response) = answer
     guard (200..<300).contains(response.status) else {
       let problem = try? APICoding.decode(Problem.self, from: response.body)
-      throw Failure(problem?.detail ?? "\(address) answered with status \(response.status): is it drover?")
+      let remedy =
+        response.status == 401 && problem != nil
+        ? "\nThis command shows a token with --token-file, or a certificate with --cert-file; users of web.yml are for "
+          + "browsers and Prometheus." : ""
+      throw Failure(
+        (problem?.detail ?? "\(address) answered with status \(response.status): is it drover?") + remedy)
     }
     do {
       return try APICoding.decode(Answer.self, from: response.body)

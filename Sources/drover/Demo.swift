@@ -18,7 +18,7 @@ struct Demo: AsyncParsableCommand {
       """)
 
   @Option(help: ArgumentHelp("How long to run, such as 60s or 5m. Default: until Ctrl-C.", valueName: "time"))
-  var duration: String?
+  var duration: TimeSpan?
 
   @OptionGroup(title: "Web")
   var web: WebOptions
@@ -26,11 +26,9 @@ struct Demo: AsyncParsableCommand {
   @OptionGroup(title: "Log")
   var logging: DemoLogOptions
 
-  func validate() throws { _ = try limit }
-
   func run() async throws {
     DescriptorLimit.raise()
-    let limit = try limit
+    let limit = duration?.duration
     let signals = Signals()
     let log = logging.makeLogger()
     let news = DemoNews()
@@ -59,7 +57,10 @@ struct Demo: AsyncParsableCommand {
       configuration: try .parse(settings.yaml, file: "demo"), log: log)
     service.withLock { $0 = running }
 
-    let screen = DemoScreen(service: running, news: news, telemetryPath: web.telemetryPath)
+    let screen = DemoScreen(
+      service: running, news: news, telemetryPath: web.telemetryPath,
+      defaultSocket: ControlSocket.defaultPath(
+        environment: Environment.current.variables, isRoot: Environment.current.isRoot))
     try await signals.run {
       try await withThrowingTaskGroup { group in
         group.addTask { await fleet.run() }
@@ -71,17 +72,6 @@ struct Demo: AsyncParsableCommand {
       }
     }
     try? write("drover demo has ended, and its guests with it\n")
-  }
-
-  private var limit: Duration? {
-    get throws {
-      guard let duration else { return nil }
-      do {
-        return try PrometheusDuration.parse(duration)
-      } catch {
-        throw ValidationError("--duration \(duration): \(error)")
-      }
-    }
   }
 }
 
@@ -163,6 +153,8 @@ private struct DemoScreen: Sendable {
   let service: Service
   let news: DemoNews
   let telemetryPath: String
+  /// Where commands look by themselves.
+  let defaultSocket: String?
 
   /// Shows until cancelled, or until nobody can see it any more.
   func run() async throws {
@@ -208,8 +200,10 @@ private struct DemoScreen: Sendable {
       case .unix(let path): return "  socket   unix://\(path)   (drover list, why, abort, watch)\n"
       }
     }
-    let hasSocket = service.addresses.contains { if case .unix = $0 { true } else { false } }
-    let server = hasSocket ? "" : " --server \(base ?? "URL")"
+    let socket = service.addresses.lazy.compactMap { if case .unix(let path) = $0 { path } else { nil } }
+      .first
+    let server =
+      socket.map { $0 == defaultSocket ? "" : " --server unix://\($0)" } ?? " --server \(base ?? "URL")"
     let tour =
       "  try      drover why db-1\(server)      what happens, which limit comes next, what one can do\n"
       + "           drover abort db-1\(server)    ends its migration; --dry-run only asks\n"

@@ -8,7 +8,8 @@ struct Explain: AsyncParsableCommand {
       What decides is read at this moment. What may not be read is shown as unknown, never as fine; what only the \
       documentation holds to be an obstacle, and the system does not, is shown as none.
 
-      Exit codes: 0 it can be migrated, 1 an error, 3 it cannot, or is not known to.
+      Exit codes: 0 it can be migrated, 1 an error, 3 it cannot, or is not known to: neither where each \
+      node that it might go to is so only as far as is known.
       """)
 
   @Argument(help: "The VM: its name, namespace/vm, or backend/namespace/vm.")
@@ -26,7 +27,7 @@ struct Explain: AsyncParsableCommand {
     case .table: try write(EligibilityTables(.standardOutput).explain(item))
     case .json: try printJSON(item)
     }
-    if item.isMigratable != true { throw ExitCode(3) }
+    if !item.isSurelyMigratable { throw ExitCode(3) }
   }
 
   private func path(_ client: DroverClient) async throws -> VMPath {

@@ -15,6 +15,9 @@ struct History: AsyncParsableCommand {
   @OptionGroup(title: "Which VM")
   var vm: VMOptions
 
+  @Option(help: ArgumentHelp("The migration's id.", valueName: "id"))
+  var migration: String?
+
   @Option(
     help: ArgumentHelp(
       "How it ended: succeeded, failed, aborted; open where it has not, unseen where nobody saw it.",
@@ -28,7 +31,7 @@ struct History: AsyncParsableCommand {
 
   func run() async throws {
     let list: HistoryList = try await client.makeClient().list(
-      "/api/v1/history", page.query + vm.query + [("outcome", outcome)])
+      "/api/v1/history", page.query + vm.query + [("migration", migration), ("outcome", outcome)])
     switch output {
     case .table: try write(MigrationTables(.standardOutput).history(list.items))
     case .json: try printJSON(list)

@@ -18,12 +18,12 @@ struct Watch: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Form of the answer; JSON is one document a line.", valueName: "form"))
   var output = OutputFormat.table
 
-  @Option(help: ArgumentHelp("Seconds between two looks.", valueName: "seconds"))
-  var interval = 1.0
+  @Option(help: ArgumentHelp("Between two looks, such as 5s, or seconds alone.", valueName: "time"))
+  var interval = TimeSpan(.seconds(1))
 
   func validate() throws {
-    guard interval >= 0.1, interval <= 3600 else {
-      throw ValidationError("--interval \(interval): give 0.1 to 3600")
+    guard interval.duration >= .milliseconds(100), interval.duration <= .seconds(3600) else {
+      throw ValidationError("--interval: give 100ms to 1h")
     }
   }
 
@@ -49,7 +49,7 @@ struct Watch: AsyncParsableCommand {
           guard ending.outcome == "succeeded" else { throw ExitCode.failure }
           return
         }
-        try await Task.sleep(for: .seconds(interval))
+        try await Task.sleep(for: interval.duration)
         list = try await look(client, id)
       }
     }

@@ -40,14 +40,6 @@ class Family(NamedTuple):
     labels: set
 
 
-#: Written by other parts of the project; the declarations win as soon as they have them.
-COMING = {
-    "drover_abort_hold": Family("gauge", {"reason"}),
-    "drover_leader": Family("gauge", set()),
-    "drover_vm_migration_targets": Family("gauge", {"backend", "namespace", "host", "vm"}),
-}
-
-
 @functools.cache
 def declared():
     """The families of docs/metrics.md, which is generated from the declarations."""
@@ -64,7 +56,7 @@ def declared():
 def families():
     """Every series name that may be asked for: histograms have three."""
     found = {}
-    for name, family in {**COMING, **declared()}.items():
+    for name, family in declared().items():
         if family.kind == "histogram":
             found[name + "_bucket"] = Family("counter", family.labels | {"le"})
             found[name + "_sum"] = found[name + "_count"] = Family("counter", family.labels)
@@ -76,7 +68,7 @@ def families():
 def family_of(name):
     """The family that a series name belongs to."""
     stem = re.sub(r"_(bucket|sum|count)$", "", name)
-    return stem if stem in declared() or stem in COMING else name
+    return stem if stem in declared() else name
 
 
 def names(expr):

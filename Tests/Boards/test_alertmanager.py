@@ -108,6 +108,7 @@ class Inhibitions(unittest.TestCase):
             self.held(
                 {"alertname": "DroverBackendDown", "backend": "prod"},
                 {"alertname": "DroverMigrationNoProgress", **WEB},
+                {"alertname": "DroverVMRunsNowhere", "severity": "critical", **WEB},
                 {"alertname": "DroverMigrationStalled", **WEB, **ABORT},
                 {"alertname": "DroverMigrationNotConverging", **WEB, **ABORT},
                 {"alertname": "DroverMigrationWillNotFinish", **WEB, "backend": "other"},

@@ -3,31 +3,16 @@
 import json
 import re
 import subprocess
-import tempfile
-import threading
 import time
 import unittest
 
-import yaml
-
 import lint
+import people
 import project
 import servers
+from asking import EMPTY, RULES, data, queries, scrape, scrapes
 from everything import fleet
 from play import Play, backend, drain, migration
-
-RULES = [project.ALERTS / name for name in ("drover-recording.yml", "drover-alerts.yml", "drover-abort.yml")]
-EMPTY = yaml.safe_load((project.ROOT / "Tests" / "Boards" / "empty.yml").read_text())
-
-
-def scrape(job, address, parts=()):
-    return {
-        "job_name": job,
-        "scrape_interval": "5s",
-        "honor_labels": True,
-        "params": {"collect[]": list(parts)} if parts else {},
-        "static_configs": [{"targets": [address]}],
-    }
 
 
 class Expressions(unittest.TestCase):
@@ -45,8 +30,7 @@ class Expressions(unittest.TestCase):
         cls.url = cls.enterClassContext(
             servers.prometheus(
                 [
-                    scrape("drover-migrations", demo, ["migrations"]),
-                    scrape("drover-inventory", demo, ["vms", "nodes", "self"]),
+                    *scrapes(demo),
                     scrape("played", played),
                     {
                         **scrape("strict", played),
@@ -76,41 +60,12 @@ class Expressions(unittest.TestCase):
         )
 
     def data(self, expr, job):
-        """Whether an expression returns anything over the time of the demo, as a panel asks for it."""
-        expr = (
-            expr.replace('$job"', f'{job}"')
-            .replace('$instance"', '.+"')
-            .replace("$namespace_label", "namespace")
-        )
-        expr = expr.replace("$__rate_interval", "20s").replace("$__interval", "20s")
-        expr = re.sub(
-            r"\$migration", ".+", re.sub(r"\$(\w+)", lambda m: m[0] if m[1] == "migration" else ".*", expr)
-        )
-        answer = servers.get(
-            f"{self.url}/api/v1/query_range",
-            query=expr,
-            start=self.end - self.SECONDS + 10,
-            end=self.end,
-            step=5,
-        )
-        return [
-            point for series in answer["data"]["result"] for point in series["values"] if point[1] != "NaN"
-        ]
-
-    def queries(self):
-        for name, board in project.boards().items():
-            for where, expr in lint.expressions(board):
-                yield f"{name} {where}", expr
-            for one in lint.variables(board, "query"):
-                selector, _ = lint.label_values(one["query"]["query"])
-                yield f"{name} variable {one['name']}", selector
+        """Over the time of the demo."""
+        return data(self.url, expr, job, self.end - self.SECONDS + 10, self.end)
 
     def test_every_expression_returns_data_from_the_demo_or_rightly_none(self):
-        nothing = {where: expr for where, expr in self.queries() if not self.data(expr, "drover-.+")}
-        rightly = set(EMPTY["families"]) | (
-            set(project.families())
-            - {name for name in project.families() if project.family_of(name) in project.declared()}
-        )
+        nothing = {where: expr for where, expr in queries() if not self.data(expr, "drover-.+")}
+        rightly = set(EMPTY["families"])
         unexplained = {
             where: " ".join(sorted(project.names(expr)))
             for where, expr in nothing.items()
@@ -121,11 +76,11 @@ class Expressions(unittest.TestCase):
     def test_what_is_said_to_be_empty_is(self):
         for family in EMPTY["families"]:
             self.assertEqual(self.data(f'{family}{{job=~"$job"}}', "drover-.+"), [], family)
-        where = {where for where, _ in self.queries()}
+        where = {where for where, _ in queries()}
         self.assertLessEqual(set(EMPTY["expressions"]), where)
 
     def test_every_expression_returns_data_from_a_fleet_that_shows_everything(self):
-        nothing = [where for where, expr in self.queries() if not self.data(expr, "played")]
+        nothing = [where for where, expr in queries() if not self.data(expr, "played")]
         self.assertEqual([where for where in nothing if where not in EMPTY["played"]], [])
 
     def test_where_labels_are_not_honoured_the_boards_take_the_other_label(self):
@@ -222,72 +177,21 @@ def evacuation(network="migration"):
 
 
 class Noise(unittest.TestCase):
-    """The shipped files; only the people's receiver and Drover's address are put in."""
-
     SECONDS = 105
-
-    def setUp(self):
-        self.posts, lock = [], threading.Lock()
-        posts = self.posts
-
-        class Sink(servers.Handler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    posts.append((self.path, self.headers.get("Authorization"), body))
-                self.answer()
-
-        self.sink = self.enterContext(servers.serving(Sink))
-
-    def configuration(self, token):
-        config = yaml.safe_load((project.ALERTS / "alertmanager.yml").read_text())
-        for receiver in config["receivers"]:
-            if receiver["name"] == "people":
-                receiver["webhook_configs"] = [{"url": f"http://{self.sink}/people", "send_resolved": True}]
-            for hook in receiver["webhook_configs"]:
-                if receiver["name"] == "drover-abort":
-                    hook["url"] = hook["url"].replace("localhost:10950", self.sink)
-                    hook["http_config"]["authorization"]["credentials_file"] = token
-        return config
 
     def watch(self, play, expected):
         """Plays it; people are told at most thrice, also counting what would be sent later, while all that is expected fires."""
-        with tempfile.NamedTemporaryFile("w") as token:
-            token.write("secret")
-            token.flush()
-            with servers.alertmanager(self.configuration(token.name)) as manager, servers.playing(
-                play
-            ) as played, servers.prometheus([scrape("drover-migrations", played)], RULES, manager) as url:
-                time.sleep(self.SECONDS)
-                groups = servers.get(
-                    f"http://{manager}/api/v2/alerts/groups",
-                    active="true",
-                    inhibited="false",
-                    silenced="false",
-                )
-                groups = [
-                    group["labels"]
-                    for group in groups
-                    if group["receiver"]["name"] == "people" and group["alerts"]
-                ]
-                fired = {
-                    series["metric"]["alertname"]
-                    for series in servers.get(
-                        f"{url}/api/v1/query",
-                        query=f'max_over_time(ALERTS{{alertstate="firing"}}[{self.SECONDS}s])',
-                    )["data"]["result"]
-                }
-        people = [
-            (body["status"], body["groupLabels"].get("alertname"), len(body["alerts"]))
-            for path, _, body in self.posts
-            if path == "/people"
-        ]
-        print("people were told:", people, "of", sorted(fired))
+        with people.listening() as manager, servers.playing(play) as played, servers.prometheus(
+            [scrape("drover-migrations", played)], RULES, manager.manager
+        ) as url:
+            time.sleep(self.SECONDS)
+            told, groups, fired = manager.told(url, self.SECONDS)
+        self.posts = manager.posts
         self.assertEqual(fired, expected)
-        self.assertTrue(people)
-        self.assertLessEqual(len(people), 3, people)
+        self.assertTrue(told)
+        self.assertLessEqual(len(told), 3, told)
         self.assertLessEqual(len(groups), 3, groups)
-        return {name for _, name, _ in people}
+        return {name for _, name, _ in told}
 
     def test_200_vms_and_the_migration_network_of_a_node(self):
         told = self.watch(

@@ -54,6 +54,12 @@ def scene(name, plays, until, expressions, alerts=(), step=5):
     }
 
 
+def libvirt_host():
+    play = Play()
+    backend(play, "rack", up=lambda t: int(t < 30), age=lambda t: max(1, t - 30))
+    return play
+
+
 def one(value=1):
     return [{"labels": "{}", "value": value}]
 
@@ -199,6 +205,35 @@ class Rules(unittest.TestCase):
                     )
                 ],
                 15,
+            ),
+            "",
+        )
+
+    def test_a_guest_that_hangs_silences_no_neighbour(self):
+        """Its back end's oldest answer is that of the guest that hangs; the neighbour's sample is fresh."""
+        play = libvirt_host()
+        for vm, age in (("hangs", lambda t: max(1, t - 30)), ("broken", 1)):
+            migration(
+                play,
+                vm=vm,
+                backend="rack",
+                host="host-a",
+                phase=lambda t: "precopy" if t < 200 else "postcopy_paused",
+                verdict=None,
+                age=age,
+                over=600,
+            )
+        which = f'{FIRING}, alertname="DroverMigrationPostcopyBroken"'
+        self.assertEqual(
+            promtool(
+                [
+                    scene(
+                        "hangs",
+                        [play],
+                        400,
+                        [(300, f'count({which}, vm="broken"}})', one()), (300, f'{which}, vm="hangs"}}', [])],
+                    )
+                ]
             ),
             "",
         )

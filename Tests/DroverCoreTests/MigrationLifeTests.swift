@@ -69,6 +69,19 @@ struct MigrationLifeTests {
     #expect(tracker.snapshot().totals.sums == [4, 1, 1, 2])
   }
 
+  @Test("A job that vanishes after its abort was sent was aborted; before that, nobody knows why")
+  func vanished() {
+    var tracker = MigrationTracker.withHome()
+    for n in 1...2 { tracker.take(sight(at: 11, id: id(n)), at: 11) }
+    for n in 1...2 { tracker.announceAbort(of: id(n), cause: .policyAbort) }
+    tracker.take(sight(at: 12, id: id(1), phase: .aborting), at: 12)
+    for (n, words) in [(1, "ended aborted policy_abort"), (2, "ended failed unknown")] {
+      var gone = observation(id: id(n), at: 13, startedAt: 10, phase: .failed)
+      gone.ending = Ending(outcome: .failed, certainty: .inferred, endedAt: seconds(13))
+      #expect(tracker.take(.migration(gone), at: 13) == [words])
+    }
+  }
+
   @Test("Outcome, cause and phase always agree")
   func consistentEnds() {
     #expect(Ending(outcome: .succeeded, cause: .other, certainty: .reported, endedAt: ms(0)).cause == nil)

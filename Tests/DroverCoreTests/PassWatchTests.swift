@@ -213,6 +213,36 @@ struct PassWatchTests {
     #expect((fruitless(passes).last ?? 0) >= 6)
   }
 
+  @Test(
+    "At an even load one pass that is smaller, or one rate that is lower, does not take back what is known",
+    arguments: [
+      ([(0.85, 1)], true), ([(1, 0.6)], true), ([(0.85, 1), (1, 1), (0.85, 1)], true),
+      ([(1, 0.6), (1, 1.1), (0.8, 1.1)], true), ([(0.85, 1), (0.8, 1)], false),
+      ([(1, 0.6), (1, 0.6)], false), ([(0.85, 0.6)], false), ([(0.85, 1), (1, 0.6)], false),
+    ] as [([(start: Double, ratio: Double)], Bool)])
+  func evenLoad(then: [(start: Double, ratio: Double)], isKept: Bool) {
+    let counts = fruitless(Array(repeating: (start: 1.0, ratio: 1.0), count: 6) + then)
+    #expect(counts[5] >= 3)
+    #expect(counts.dropFirst(6).allSatisfy { $0 >= 3 } == isKept, "\(counts)")
+  }
+
+  @Test(
+    "A small guest that dirties all it has under a narrow cap is not said to be slow by turns",
+    arguments: [0.05, 0.1], [3e6, 3.5e6, 4e6])
+  func narrowCap(noise: Double, bandwidth: Double) throws {
+    var simulator = PrecopySimulator(
+      memory: 64e6, guest: { _ in .init(workingSet: 8.4e6, wanted: 100e6) },
+      link: { _ in .init(bandwidth: bandwidth) })
+    simulator.noise = noise
+    simulator.seed = UInt64(bandwidth / 1e5)
+    let run = simulator.run(for: 300)
+    let verdicts = verdicts(run)
+    let first = try #require(verdicts.firstIndex { $0.kind == .notConverging })
+    #expect(run.end == nil && verdicts[first].at < 90)
+    let left = verdicts[first...].filter { $0.kind != .notConverging }
+    #expect(left.isEmpty, "\(left.count) of \(verdicts.count), the first \(left.first as Any)")
+  }
+
   @Test("What a guest did long ago does not count against it: a long way down from a new height is progress")
   func forgets() {
     var passes = [(start: 8.0, ratio: 0.0)]

@@ -140,6 +140,7 @@ struct AlertRouteTests {
       ] {
         let answer = try await post(body)
         #expect(answer.status == 400, "\(body) \(answer)")
+        #expect(!answer.body.contains("CodingKeys") && !answer.body.contains("DecodingError"))
         #expect(answer.header("Content-Type") == "application/problem+json")
       }
       let large = try scratch.write(
@@ -159,6 +160,7 @@ struct AlertRouteTests {
       for _ in 0..<2 {
         let answer = try await post(Self.payload(Self.alert()))
         #expect(answer.status == 503)
+        #expect(answer.header("Connection")?.lowercased() == "close")
       }
       journal.isFull.withLock { $0 = false }
       let answer = try await post(Self.payload(Self.alert()))
@@ -180,6 +182,19 @@ struct AlertRouteTests {
     try await serve(.disabled) { post in
       let answer = try await post(Self.payload(Self.alert()))
       #expect(answer.status == 403 && answer.body.contains("control.switches.alerts is disabled"))
+    }
+  }
+
+  @Test("one webhook may serve many Drovers: what is about another one's back end is ignored")
+  func foreign() async throws {
+    try await serve { post in
+      let body = Self.payload(Self.alert().replacing(#""backend": "rack1""#, with: #""backend": "rack9""#))
+      let answer = try await post(body)
+      #expect(answer.status == 200)
+      let item = try #require(try items(answer).first)
+      #expect(item.status == "ignored" && item.refusal == nil && item.decision == nil)
+      #expect(item.text?.contains("rack9") == true)
+      #expect(journal.decisions.withLock(\.count) == 0)
     }
   }
 

@@ -39,6 +39,24 @@ struct AutomaticConfigurationTests {
         - {name: rest, when: {not_converging: abort}}
     """
 
+  @Test("a rule behind one that takes all it could match is told, with both lines")
+  func unreachable() throws {
+    func findings(_ rules: String) throws -> [String] {
+      try Configuration.parse("control:\n  rules:\n\(rules)", file: "f").unreachableRules
+    }
+    let night = "    - {name: night, match: {vm: a}, when: {progress_timeout: observe}}\n"
+    let day = "    - {name: day, match: {vm: a}, when: {progress_timeout: shadow}}\n"
+    let all = "    - {name: all, when: {progress_timeout: observe}}\n"
+    #expect(try findings(night + all).isEmpty)
+    let behind = try findings(all + night)
+    #expect(behind.count == 1)
+    #expect(
+      behind.first?.hasPrefix(
+        #"rule "night" on line 4 never applies: rule "all" on line 3 comes before it and governs all"#)
+        == true)
+    #expect(try findings(night + day).first?.contains("has the same match") == true)
+  }
+
   @Test("every key is read")
   func keys() throws {
     let automatic = try Configuration.parse(Self.all, file: "f").automatic
@@ -120,10 +138,6 @@ struct AutomaticConfigurationTests {
       (
         "rules: [{name: a, when: {progress_timeout: {for: soon, do: abort}}}]",
         "control.rules.when.progress_timeout.for"
-      ),
-      (
-        "rules: [{name: a, match: {labels: {x: y}}, when: {postcopy: observe}}]",
-        "no back end tells Drover the labels of VMs yet"
       ),
       (
         "rules: [{name: a, match: {size: {atLeast: 2GiB, atMost: 1GiB}}, when: {postcopy: observe}}]",

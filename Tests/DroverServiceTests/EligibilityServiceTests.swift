@@ -85,6 +85,23 @@ struct EligibilityServiceTests {
     #expect(text.contains("\n    one two three\n    four five\u{FFFD}[2J\n"))
   }
 
+  @Test("only a node of which all could be read makes it certain that a VM can go")
+  func certain() {
+    func item(_ targets: [Bool]) -> EligibilityItem {
+      let unknown = EligibilityItem.Obstacle(
+        reason: NotMigratableReason.unknown.rawValue, text: "t", remedy: "r", isEnforced: true)
+      return EligibilityItem(
+        backend: "b", host: "h", vm: "v", isMigratable: true, obstacles: [],
+        targets: targets.map { .init(node: "n", isPossible: true, obstacles: $0 ? [] : [unknown]) }, notes: []
+      )
+    }
+    #expect(!item([false]).isSurelyMigratable)
+    #expect(item([false, true]).isSurelyMigratable && item([]).isSurelyMigratable)
+    var refused = item([true])
+    refused.isMigratable = nil
+    #expect(!refused.isSurelyMigratable)
+  }
+
   @Test("a VM is named by its name, namespace/name or backend/namespace/name; what can be several is refused")
   func lookup() {
     func item(_ backend: String, _ namespace: String, _ vm: String) -> VMItem {

@@ -97,6 +97,10 @@ struct JournalAPITests {
           the guest would be lost
 
         """)
+    var unknown = decision
+    unknown.vm = nil
+    unknown.evidence = [.init("alert_vm", "db-1")]
+    #expect(MigrationTables(TerminalStyle()).decisions([DecisionItem(unknown)]).contains("  db-1   "))
     #expect(MigrationTables(TerminalStyle()).history([]) == "No migrations.\n")
     #expect(MigrationTables(TerminalStyle()).decisions([]) == "No decisions.\n")
   }

@@ -84,6 +84,117 @@ struct WhyTests {
     #expect(why([view]).migration(view, abort: nil).next.map(\.then) == [words])
   }
 
+  private static func outlook(
+    _ trigger: Trigger, _ action: PolicyAction = .abort,
+    _ change: (inout AutomaticOutlook) -> Void = { _ in }
+  ) -> AutomaticOutlook {
+    var outlook = AutomaticOutlook(
+      trigger: trigger, rule: "databases", action: action, patience: .zero, at: noon + .seconds(12),
+      holds: true)
+    change(&outlook)
+    return outlook
+  }
+
+  private func next(_ outlook: AutomaticOutlook, holds: Set<HoldReason> = []) -> [WhyItem.Limit] {
+    let view = sampleView {
+      $0.completion = CompletionBudget(
+        timeout: .seconds(1350), setBy: .config, enforcedBy: .drover, action: .abort)
+    }
+    var screen = why([view])
+    screen.holds = holds
+    screen.outlook = { _ in [outlook] }
+    return screen.migration(view, abort: nil).next
+  }
+
+  @Test("A rule that is counting is told with its own moment, the nearest of all")
+  func counting() throws {
+    let first = try #require(next(Self.outlook(.notConverging)).first)
+    #expect(first.name == "rule databases" && first.inSeconds == 12)
+    #expect(first.then == "ends it if it still does not converge")
+    // One that does not hold now counts nothing.
+    #expect(
+      next(Self.outlook(.notConverging) { $0.holds = false }).map(\.name) == ["progress", "completion"])
+  }
+
+  @Test("What is held is told with what holds it and until when, and never as what Drover does")
+  func held() throws {
+    let perVM = Refusal(.perVM, "a migration of this VM was ended 60 s ago: not again within 1800 s")
+    func completion(_ limits: [WhyItem.Limit]) -> String? { limits.first { $0.name == "completion" }?.then }
+    let held = next(
+      Self.outlook(.completionTimeout) {
+        $0.obstacle = perVM
+        $0.obstacleEnds = noon + .seconds(600)
+      })
+    #expect(completion(held) == "held: until 17:10:00 UTC: \(perVM.text)")
+    let hold = Refusal(.hold, "there were 3")
+    let breaker = next(
+      Self.outlook(.completionTimeout) {
+        $0.obstacle = hold
+        $0.obstacleEnds = noon + .seconds(600)
+      })
+    #expect(completion(breaker) == "held: until 17:10:00 UTC at the earliest: there were 3")
+    let claimed = next(Self.outlook(.completionTimeout) { $0.obstacle = Refusal(.claimed, "never twice") })
+    #expect(completion(claimed) == "held: never twice")
+    #expect(
+      completion(next(Self.outlook(.completionTimeout), holds: [.journal]))
+        == "held: nothing can be recorded now")
+    #expect(
+      completion(next(Self.outlook(.completionTimeout)))
+        == "Drover ends it, and the guest stays at the source")
+    var item = why().vm(VMView(vm: sampleView().identity.vm), start: nil)
+    item.next = held
+    let style = TerminalStyle(isTerminal: false, width: nil, environment: [:])
+    #expect(WhyTables(style).show(item).contains("UTC), held: until 17:10:00 UTC"))
+  }
+
+  @Test("In the shadow, and where a rule only notes, it is said that nothing is done")
+  func shadow() {
+    func then(_ outlook: AutomaticOutlook) -> String? {
+      next(outlook).first { $0.name == "completion" || $0.name == "rule databases" }?.then
+    }
+    #expect(
+      then(Self.outlook(.completionTimeout, .shadow))
+        == "rule databases would end it, but is in the shadow: nothing is sent")
+    #expect(
+      then(Self.outlook(.notConverging, .shadow))
+        == "would end it if it still does not converge, but is in the shadow: nothing is sent")
+    #expect(
+      then(Self.outlook(.completionTimeout, .shadow) { $0.isShown = true })?.hasPrefix("nothing is sent")
+        == true)
+    #expect(
+      then(Self.outlook(.completionTimeout, .observe))?.hasSuffix("rule databases only notes it") == true)
+    #expect(
+      then(Self.outlook(.notConverging, .shadow) { $0.obstacle = Refusal(.hold, "there were 3") })
+        == "held (in the shadow): there were 3")
+  }
+
+  @Test("Of a node it is told which VM each limit is about")
+  func nodeLimits() {
+    let view = NodeView(
+      backend: BackendName(rawValue: "qemu"), node: "rack1", vms: 1, outbound: 1, inbound: 0,
+      failedOutbound: 0)
+    let item = why([sampleView()]).node(view)
+    #expect(item.next.map(\.vm) == ["web", "web"])
+    #expect(item.now.first?.hasPrefix("1 VM on it") == true)
+    let style = TerminalStyle(isTerminal: false, width: nil, environment: [:])
+    #expect(WhyTables(style).show(item).contains("\n  web progress: "))
+  }
+
+  @Test("A record that was written anew is as late as what it says")
+  func sorted() {
+    let view = sampleView()
+    func made(_ id: Int64, _ ago: Int64, _ text: String) -> Decision {
+      var decision = Decision(
+        madeAt: sampleOffset.unixMilliseconds(noon) - ago * 1000, action: .abort, trigger: .progressTimeout,
+        kind: .held, migration: view.identity.id, requester: "r", text: text)
+      decision.id = DecisionID(rawValue: id)
+      return decision
+    }
+    let item = why([view], decisions: [made(3, 60, "c"), made(2, 5, "b"), made(1, 90, "a")])
+      .migration(view, abort: nil)
+    #expect(item.decided.map { String($0.suffix(1)) } == ["b", "c", "a"])
+  }
+
   @Test("A guest that runs twice or nowhere is shouted about")
   func lost() {
     let twice = sampleView { $0.guest = .both }
@@ -123,6 +234,27 @@ struct WhyTests {
     #expect(
       free.possible.first == .init(command: "drover migrate qemu/rack1/web", text: "migrates it; a CD-ROM"))
     #expect(!why().vm(vm, start: nil).possible.contains { $0.command.hasPrefix("drover migrate") })
+  }
+
+  @Test("What QEMU alone cannot tell is not offered")
+  func qemuVM() {
+    let vm = VMView(vm: sampleView().identity.vm)
+    func offers(_ type: String) -> Bool {
+      var screen = why()
+      screen = Why(
+        snapshot: {
+          var snapshot = FleetSnapshot()
+          snapshot.backends = [
+            BackendView(
+              BackendDescriptor(
+                name: vm.vm.backend, type: type, endpoint: "", node: nil, origins: [], causes: [],
+                errorKinds: [], budget: BudgetSettings()))
+          ]
+          return snapshot
+        }(), epochOffset: screen.epochOffset, now: screen.now)
+      return screen.vm(vm, start: nil).possible.contains { $0.command.hasPrefix("drover explain") }
+    }
+    #expect(!offers("qemu") && offers("libvirt"))
   }
 
   @Test("A node: who is on it, how far its drain is, and what speaks against a reboot")

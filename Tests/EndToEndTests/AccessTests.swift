@@ -2,6 +2,8 @@ import Foundation
 import PeerTools
 import Testing
 
+@testable import ProgramSupport
+
 extension EndToEnd {
   @Suite("drover behind TLS")
   struct AccessTests {

@@ -3,6 +3,8 @@ import Foundation
 import QEMURig
 import Testing
 
+@testable import ProgramSupport
+
 extension EndToEnd {
   /// Real guests that migrate, a `drover serve` beside them, and nobody who types anything.
   @Suite("Migrations that are ended without a person", .serialized)
@@ -27,10 +29,6 @@ extension EndToEnd {
         serving.program.signal(SIGTERM)
         #expect(try await serving.program.end() == .exited(0))
       }
-    }
-
-    private func decisions(_ serving: Serving) async throws -> [DecisionItem] {
-      try APICoding.decode(DecisionList.self, from: try await serving.web.get("/api/v1/decisions").body).items
     }
 
     /// Waits for the end of the only migration; what was seen of it last before that, and how it ended.
@@ -91,7 +89,7 @@ extension EndToEnd {
         let (last, over) = try await untilOver(serving)
         #expect(over.ending?.outcome == "aborted" && over.ending?.cause == "policy_abort", "\(over)")
         #expect(over.guestRunsOn == "source")
-        let acted = try #require(try await decisions(serving).first { $0.kind == "acted" })
+        let acted = try #require(try await serving.web.decisions().first { $0.kind == "acted" })
         #expect(acted.trigger == one.trigger && acted.requester == "rule test", "\(acted)")
         #expect(acted.text.contains("(a test)"))
         let deadline: Timestamp?
@@ -114,9 +112,9 @@ extension EndToEnd {
         #expect(took < 2)
         // The record, its result, its metrics.
         try await eventually("the result") {
-          try await decisions(serving).first { $0.id == acted.id }?.result == "aborted"
+          try await serving.web.decisions().first { $0.id == acted.id }?.result == "aborted"
         }
-        #expect(try await decisions(serving).filter { $0.trigger == one.trigger }.count == 1)
+        #expect(try await serving.web.decisions().filter { $0.trigger == one.trigger }.count == 1)
         let metrics = try await serving.web.metrics()
         #expect(metrics.value("drover_aborts_total", #"trigger="\#(one.trigger)",result="aborted""#) == 1)
         #expect(metrics.value("drover_abort_hold", #"reason="breaker""#) == 0)
@@ -131,7 +129,7 @@ extension EndToEnd {
       try await with({ _ in configuration }) { serving, pair in
         try await pair.migrate(MigrationOptions(bandwidth: 2 << 20, downtimeLimit: .milliseconds(50)))
         let shadowed = try await eventually("a decision in the shadow") {
-          try await decisions(serving).first { $0.kind == "shadowed" }
+          try await serving.web.decisions().first { $0.kind == "shadowed" }
         }
         #expect(shadowed.text.hasPrefix("would have aborted at "), "\(shadowed)")
         #expect(try await pair.queryMigrate()["status"] == "active")
@@ -140,7 +138,7 @@ extension EndToEnd {
         try await pair.tune(["max-bandwidth": .int(1 << 30), "downtime-limit": .int(5000)])
         try await pair.waitForStatus("completed")
         try await eventually("how it ended") {
-          try await decisions(serving).first { $0.id == shadowed.id }?.migrationOutcome == "succeeded"
+          try await serving.web.decisions().first { $0.id == shadowed.id }?.migrationOutcome == "succeeded"
         }
         let table = try await Program.run(
           ["decisions", "--server", serving.control.url], in: serving.directory)
@@ -163,11 +161,7 @@ extension EndToEnd {
           """
       }) { serving, pair in
         let stack = try await AlertingStack(scraping: serving.web, tokenFile: token)
-        try await eventually("the rules have been evaluated") {
-          try await stack.prometheus.get(
-            "/api/v1/query?query=drover:sample_age_seconds:limit"
-          ).text.contains("\"value\"")
-        }
+        try await stack.untilEvaluated()
         try await pair.migrate(MigrationOptions(bandwidth: 11 << 20, downtimeLimit: .milliseconds(50)))
         let known = try await eventually("the verdict", within: .seconds(60)) {
           try await serving.web.migrations().first?.verdict == "not_converging" ? ContinuousClock.now : nil
@@ -178,7 +172,7 @@ extension EndToEnd {
         #expect(took < .seconds(15))
         #expect(
           over.ending?.outcome == "aborted" && over.ending?.cause == "alert_abort", "\(over) \(stack.log)")
-        let acted = try #require(try await decisions(serving).first { $0.kind == "acted" })
+        let acted = try #require(try await serving.web.decisions().first { $0.kind == "acted" })
         #expect(acted.requester == "alert DroverMigrationNotConverging" && acted.trigger == "alert")
         // One was all that it may: said once, and a person ends that.
         try await eventually("the hold") {

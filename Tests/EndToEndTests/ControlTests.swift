@@ -3,6 +3,8 @@ import Foundation
 import QEMURig
 import Testing
 
+@testable import ProgramSupport
+
 extension EndToEnd {
   /// A real guest that migrates, `drover serve` beside it, and the commands that act.
   @Suite("Migrations that a person looks into and ends", .serialized)

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import ProgramSupport
+
 extension EndToEnd {
   @Suite("The life of drover demo")
   struct DemoLifeTests {

@@ -2,6 +2,8 @@ import DroverService
 import Foundation
 import Testing
 
+@testable import ProgramSupport
+
 extension EndToEnd {
   /// The tests share one demo, and what it has told since its start.
   @Suite("A running drover demo", .serialized, .besideADemo)

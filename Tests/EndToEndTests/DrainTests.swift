@@ -3,6 +3,8 @@ import DroverService
 import Foundation
 import Testing
 
+@testable import ProgramSupport
+
 extension EndToEnd {
   /// libvirt's test driver is a host with one guest and no peer: its drain ends with that guest left.
   @Suite("Hosts that a person empties", .serialized)

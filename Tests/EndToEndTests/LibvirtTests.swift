@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import ProgramSupport
+
 extension EndToEnd {
   /// libvirt's test driver needs no daemon: a host with one guest, in the process that asks.
   @Suite("drover serve with libvirt hosts")

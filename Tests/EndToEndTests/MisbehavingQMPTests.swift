@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import ProgramSupport
+
 extension EndToEnd {
   @Suite("QEMUs that misbehave, beside one that does not")
   struct MisbehavingQMPTests {

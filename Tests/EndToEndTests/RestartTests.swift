@@ -3,6 +3,8 @@ import Foundation
 import QEMURig
 import Testing
 
+@testable import ProgramSupport
+
 extension EndToEnd {
   /// A real guest that migrates on while `drover serve` is killed and started again.
   @Suite("A restart in the middle of a migration", .serialized)

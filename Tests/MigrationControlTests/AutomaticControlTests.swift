@@ -281,6 +281,7 @@ struct AutomaticElectionTests {
       return book.withLock(\.self)
     }
     func claim(_ claim: AbortClaim) async throws(ControlError) { book.withLock { _ = $0.add(claim) } }
+    func share(_ holds: SharedHolds) async throws(ControlError) { book.withLock { $0.holds.merge(holds) } }
   }
 
   @Test("a standby decides nothing; whoever takes over knows what was claimed before, or holds")

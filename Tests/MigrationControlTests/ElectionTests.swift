@@ -39,6 +39,10 @@ private final class Played: ClaimStore {
     let isNew = state.withLock { $0.book.add(claim) }
     if !isNew { throw .sample(.refused) }
   }
+
+  func share(_ holds: SharedHolds) async throws(ControlError) {
+    state.withLock { $0.book.holds.merge(holds) }
+  }
 }
 
 @Suite("Acting where several Drovers watch the same")

@@ -28,6 +28,8 @@ public struct AbortClaim: Hashable, Sendable {
 public struct ClaimBook: Hashable, Sendable {
   /// Claims, the oldest first.
   public private(set) var claims: [AbortClaim]
+  /// Why automatic aborts wait.
+  public var holds: SharedHolds
 
   /// As long as anything may ask for them: no limit between two aborts of one VM is longer.
   static let longestKept: Int64 = 7 * 24 * 3_600_000
@@ -35,7 +37,10 @@ public struct ClaimBook: Hashable, Sendable {
   static let mostKept = 2000
 
   /// Nothing claimed, or what was read.
-  public init(_ claims: [AbortClaim] = []) { self.claims = claims.sorted { $0.claimedAt < $1.claimedAt } }
+  public init(_ claims: [AbortClaim] = [], holds: SharedHolds = SharedHolds()) {
+    self.claims = claims.sorted { $0.claimedAt < $1.claimedAt }
+    self.holds = holds
+  }
 
   /// The claim of a migration; nil where there is none.
   public func claim(of migration: MigrationID) -> AbortClaim? { claims.last { $0.migration == migration } }
@@ -65,13 +70,18 @@ public struct ClaimBook: Hashable, Sendable {
   }
 }
 
-/// Where Drovers of one election write what they are about to do.
+/// Where Drovers of one election write what they are about to do, and what keeps them from it.
 public protocol ClaimStore: Sendable {
-  /// Reads what was claimed.
+  /// Reads what was claimed, and why automatic aborts wait.
   func claims() async throws(ControlError) -> ClaimBook
 
   /// Writes a claim; when this returns, the next leader sees it.
   ///
   /// Throws `.refused` where the migration was claimed already, and `.replaced` where somebody else keeps writing.
   func claim(_ claim: AbortClaim) async throws(ControlError)
+
+  /// Adds why automatic aborts wait; when this returns, the next leader sees it.
+  ///
+  /// Throws `.replaced` where somebody else keeps writing.
+  func share(_ holds: SharedHolds) async throws(ControlError)
 }

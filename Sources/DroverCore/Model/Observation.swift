@@ -184,6 +184,8 @@ public struct MigrationFacts: Hashable, Sendable {
   public var size: Bytes?
   /// The part of `size` that is guest memory; nil where it is not told apart.
   public var memory: Bytes?
+  /// The VM's labels; none where its back end knows no such thing.
+  public var labels: [String: String] = [:]
 
   /// No facts yet.
   public init() {}
@@ -200,6 +202,7 @@ public struct MigrationFacts: Hashable, Sendable {
     if facts.origin == .unknown { facts.origin = earlier.origin }
     facts.size = facts.size ?? earlier.size
     facts.memory = facts.memory ?? earlier.memory
+    if facts.labels.isEmpty { facts.labels = earlier.labels }
     return facts
   }
 }

@@ -333,8 +333,13 @@ struct MigrationWatch: Sendable {
     view.interruptions = progress?.interruptions ?? view.interruptions
 
     var ending = ending
-    if ending.outcome == .aborted, ending.cause == .userAbort, let announcedAbort {
-      ending.cause = announcedAbort
+    if let announcedAbort {
+      // A job that is gone with nothing said, after an abort that reached its source, has heard it.
+      let hasVanished =
+        view.phase == .aborting && ending.cause == .unknown && ending.certainty == .inferred
+      if ending.cause == .userAbort || hasVanished {
+        (ending.outcome, ending.cause) = (.aborted, announcedAbort)
+      }
     }
     view.ending = ending
     view.phase = ending.outcome.phase

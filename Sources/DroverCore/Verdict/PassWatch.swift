@@ -7,6 +7,8 @@ struct PassWatch: Sendable {
   private static let tolerance = 0.02
   /// Less than this may be chance: such a pass is not fruitless, but does not make up for those that were.
   private static let clearPart = 0.1
+  /// From so many fruitless looks on one that is better in one way does not make up for them.
+  private static let knownAfter = 3
   /// Passes that are shorter are looked at together: one of them says little.
   private static let shortestLook = Duration.seconds(3)
   /// The best is that of the last four to eight looks: what the guest did long ago says nothing about what it does now.
@@ -28,6 +30,8 @@ struct PassWatch: Sendable {
 
   /// Dirty rate over transfer rate, smoothed: a guest that works in bursts is above and below 1 by turns.
   private var ratio: Double?
+  /// Looks in a row, up to the last, that began with clearly less, or at which the guest was calm.
+  private var better = 0
   /// The highest best since the last clear improvement: an improvement on it has to be clear, too.
   private var unbeaten: Bytes?
   private var recentBest: Bytes?
@@ -86,11 +90,19 @@ struct PassWatch: Sendable {
 
     // A guest that is slowed down more than before has not yet shown what that does.
     let isSlowedDown = throttle > last.throttle
-    if isSlowedDown || ratio < threshold || Self.isSmaller(start, than: unbeaten, by: Self.clearPart) {
+    let isClear = Self.isSmaller(start, than: unbeaten, by: Self.clearPart)
+    let isCalm = ratio < threshold
+    better = isClear || isCalm ? better + 1 : 0
+    // At an even load one pass is smaller, or one rate lower, by chance: what was fruitless for long is not taken back for
+    // that alone.
+    let isEnough = fruitless < Self.knownAfter || isClear && isCalm || better >= 2
+    if isSlowedDown || better > 0 && isEnough {
       fruitless = 0
+      better = 0
       unbeaten = start
       return
     }
+    if better > 0 { return }
     if !Self.isSmaller(start, than: before, by: Self.tolerance) { fruitless += 1 }
     // When the best of long ago is forgotten, what came after it is what has to be beaten.
     if let before { unbeaten = unbeaten.map { max($0, before) } ?? before }

@@ -21,6 +21,28 @@ extension KeyedDecodingContainer {
   }
 }
 
+/// Texts by their names, left out where there are none.
+@propertyWrapper
+public struct LeftOutIfNone: Codable, Hashable, Sendable {
+  /// The texts.
+  public var wrappedValue: [String: String]
+
+  /// Wraps texts, or none.
+  public init(wrappedValue: [String: String]) { self.wrappedValue = wrappedValue }
+}
+
+extension KeyedEncodingContainer {
+  mutating func encode(_ value: LeftOutIfNone, forKey key: Key) throws {
+    if !value.wrappedValue.isEmpty { try encode(value.wrappedValue, forKey: key) }
+  }
+}
+
+extension KeyedDecodingContainer {
+  func decode(_ type: LeftOutIfNone.Type, forKey key: Key) throws -> LeftOutIfNone {
+    LeftOutIfNone(wrappedValue: try decodeIfPresent([String: String].self, forKey: key) ?? [:])
+  }
+}
+
 /// A text that is null, not left out, where there is none.
 @propertyWrapper
 public struct OrNull: Codable, Hashable, Sendable {

@@ -73,3 +73,12 @@ extension EligibilityItem.Obstacle {
   /// Whether this is for want of knowledge.
   public var isUnknown: Bool { reason == NotMigratableReason.unknown.rawValue }
 }
+
+extension EligibilityItem {
+  /// Whether it can be migrated, and somewhere for certain: to a node of which all could be read.
+  public var isSurelyMigratable: Bool {
+    guard isMigratable == true else { return false }
+    return targets.isEmpty
+      || targets.contains { $0.isPossible && !$0.obstacles.contains { $0.isUnknown && $0.isEnforced } }
+  }
+}

@@ -3,10 +3,13 @@ public import DroverCore
 extension MigrationItem {
   /// Shows what is known of a migration now.
   ///
-  /// - Parameter documented: The figures that its back end is configured with; nil where they are not to be compared with
-  ///   those in force.
+  /// - Parameters:
+  ///   - documented: The figures that its back end is configured with; nil where they are not to be compared with those
+  ///     in force.
+  ///   - labels: Labels of VMs that are shown.
   public init(
-    _ view: MigrationView, epochOffset: EpochOffset, now: Moment, documented: BudgetSettings? = nil
+    _ view: MigrationView, epochOffset: EpochOffset, now: Moment, documented: BudgetSettings? = nil,
+    labels: Set<String> = []
   ) {
     func time(_ moment: Moment) -> Timestamp { Timestamp(moment, epochOffset) }
     func text(_ text: String) -> String? { text.isEmpty ? nil : text }
@@ -19,7 +22,11 @@ extension MigrationItem {
       evidence: Words.evidence(view.verdict.evidence, now: now), source: view.facts.source,
       target: view.facts.target, requestedTarget: text(view.facts.requestedTarget),
       origin: view.facts.origin.rawValue, network: text(view.facts.network),
-      migrationPolicy: text(view.facts.policy), productStatus: text(view.statusWord),
+      migrationPolicy: text(view.facts.policy),
+      labels: labels.isEmpty ? [:] : view.facts.labels.filter { labels.contains($0.key) },
+      absentLabels: identity.vm.scope.namespace == nil
+        ? [] : labels.filter { view.facts.labels[$0] == nil }.sorted(),
+      productStatus: text(view.statusWord),
       pending: view.waiting.map {
         Pending(reason: $0.reason.rawValue, position: $0.position, text: text($0.text))
       },
@@ -65,6 +72,11 @@ extension MigrationItem {
           durationSeconds: view.duration?.inSeconds)
       })
   }
+}
+
+extension MigrationItem {
+  /// Labels of which it is known whether the VM has them.
+  var toldLabels: Set<String> { Set(labels.keys).union(absentLabels) }
 }
 
 extension MigrationItem.Budget {

@@ -35,6 +35,10 @@ public struct MigrationItem: Codable, Hashable, Sendable {
   public var network: String?
   /// The policy that set its limits.
   public var migrationPolicy: String?
+  /// Labels of the VM that the configuration names, with KubeVirt; left out where it names none.
+  @LeftOutIfNone public var labels: [String: String]
+  /// Those of them that the VM has not; left out where there are none.
+  @LeftOutIfEmpty public var absentLabels: [String]
   /// The word that the product above the source shows for its state, such as Harvester's `Pending migration`.
   public var productStatus: String?
   /// Why it has not started yet; absent where it does not wait.

@@ -2,12 +2,17 @@ public import DroverCore
 
 extension MigrationList {
   /// Shows every migration of a snapshot.
-  public init(_ snapshot: FleetSnapshot, epochOffset: EpochOffset, now: Moment) {
+  ///
+  /// - Parameter labels: Labels of VMs that are shown.
+  public init(
+    _ snapshot: FleetSnapshot, epochOffset: EpochOffset, now: Moment, labels: Set<String> = []
+  ) {
     let documented = snapshot.documentedBudgets
     self.init(
       snapshot.migrations.map {
         MigrationItem(
-          $0, epochOffset: epochOffset, now: now, documented: documented[$0.identity.vm.backend])
+          $0, epochOffset: epochOffset, now: now, documented: documented[$0.identity.vm.backend],
+          labels: labels)
       },
       backends: BackendItem.all(of: snapshot, epochOffset: epochOffset, now: now))
   }

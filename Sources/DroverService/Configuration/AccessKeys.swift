@@ -52,6 +52,7 @@ extension ConfigurationReader {
       remedies: ["manual": "it is one of control.switches;"])
     result.switches = switches(control["switches"])
     result.automatic = automatic(control, result.switches)
+    result.unreachableRules = unreachable(control["rules"], result.automatic.rules)
   }
 
   /// What a switch may be that knows no shadow.

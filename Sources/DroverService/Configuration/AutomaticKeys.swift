@@ -96,13 +96,17 @@ extension ConfigurationReader {
   private mutating func match(_ node: Node?) -> PolicyMatch {
     let path = "control.rules.match"
     let keys = mapping(
-      node, path, keys: ["backend", "namespace", "host", "vm", "origin", "size"],
-      remedies: ["labels": "no back end tells Drover the labels of VMs yet;"])
+      node, path, keys: ["backend", "namespace", "host", "vm", "labels", "origin", "size"])
     var match = PolicyMatch()
     match.backends = texts(keys["backend"], "\(path).backend", example: "prod") ?? []
     match.namespaces = texts(keys["namespace"], "\(path).namespace", example: "default") ?? []
     match.hosts = texts(keys["host"], "\(path).host", example: "rack1") ?? []
     match.vms = texts(keys["vm"], "\(path).vm", example: "web-1") ?? []
+    match.labels = labels(keys["labels"])
+    if let node = keys["labels"], !match.labels.isEmpty, !match.hosts.isEmpty {
+      complain(
+        at: node, "\(path): VMs of hosts have no labels, so that nothing matches; remove labels or host")
+    }
     if let node = keys["origin"] {
       let entries = node.sequence.map(Array.init) ?? [node]
       match.origins = entries.compactMap { choice($0, "\(path).origin", Origin.self) }
@@ -150,7 +154,7 @@ extension ConfigurationReader {
   }
 
   /// A text or a list of them; nil where it is absent.
-  private mutating func texts(_ node: Node?, _ path: String, example: String) -> [String]? {
+  mutating func texts(_ node: Node?, _ path: String, example: String) -> [String]? {
     guard let node else { return nil }
     guard node.sequence != nil || isNull(node) else {
       return text(node, path, example: example).map { [$0] } ?? []

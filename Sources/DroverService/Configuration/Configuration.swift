@@ -28,6 +28,8 @@ public struct Configuration: Hashable, Sendable {
   public internal(set) var vms = VMSelection.blocked
   /// Most migrations that are tracked at a time.
   public internal(set) var maxMigrations = 5000
+  /// Labels of VMs that metrics may carry, by their names in the cluster.
+  public internal(set) var vmLabels: [String] = []
   /// The journal's file; empty for the place that the environment names.
   public internal(set) var journalPath = ""
   /// How much the journal keeps.
@@ -38,6 +40,8 @@ public struct Configuration: Hashable, Sendable {
   public internal(set) var switches: [ControlSwitch: SwitchState] = [:]
   /// What may be ended without a person.
   public internal(set) var automatic = AutomaticSettings()
+  /// Rules that never apply, each in a sentence.
+  public internal(set) var unreachableRules: [String] = []
   /// How drains go about it.
   public internal(set) var drain = DrainConfiguration()
 

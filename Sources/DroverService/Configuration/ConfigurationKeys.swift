@@ -45,7 +45,8 @@ extension ConfigurationReader {
       duration(top["retention"], "retention", in: .seconds(1)...hours(30 * 24), example: "15m")
       ?? result.retention
 
-    let metrics = mapping(top["metrics"], "metrics", keys: ["vms", "maxMigrations"], later: ["vmLabels"])
+    let metrics = mapping(top["metrics"], "metrics", keys: ["vms", "maxMigrations", "vmLabels"])
+    result.vmLabels = vmLabels(metrics["vmLabels"])
     result.vms = choice(metrics["vms"], "metrics.vms", VMSelection.self) ?? result.vms
     result.maxMigrations =
       integer(metrics["maxMigrations"], "metrics.maxMigrations", in: 1...100_000, example: 5000)

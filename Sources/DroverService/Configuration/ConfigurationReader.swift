@@ -19,10 +19,9 @@ struct ConfigurationReader {
   /// - Parameters:
   ///   - path: Name of the mapping in messages; empty at the top.
   ///   - keys: What is allowed here.
-  ///   - later: What the documentation knows, and this version does not.
   ///   - remedies: Words for keys that people try and that belong elsewhere.
   mutating func mapping(
-    _ node: Node?, _ path: String, keys: [String], later: [String] = [], remedies: [String: String] = [:]
+    _ node: Node?, _ path: String, keys: [String], remedies: [String: String] = [:]
   ) -> [String: Node] {
     guard let node, !isNull(node), mayVisit(node) else { return [:] }
     let place = path.isEmpty ? "at the top" : "in \(path)"
@@ -49,9 +48,6 @@ struct ConfigurationReader {
       firstLine[name] = line
       if keys.contains(name) {
         values[name] = value
-      } else if later.contains(name) {
-        complain(
-          at: key, "\(quoted(name)) \(place) is not known to this version of Drover; remove it; \(allowed)")
       } else if name == "<<" {
         complain(at: key, "merge keys (<<) are not supported; write the keys out")
       } else {

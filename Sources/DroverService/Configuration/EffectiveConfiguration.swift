@@ -38,6 +38,7 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
         .mapping([
           ("vms", .text(configuration.vms.rawValue)),
           ("maxMigrations", .integer(configuration.maxMigrations)),
+          ("vmLabels", .list(configuration.vmLabels.map(Value.text))),
         ])
       ),
       (
@@ -108,7 +109,12 @@ public struct EffectiveConfiguration: Encodable, Sendable, CustomStringConvertib
       ("backend", match.backends), ("namespace", match.namespaces), ("host", match.hosts), ("vm", match.vms),
       ("origin", match.origins.map(\.rawValue)),
     ].compactMap { name, texts in texts.isEmpty ? nil : (name, Value.list(texts.map(Value.text))) }
-    let chosen = names + (size.isEmpty ? [] : [("size", .mapping(size))])
+    let labels = match.labels.sorted { $0.key < $1.key }.map { name, values in
+      (name, Value.list(values.map(Value.text)))
+    }
+    let chosen =
+      names + (labels.isEmpty ? [] : [("labels", .mapping(labels))])
+      + (size.isEmpty ? [] : [("size", .mapping(size))])
     let wishes = Trigger.ofPolicies.compactMap { trigger -> (String, Value)? in
       rule.wishes[trigger].map { wish in
         let word = Value.text(wish.action.rawValue)

@@ -18,8 +18,20 @@ public struct GoverningRules: Sendable {
     let scope = item.namespace.map(Scope.namespace) ?? .host(item.host ?? "")
     let subject = PolicySubject(
       vm: VMRef(backend: BackendName(rawValue: item.backend), scope: scope, name: item.vm),
-      origin: Origin(rawValue: item.origin) ?? .unknown, size: item.sizeBytes.map { Bytes($0) })
+      origin: Origin(rawValue: item.origin) ?? .unknown, size: item.sizeBytes.map { Bytes($0) },
+      labels: item.labels)
     let name = printable("  \(item.namespace ?? item.host ?? "")/\(item.vm), \(item.id): ")
+    // A drover tells the labels that its own configuration names.
+    for rule in automatic.rules where item.namespace != nil {
+      let untold = rule.match.labels.keys.filter { !item.toldLabels.contains($0) }.sorted()
+      var match = rule.match
+      for label in untold { match.labels[label] = nil }
+      guard match.matches(subject) else { continue }
+      guard !untold.isEmpty else { break }
+      return
+        "\(name)rule \(printable(rule.name)), or one after it: the drover that runs does not tell the VM's "
+        + "\(untold.count == 1 ? "label" : "labels") \(printable(untold.joined(separator: ", ")))"
+    }
     guard let rule = automatic.rule(for: subject) else { return "\(name)no rule" }
     let wishes = Trigger.ofPolicies.compactMap { trigger -> String? in
       rule.wishes[trigger].map { wish in

@@ -22,7 +22,7 @@ struct AutomaticRoutes: Sendable {
     do {
       payload = try APICoding.decode(AlertPayload.self, from: request.body)
     } catch {
-      return .problem(status: 400, detail: "the body is no webhook of Alertmanager's: \(error)")
+      return .problem(status: 400, detail: "the body is no webhook of Alertmanager's: \(Self.words(error))")
     }
     guard payload.version == "4" else {
       return .problem(
@@ -35,7 +35,28 @@ struct AutomaticRoutes: Sendable {
     let results = await decide(wishes)
     let items = zip(wishes, results).map { AlertItem($0, $1) }
     let list = AlertList(alerts: items, truncated: max(0, payload.truncatedAlerts))
-    return .json(list, status: results.contains(where: \.isWorthRetrying) ? 503 : 200)
+    guard results.contains(where: \.isWorthRetrying) else { return .json(list) }
+    var response = Response.json(list, status: 503)
+    // Behind a Service the same connection would lead to the same standby for ever.
+    response.headers["Connection"] = "close"
+    return response
+  }
+
+  /// What is wrong with a body, as its sender would call it.
+  static func words(_ error: any Error) -> String {
+    func place(_ path: [any CodingKey]) -> String {
+      path.map { key in key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue)" }.joined().drop { $0 == "." }
+        .description
+    }
+    switch error as? DecodingError {
+    case .keyNotFound(let key, let context):
+      return "it has no \(quoted(place(context.codingPath + [key])))"
+    case .typeMismatch(_, let context), .valueNotFound(_, let context):
+      let name = place(context.codingPath)
+      return name.isEmpty ? "it is no object" : "\(quoted(name)) is of another kind than Alertmanager's"
+    case .dataCorrupted, nil: return "it is no JSON"
+    @unknown default: return "it is no JSON of that form"
+    }
   }
 
   private func decide(_ wishes: [AlertWish]) async -> [AutomaticControl.AlertResult] {

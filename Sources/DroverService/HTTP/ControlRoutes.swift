@@ -46,7 +46,13 @@ struct ControlRoutes: Sendable {
     case .found(let view): id = view.identity.id
     case .none:
       return .problem(
-        status: 404, detail: "no migration is called \(typed); drover list shows them", reasons: ["unknown"])
+        status: 404, detail: Absence.words(typed), reasons: ["unknown"])
+    case .ambiguous(let candidates) where candidates.allSatisfy(\.isOver):
+      return .problem(
+        status: 404,
+        detail:
+          "no migration of \(typed) is running: all \(candidates.count) are over; drover list shows them",
+        reasons: ["finished"])
     case .ambiguous(let candidates):
       let ids = candidates.map(\.lookupID).sorted().joined(separator: ", ")
       return .problem(status: 409, detail: "\(typed) can be several migrations: \(ids); name one by its id")

@@ -10,7 +10,7 @@ extension Routes {
     let before: MigrationID?
     do throws(QueryError) {
       let query = try QueryReader(
-        request, names: ["limit", "vm", "backend", "namespace", "host", "outcome", "before"])
+        request, names: ["limit", "migration", "vm", "backend", "namespace", "host", "outcome", "before"])
       limit = try Self.limit(query)
       filter = try HistoryFilter(query)
       before = try query.value("before", words: "the id of a migration") { MigrationID($0) }
@@ -88,6 +88,7 @@ extension QueryReader {
 extension HistoryFilter {
   fileprivate init(_ query: QueryReader) throws(QueryError) {
     self.init()
+    migration = try query.value("migration", words: "the id of a migration") { MigrationID($0) }
     backend = query.text("backend").map { BackendName(rawValue: $0) }
     scope = try query.scope()
     (scopeName, vm) = query.vm(besides: scope)

@@ -62,7 +62,7 @@ struct Routes: Sendable {
         now: clock.now(), epochOffset: clock.epochOffset(), build: build, configuration: reloader.state,
         process: parts.contains(.exporter) ? .current() : nil, vms: reloader.vms,
         control: automatic.totals, isLeader: monitor.leadership.isLeader(at: clock.now()),
-        journalErrors: journal.errors))
+        journalErrors: journal.errors, vmLabels: reloader.vmLabels))
     var headers = Headers()
     for field in scrape.headerFields { headers[field.name] = field.value }
     return Response(headers: headers, body: .segments(scrape.slices))
@@ -98,7 +98,10 @@ struct Routes: Sendable {
   }
 
   private func list(_ request: Request) -> Response {
-    json(request, MigrationList(monitor.snapshot(), epochOffset: clock.epochOffset(), now: clock.now()))
+    json(
+      request,
+      MigrationList(
+        monitor.snapshot(), epochOffset: clock.epochOffset(), now: clock.now(), labels: reloader.labelNames))
   }
 
   private func nodes(_ request: Request) -> Response {
@@ -134,11 +137,9 @@ struct Routes: Sendable {
         request,
         MigrationItem(
           view, epochOffset: clock.epochOffset(), now: clock.now(),
-          documented: snapshot.documentedBudgets[view.identity.vm.backend]))
+          documented: snapshot.documentedBudgets[view.identity.vm.backend], labels: reloader.labelNames))
     case .none:
-      return .problem(
-        status: 404, detail: "no migration is called \(typed); drover list shows them, and /api/v1/migrations"
-      )
+      return .problem(status: 404, detail: Absence.words(typed))
     case .ambiguous(let candidates):
       let ids = candidates.sorted { $0.startedAt < $1.startedAt }
         .map { "\($0.lookupID) (\($0.phase.rawValue))" }.joined(separator: ", ")

@@ -21,6 +21,7 @@ struct WhyRoutes: Sendable {
     let snapshot = monitor.snapshot()
     var why = Why(snapshot: snapshot, epochOffset: clock.epochOffset(), now: clock.now())
     (why.automatic, why.holds) = (automatic.settings, automatic.holds)
+    why.outlook = { [automatic] in automatic.outlook(of: $0) }
     do throws(JournalError) {
       why.decisions = try await journal.readable().decisions(limit: Journal.mostRows)
     } catch {
@@ -53,8 +54,7 @@ struct WhyRoutes: Sendable {
     let nodes = snapshot.nodes.filter { $0.node == name || "\($0.backend.rawValue)/\($0.node)" == name }
     if nodes.count > 1 { return .ambiguous(name, "nodes", nodes.map { "\($0.backend.rawValue)/\($0.node)" }) }
     guard let node = nodes.first else {
-      return .problem(
-        status: 404, detail: "no migration, VM or node is called \(name); drover list shows migrations")
+      return .problem(status: 404, detail: Absence.words(name, "no migration, VM or node"))
     }
     return .json(why.node(node))
   }

@@ -42,6 +42,9 @@ public final class Authorizer: Sendable {
     state = Mutex(State(rules: AccessRules(ownUID: ownUID)))
   }
 
+  /// Whether web.yml, where there is one, is in force as it is now.
+  var isWebFileGood: Bool { web?.isGood ?? true }
+
   /// Puts rules and switches into force.
   ///
   /// - Parameter clusters: The back ends that can be asked about tokens.

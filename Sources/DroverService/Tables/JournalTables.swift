@@ -35,7 +35,9 @@ extension MigrationTables {
           .init(title: "ASKED BY"), .init(title: "MIGRATION"),
         ],
         rows: items.map { item in
-          let vm = item.vm.map { "\(item.namespace ?? item.host ?? "")/\($0)" }
+          // What an alert calls it, where there is no such migration.
+          let told = item.evidence.first { $0.name == "alert_vm" }?.value
+          let vm = item.vm.map { "\(item.namespace ?? item.host ?? "")/\($0)" } ?? told
           let words = item.text + (item.resultText.map { "; \($0)" } ?? "")
           return .init(
             cells: [

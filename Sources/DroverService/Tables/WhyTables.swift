@@ -11,7 +11,11 @@ public struct WhyTables: Sendable {
     lines += item.now.map { "  \(printable($0))" }
     section(
       "Next",
-      item.next.map { "\($0.name): \(Words.left($0.inSeconds)) (\($0.at.time) UTC), then \($0.then)" },
+      item.next.map { limit in
+        let name = limit.vm.map { "\($0) \(limit.name)" } ?? limit.name
+        let then = limit.then.hasPrefix("held") ? limit.then : "then \(limit.then)"
+        return "\(name): \(Words.left(limit.inSeconds)) (\(limit.at.time) UTC), \(then)"
+      },
       &lines)
     section("Decided", item.decided, &lines)
     section("You can", item.possible.map { "\($0.command): \($0.text)" }, &lines)

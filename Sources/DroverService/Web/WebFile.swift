@@ -18,6 +18,8 @@ final class WebFile: Sendable {
     /// Of the file and of those that it names, as they were when they were last read, well or not.
     var stamps: [String: FileStamp?]
     var bucket: TokenBucket?
+    /// Whether what was read last is in force.
+    var isGood = true
   }
 
   private let path: String
@@ -42,6 +44,12 @@ final class WebFile: Sendable {
   /// Whether connections speak TLS; that is decided when Drover starts.
   var hasTLS: Bool { state.withLock { $0.inForce.credentials != nil } }
 
+  /// Whether the file is good as it is now; where it is not, what was read before is in force.
+  var isGood: Bool {
+    _ = current()
+    return state.withLock(\.isGood)
+  }
+
   /// What gives each new connection what it speaks TLS with; nil where connections are plain.
   var tls: (@Sendable () -> TLSCredentials)? {
     guard let first = state.withLock(\.inForce.credentials) else { return nil }
@@ -57,6 +65,7 @@ final class WebFile: Sendable {
       let (read, stamps) = Self.read(path)
       state.stamps = stamps
       let result = Result { try Self.checked(read.get(), against: state.inForce) }
+      state.isGood = (try? result.get()) != nil
       if case .success(let read) = result {
         if read.configuration.rateLimit != state.inForce.configuration.rateLimit {
           state.bucket = read.configuration.rateLimit.map { TokenBucket($0, at: .now) }

@@ -13,6 +13,8 @@ struct Why: Sendable {
   var automatic: AutomaticSettings?
   /// Why automatic aborts wait.
   var holds: Set<HoldReason> = []
+  /// What its rule comes to for a migration from now on.
+  var outlook: @Sendable (MigrationView) -> [AutomaticOutlook] = { _ in [] }
 
   // MARK: A migration
 
@@ -80,42 +82,6 @@ struct Why: Sendable {
     }
   }
 
-  private func limits(of view: MigrationView) -> [WhyItem.Limit] {
-    var limits: [WhyItem.Limit] = []
-    func add(_ name: String, _ deadline: Moment?, _ then: String) {
-      guard let deadline else { return }
-      limits.append(
-        .init(
-          name: name, at: Timestamp(deadline, epochOffset), inSeconds: (deadline - now).inSeconds, then: then)
-      )
-    }
-    add(
-      "completion", view.completionDeadline,
-      view.completion.map { Self.consequence($0.enforcedBy, $0.action) } ?? "")
-    add(
-      "progress", view.progressDeadline,
-      view.progressBudget.map { Self.consequence($0.enforcedBy, .abort) } ?? "")
-    if !view.phase.isPostcopy {
-      add("keepalive", view.keepalive?.deadline, "libvirt ends it, and the guest stays at the source")
-    }
-    return limits.sorted { $0.inSeconds < $1.inSeconds }
-  }
-
-  private static func consequence(_ enforcer: Enforcer, _ action: DeadlineAction) -> String {
-    let who: String
-    switch enforcer {
-    case .none: return "nothing happens by itself"
-    case .kubevirt: who = "KubeVirt"
-    case .drover: who = "Drover"
-    }
-    return switch action {
-    case .abort: "\(who) ends it, and the guest stays at the source"
-    case .postcopy: "\(who) switches to post-copy"
-    case .pause: "\(who) pauses the guest until the rest is sent"
-    case .none: "nothing happens by itself"
-    }
-  }
-
   // MARK: A VM
 
   /// - Parameter start: What came of asking for its migration without doing it; nil where nobody can be asked.
@@ -141,11 +107,12 @@ struct Why: Sendable {
     }
     var answer = WhyItem(
       kind: "vm", name: name, now: lines, next: open.map(limits) ?? [], decided: decided { $0.vm == view.vm },
-      possible: [
-        .init(
-          command: "drover explain \(name)",
-          text: "says all that speaks against its migration, and where it can go")
-      ],
+      possible: knowsEligibility(view.vm.backend)
+        ? [
+          .init(
+            command: "drover explain \(name)",
+            text: "says all that speaks against its migration, and where it can go")
+        ] : [],
       impossible: [])
     if let open {
       answer.possible.insert(
@@ -166,11 +133,16 @@ struct Why: Sendable {
     return answer
   }
 
+  /// QEMU alone knows of no other place that a guest could go to.
+  private func knowsEligibility(_ name: BackendName) -> Bool {
+    snapshot.backends.first { $0.descriptor.name == name }?.descriptor.type != "qemu"
+  }
+
   // MARK: A node
 
   func node(_ view: NodeView) -> WhyItem {
     var lines = [
-      "\(view.vms) VMs on it, \(view.outbound) leaving, \(view.inbound) arriving, \(view.pending) waiting"
+      "\(view.vms) \(view.vms == 1 ? "VM" : "VMs") on it, \(view.outbound) leaving, \(view.inbound) arriving, \(view.pending) waiting"
     ]
     if let state = view.state {
       if let isReady = state.isReady { lines.append(isReady ? "the cluster calls it ready" : "NOT READY") }
@@ -200,7 +172,7 @@ struct Why: Sendable {
     }
     return WhyItem(
       kind: "node", name: "\(view.backend.rawValue)/\(view.node)", now: lines,
-      next: leaving.flatMap(limits).sorted { $0.inSeconds < $1.inSeconds }.prefix(5).map(\.self),
+      next: leaving.flatMap(namedLimits).sorted { $0.inSeconds < $1.inSeconds }.prefix(5).map(\.self),
       decided: decided { $0.node == view.node },
       possible: leaving.prefix(10).map {
         .init(
@@ -208,6 +180,14 @@ struct Why: Sendable {
           text: "\($0.identity.vm.name): \(Words.plain($0.phase.rawValue))")
       },
       impossible: [])
+  }
+
+  private func namedLimits(of view: MigrationView) -> [WhyItem.Limit] {
+    limits(of: view).map { limit in
+      var limit = limit
+      limit.vm = view.identity.vm.name
+      return limit
+    }
   }
 
   private static func words(_ blocker: RebootBlocker) -> String {
@@ -222,7 +202,11 @@ struct Why: Sendable {
 
   private func decided(_ isMeant: (Decision) -> Bool) -> [String] {
     if let journalProblem { return ["not known: \(journalProblem)"] }
-    return decisions.filter(isMeant).prefix(5).map { decision in
+    // A record that was written anew keeps its number, and is as late as what it says.
+    let latest = decisions.filter(isMeant).sorted {
+      ($0.madeAt, $0.id?.rawValue ?? 0) > ($1.madeAt, $1.id?.rawValue ?? 0)
+    }
+    return latest.prefix(5).map { decision in
       let when = Words.relative(-Double(epochOffset.unixMilliseconds(now) - decision.madeAt) / 1000)
       let words = decision.resultText.isEmpty ? "" : " (\(decision.resultText))"
       let result = decision.result.map { "; \(Words.plain($0.rawValue))\(words)" } ?? ""

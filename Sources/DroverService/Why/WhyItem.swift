@@ -17,14 +17,16 @@ public struct WhyItem: Codable, Hashable, Sendable {
 
   /// A limit that comes.
   public struct Limit: Codable, Hashable, Sendable {
-    /// `completion`, `progress` or `keepalive`.
+    /// `completion`, `progress` or `keepalive`; `rule` and its name for what a rule waits for besides.
     public var name: String
     /// When, at the earliest.
     public var at: Timestamp
     /// The same from now; below 0 where it has passed.
     public var inSeconds: Double
-    /// What happens then.
+    /// What happens then; with `held: ` before it, why nothing does, and until when.
     public var then: String
+    /// The VM; only where several are told of.
+    public var vm: String?
   }
 
   /// A command, and what it does or why it does not.

@@ -4,6 +4,7 @@ internal import DroverCore
 struct SampleSink: ~Copyable {
   var out: ByteWriter
   private let offset: EpochOffset
+  private let vmLabels: [VMLabel]
   private var family: [UInt8] = []
   /// Label sets that many samples share, rendered once.
   private var labelSets: ByteWriter
@@ -11,7 +12,8 @@ struct SampleSink: ~Copyable {
   private var lineIsOpen = false
   private var lineHasLabels = false
 
-  init(capacity: Int, offset: EpochOffset) {
+  init(capacity: Int, offset: EpochOffset, vmLabels: [VMLabel] = []) {
+    self.vmLabels = vmLabels
     out = ByteWriter(capacity: capacity)
     labelSets = ByteWriter(capacity: 0)
     self.offset = offset
@@ -75,6 +77,18 @@ struct SampleSink: ~Copyable {
   mutating func label(rendered bytes: [UInt8]) {
     separate()
     out.append(bytes)
+  }
+
+  /// Adds those labels of a VM that are to be shown.
+  mutating func labels(ofVM labels: [String: String]) {
+    for label in vmLabels {
+      guard let value = labels[label.name], !value.isEmpty else { continue }
+      separate()
+      out.append(label.rendered)
+      out.append("=\"")
+      out.append(escaped: value, quotes: true)
+      out.append(UInt8(ascii: "\""))
+    }
   }
 
   /// Adds the label of a bucket.

@@ -17,6 +17,7 @@ extension MigrationFamilies {
       sink.label("origin", view.facts.origin.rawValue)
       sink.label("network", view.facts.network)
       sink.label("migration_policy", view.facts.policy)
+      sink.labels(ofVM: view.facts.labels)
       sink.sample(.one)
     },
     .states(

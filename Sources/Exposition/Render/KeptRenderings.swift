@@ -27,11 +27,13 @@ struct KeptRenderings: Sendable {
   private var bodyRevisions: [UInt64] = []
   private var lastAsked: [ContentCoding: Moment] = [:]
   private var offset: EpochOffset?
+  private var vmLabels: [VMLabel] = []
 
-  /// A step of the wall clock changes every moment: what was rendered before shows another time.
-  mutating func settle(_ new: EpochOffset) {
-    guard offset != new else { return }
+  /// A step of the wall clock changes every moment: what was rendered before shows another time; and so do other labels.
+  mutating func settle(_ new: EpochOffset, vmLabels names: [String]) {
+    guard offset != new || vmLabels.map(\.name) != names else { return }
     offset = new
+    vmLabels = names.map(VMLabel.init)
     groups = [:]
     bodies = [:]
   }
@@ -90,7 +92,7 @@ struct KeptRenderings: Sendable {
     groups = groups.filter { revisions.contains($0.key) }
 
     let isComplete = snapshot.groups.allSatisfy { groups[$0.revision]?[coding] != nil }
-    var sink = SampleSink(capacity: isComplete ? 0 : 1 << 19, offset: offset)
+    var sink = SampleSink(capacity: isComplete ? 0 : 1 << 19, offset: offset, vmLabels: vmLabels)
     var samples: [Pieces] = []
     samples.reserveCapacity(snapshot.groups.count)
     for group in snapshot.groups {

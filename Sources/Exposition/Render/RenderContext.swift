@@ -20,14 +20,17 @@ public struct RenderContext: Sendable {
   public var journalErrors: [JournalError.Kind: UInt64]?
   /// Whether this process speaks for the fleet: a standby shows itself and its back ends only.
   public var isLeader: Bool
+  /// Labels of VMs that `drover_migration_info` carries, by their names in the cluster.
+  public var vmLabels: [String]
 
   /// Describes the surroundings of a scrape.
   public init(
     now: Moment, epochOffset: EpochOffset, build: BuildInfo,
     configuration: ConfigurationState = ConfigurationState(), process: ProcessStatistics? = nil,
     vms: VMSelection = .blocked, control: ControlTotals? = nil, isLeader: Bool = true,
-    journalErrors: [JournalError.Kind: UInt64]? = nil
+    journalErrors: [JournalError.Kind: UInt64]? = nil, vmLabels: [String] = []
   ) {
+    self.vmLabels = vmLabels
     self.isLeader = isLeader
     self.journalErrors = journalErrors
     self.now = now

@@ -24,7 +24,7 @@ public final class ScrapeRenderer: Sendable {
   ) -> RenderedScrape {
     state.withLock { state in
       state.drop(unusedSince: context.now - keepUnused)
-      state.settle(context.epochOffset)
+      state.settle(context.epochOffset, vmLabels: context.vmLabels)
       let job = ScrapeJob(
         snapshot: snapshot, parts: context.isLeader ? parts : parts.intersection([.exporter]),
         mediaType: agreed.mediaType, context: context,

@@ -130,6 +130,8 @@ extension ClusterWatch {
     facts.policy = limits.policy
     facts.origin = record.vmim.origin
     facts.memory = record.vm?.memory
+    // The same storage as the VM's: of ten thousand VMs this takes nothing.
+    facts.labels = record.vm?.labels ?? [:]
     if let memory = record.vm?.memory {
       facts.size = max(memory + (record.vm?.migratedVolumes ?? 0), record.copy.total ?? 0)
     }

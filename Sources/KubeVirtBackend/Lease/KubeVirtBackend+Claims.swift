@@ -20,16 +20,29 @@ extension KubeVirtBackend: ClaimStore {
   /// Adds a claim to it, if it is still as it was read.
   public func claim(_ claim: AbortClaim) async throws(ControlError) {
     let call = "claiming migration \(claim.migration)"
+    try await change(call) { book throws(ControlError) in
+      guard book.add(claim) else {
+        throw ControlError(
+          .refused, call: call, cause: "it was claimed already, by this Drover or one that led before",
+          remedy: "look at what became of it: drover decisions, on each replica")
+      }
+    }
+  }
+
+  /// Adds why automatic aborts wait, if it is still as it was read.
+  public func share(_ holds: SharedHolds) async throws(ControlError) {
+    try await change("telling other Drovers of holds") { $0.holds.merge(holds) }
+  }
+
+  private func change(
+    _ call: String, _ change: @escaping @Sendable (inout ClaimBook) throws(ControlError) -> Void
+  ) async throws(ControlError) {
     let (client, place) = try store(call)
     try await within(Self.claimDeadline, call) { () async throws(ControlError) in
       var left = Self.attempts
       while true {
         var (book, found) = try await Self.read(client, place, call)
-        guard book.add(claim) else {
-          throw ControlError(
-            .refused, call: call, cause: "it was claimed already, by this Drover or one that led before",
-            remedy: "look at what became of it: drover decisions, on each replica")
-        }
+        try change(&book)
         do throws(ControlError) {
           return try await Self.write(book, found, client, place, call)
         } catch {
@@ -89,83 +102,6 @@ extension KubeVirtBackend: ClaimStore {
         throw ControlError(.replaced, call: call, cause: "\(error)", remedy: "try again", mayBeDone: false)
       }
       throw ControlError(error, call)
-    }
-  }
-}
-
-/// The ConfigMap, and the claims in it.
-struct ClaimMap: Codable, Sendable {
-  struct Metadata: Codable, Sendable {
-    var name: String
-    var namespace: String
-    var resourceVersion: String?
-    var labels: [String: String]? = ["app.kubernetes.io/name": "drover"]
-  }
-
-  static let key = "claims.json"
-  private static let version = 1
-
-  var apiVersion: String? = "v1"
-  var kind: String? = "ConfigMap"
-  var metadata: Metadata
-  var data: [String: String]?
-
-  private struct Content: Codable {
-    var version: Int
-    var claims: [Entry]
-  }
-
-  private struct Entry: Codable {
-    var migration: String
-    var backend: String
-    var namespace: String?
-    var host: String?
-    var vm: String
-    var trigger: String
-    var claimedAt: Int64
-    var claimant: String?
-  }
-
-  /// What was claimed; nil where that cannot be read.
-  var book: ClaimBook? {
-    guard let text = data?[Self.key] else { return ClaimBook() }
-    guard let content = try? JSONDecoder().decode(Content.self, from: Data(text.utf8)),
-      content.version == Self.version
-    else { return nil }
-    var claims: [AbortClaim] = []
-    for entry in content.claims {
-      guard let migration = MigrationID(entry.migration), let trigger = Trigger(rawValue: entry.trigger),
-        let scope = entry.namespace.map(Scope.namespace) ?? entry.host.map(Scope.host)
-      else { return nil }
-      var claim = AbortClaim(
-        migration: migration,
-        vm: VMRef(backend: BackendName(rawValue: entry.backend), scope: scope, name: entry.vm),
-        trigger: trigger, claimedAt: entry.claimedAt)
-      claim.claimant = entry.claimant ?? ""
-      claims.append(claim)
-    }
-    return ClaimBook(claims)
-  }
-
-  static func text(_ book: ClaimBook, _ call: String) throws(ControlError) -> String {
-    let entries = book.claims.map { claim in
-      var entry = Entry(
-        migration: claim.migration.description, backend: claim.vm.backend.rawValue, vm: claim.vm.name,
-        trigger: claim.trigger.rawValue, claimedAt: claim.claimedAt)
-      entry.claimant = claim.claimant.isEmpty ? nil : claim.claimant
-      switch claim.vm.scope {
-      case .namespace(let name): entry.namespace = name
-      case .host(let name): entry.host = name
-      }
-      return entry
-    }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = .sortedKeys
-    do {
-      return String(
-        decoding: try encoder.encode(Content(version: version, claims: entries)), as: UTF8.self)
-    } catch {
-      throw ControlError(.other, call: call, cause: "\(error)", remedy: "report this")
     }
   }
 }

@@ -193,7 +193,7 @@ extension MoveSurvey {
           .noTargetNode, "none of the hosts in libvirt.peers can take it",
           remedy: "see what speaks against each"))
     }
-    return Eligibility(vm: vm, node: domain.host, obstacles: obstacles, targets: found, notes: domain.notes)
+    return Eligibility(vm: vm, node: vm.scope.name, obstacles: obstacles, targets: found, notes: domain.notes)
   }
 
   /// What would be sent, and what speaks against it.

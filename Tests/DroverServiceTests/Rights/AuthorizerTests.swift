@@ -182,6 +182,14 @@ struct AuthorizerTests {
     }
   }
 
+  @Test("which switches a configuration changes is told, and nothing where it changes none")
+  func switchChanges() {
+    #expect(
+      ControlSwitch.changes(from: [.manual: .enabled, .policies: .shadow], to: [.policies: .enabled])
+        == "manual enabled -> disabled, policies shadow -> enabled")
+    #expect(ControlSwitch.changes(from: [:], to: [.alerts: .disabled]) == "")
+  }
+
   @Test("root and drover's own user have it re-read, over the socket; a granted uid or token does not")
   func administers() throws {
     let authorizer = try authorizer()

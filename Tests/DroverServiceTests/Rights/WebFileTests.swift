@@ -78,6 +78,17 @@ struct WebFileTests {
     }
   }
 
+  @Test("one that is broken when it is read again is known to be so until it is mended")
+  func broken() throws {
+    let path = try scratch.write("web.yml", users)
+    let authorizer = Authorizer(web: try WebFile(path, log: said.logger()), log: said.logger())
+    #expect(authorizer.isWebFileGood)
+    _ = try scratch.write("web.yml", "basic_auth_users: [")
+    #expect(!authorizer.isWebFileGood)
+    _ = try scratch.write("web.yml", users + " # again")
+    #expect(authorizer.isWebFileGood)
+  }
+
   @Test("without users reading is open, whatever is shown")
   func open() async throws {
     try await serve("") { served in

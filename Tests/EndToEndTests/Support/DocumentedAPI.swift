@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import ProgramSupport
+
 /// The OpenAPI document of a running drover, and what an answer has that it does not say.
 struct DocumentedAPI {
   private let document: [String: Any]

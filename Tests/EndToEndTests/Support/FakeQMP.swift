@@ -2,6 +2,8 @@ import Foundation
 import Synchronization
 import Testing
 
+@testable import ProgramSupport
+
 /// A QMP server that runs no guest; each connection has a thread.
 final class FakeQMP: Sendable {
   enum Behaviour: String, CaseIterable, Sendable {

@@ -1,5 +1,7 @@
 import Foundation
 
+@testable import ProgramSupport
+
 /// A line of drover's log, as others read it.
 struct LogLine {
   let fields: [String: String]

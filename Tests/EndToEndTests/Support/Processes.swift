@@ -1,5 +1,7 @@
 import Foundation
 
+@testable import ProgramSupport
+
 /// What /proc knows of running processes.
 enum Processes {
   /// Those with an argument that contains a text, such as the name of a directory.

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import ProgramSupport
+
 /// A real Prometheus that scrapes drover twice: as it likes, and through a go-between that asks for the text format.
 final class Prometheus: Sendable {
   private let program: Program

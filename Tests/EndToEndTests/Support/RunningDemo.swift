@@ -3,6 +3,8 @@ import Foundation
 import Synchronization
 import Testing
 
+@testable import ProgramSupport
+
 /// One `drover demo` for all tests of a suite, with a Prometheus that scrapes it and somebody who takes notes.
 struct RunningDemo: Sendable {
   /// The demo of the suite that runs.

@@ -1,6 +1,8 @@
 import MicroHTTP
 import Synchronization
 
+@testable import ProgramSupport
+
 /// A go-between that asks for the text format, whatever it was asked for itself.
 final class TextOnly: Sendable {
   let hostAndPort: String

@@ -230,9 +230,39 @@ struct ClaimTests {
     #expect(map.book == ClaimBook())
     map.data = [ClaimMap.key: try ClaimMap.text(book, "")]
     #expect(map.book == book)
+    // An earlier Drover writes no holds.
+    map.data = [ClaimMap.key: #"{"version": 1, "claims": []}"#]
+    #expect(map.book == ClaimBook())
+    map.data = [ClaimMap.key: #"{"version": 1, "claims": [], "holds": {}}"#]
+    #expect(map.book == ClaimBook())
     map.data = [ClaimMap.key: #"{"version": 2, "claims": []}"#]
     #expect(map.book == nil)
     map.data = [ClaimMap.key: "{"]
     #expect(map.book == nil)
+    for holds in [
+      #"{"breaker": {"since": 1, "lastWish": 2, "trigger": "whim"}}"#, #"{"losses": {"a b": 1}}"#,
+    ] {
+      map.data = [ClaimMap.key: #"{"version": 1, "claims": [], "holds": \#(holds)}"#]
+      #expect(map.book == nil, "\(holds)")
+    }
+  }
+
+  @Test("holds are written beside the claims, and read again")
+  func holds() throws {
+    var holds = SharedHolds()
+    holds.breaker = .init(since: 1, lastWish: 2, trigger: .alert)
+    holds.breakerResetAt = 3
+    holds.partition = .init(since: 4, quiet: 150_000, names: ["web", "db"])
+    holds.partitionEndedAt = 5
+    holds.losses = [
+      .init(migration: try #require(MigrationID("m-2")), at: 6),
+      .init(migration: try #require(MigrationID("m-1")), at: 7),
+    ]
+    holds.asOf = 8
+    var map = ClaimMap(metadata: .init(name: "drover", namespace: "drover"))
+    for book in [ClaimBook(holds: holds), ClaimBook([try claim("m-1")], holds: holds)] {
+      map.data = [ClaimMap.key: try ClaimMap.text(book, "")]
+      #expect(map.book == book)
+    }
   }
 }

@@ -38,6 +38,19 @@ struct OriginTests {
     #expect(try origin(MadeVMIM(name: "kubevirt-evacuation-by-hand")) == .manual)
   }
 
+  @Test("The VM's labels, also when they change on the way")
+  func labels() throws {
+    var vmi = MadeVMI().with(MadeState(start: 5))
+    vmi.labels = ["app": "db"]
+    var script = ClusterScript(kubeVirt: MadeKubeVirt())
+    script.put(vmi)
+    script.put(MadeVMIM.running())
+    #expect(script.view()?.facts.labels == ["app": "db"])
+    vmi.labels = ["app": "web", "tier": "gold"]
+    script.put(vmi)
+    #expect(script.view()?.facts.labels == ["app": "web", "tier": "gold"])
+  }
+
   @Test("The node that was asked for, the network, and the name of the object")
   func facts() throws {
     let network = MadeKubeVirt(migrations: ["network": "harvester-system/vm-migration-network-7kq2x"])

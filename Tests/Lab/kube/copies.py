@@ -41,7 +41,8 @@ class Copy:
         self.advanced_to = now
         if self.is_frozen or self.rate <= 0:
             return
-        while left > 0 and self.remaining >= self.rate * LAST_PASS_SECONDS:
+        # Only a pass that begins so short is the last; one that was looked at near its end goes on.
+        while left > 0 and (self.pass_seconds > 0 or self.remaining >= self.rate * LAST_PASS_SECONDS):
             step = min(left, self.remaining / self.rate)
             left -= step
             self.processed += self.rate * step

@@ -5,6 +5,8 @@ import KubeVirtBackend
 import QEMURig
 import Testing
 
+@testable import ProgramSupport
+
 extension LabTests {
   @Suite("KubeVirt: what Prometheus and people are shown")
   struct KubeMetrics {
@@ -212,24 +214,6 @@ private func fetch(_ url: String) async throws -> String {
     "import sys, urllib.request as r; sys.stdout.buffer.write(r.urlopen(sys.argv[1], timeout=10).read())"
   let answer = try await Tool.run("/usr/bin/python3", ["-c", program, url])
   return answer.status == 0 ? answer.output : ""
-}
-
-/// A port of 127.0.0.1 that nobody has.
-/// A port that nobody listens at.
-func freePort() throws -> UInt16 {
-  let number = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-  defer { close(number) }
-  var address = sockaddr_in()
-  address.sin_family = sa_family_t(AF_INET)
-  address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-  var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-  let status = withUnsafeMutablePointer(to: &address) {
-    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-      bind(number, address, length) == 0 ? getsockname(number, address, &length) : -1
-    }
-  }
-  try #require(status == 0)
-  return UInt16(bigEndian: address.sin_port)
 }
 
 /// Waits until something holds.

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import ProgramSupport
+
 /// `drover serve`, and its other commands asked of it.
 final class LabDaemon: Sendable {
   /// A directory that goes with it.

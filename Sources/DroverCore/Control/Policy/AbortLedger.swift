@@ -5,6 +5,8 @@ public struct AbortLedger: Sendable {
     var migration: MigrationID
     var vm: VMRef
     var at: Moment
+    /// Whether nothing was sent.
+    var isShadow = false
   }
 
   /// The hold after as many as are allowed.
@@ -21,15 +23,18 @@ public struct AbortLedger: Sendable {
 
   private var claims: [Claim] = []
   /// What was sent before does not count against the fleet.
-  private var resetAt: Moment?
+  private(set) var resetAt: Moment?
   private(set) var breaker: Breaker?
 
   /// Why this one has to wait, or is never ended; nil where nothing bounds it.
   func refusal(of id: MigrationID, _ vm: VMRef, _ limits: AutomaticLimits, at now: Moment) -> Refusal? {
     // A restart may find the same job under an id that differs by a moment.
-    if claims.contains(where: { $0.migration == id || $0.vm == vm && $0.migration.isSameJob(as: id) }) {
+    let own = claims.filter { $0.migration == id || $0.vm == vm && $0.migration.isSameJob(as: id) }
+    if own.contains(where: { !$0.isShadow }) {
       return Refusal(.claimed, "an abort of it was decided before; there is never a second one")
     }
+    // What was only shown is shown for each that asks, and counts once.
+    if !own.isEmpty { return nil }
     if breaker != nil || count(limits, at: now) >= limits.aborts {
       return Refusal(
         .hold,
@@ -45,12 +50,22 @@ public struct AbortLedger: Sendable {
     return nil
   }
 
-  /// Counts one that is about to be ended.
+  /// When a refusal ends by itself, if nobody wishes for another abort until then; nil where time does not end it.
+  func end(of refusal: Refusal, _ vm: VMRef, _ limits: AutomaticLimits) -> Moment? {
+    switch refusal.reason {
+    case .hold: breaker.map { $0.lastWish + limits.window }
+    case .perVM: claims.last { $0.vm == vm }.map { $0.at + limits.perVM }
+    default: nil
+    }
+  }
+
+  /// Counts one that is about to be ended, or would be.
   mutating func claim(
-    _ id: MigrationID, _ vm: VMRef, _ trigger: Trigger, _ limits: AutomaticLimits, at moment: Moment
+    _ id: MigrationID, _ vm: VMRef, _ trigger: Trigger, _ limits: AutomaticLimits, isShadow: Bool = false,
+    at moment: Moment
   ) {
     advance(limits, to: moment)
-    claims.append(Claim(migration: id, vm: vm, at: moment))
+    claims.append(Claim(migration: id, vm: vm, at: moment, isShadow: isShadow))
     if claims.count > Self.mostClaims { claims.removeFirst() }
     if breaker != nil {
       breaker?.lastWish = moment
@@ -83,9 +98,18 @@ public struct AbortLedger: Sendable {
     resetAt = moment
   }
 
+  /// Goes on with a hold that another Drover began, unless a person has ended it.
+  mutating func take(_ former: Breaker) {
+    guard resetAt.map({ former.since > $0 }) ?? true else { return }
+    let lastWish = max(breaker?.lastWish ?? former.lastWish, former.lastWish)
+    if breaker == nil { breaker = former }
+    breaker?.lastWish = lastWish
+  }
+
   private func count(_ limits: AutomaticLimits, at now: Moment) -> Int {
-    claims.count { claim in
+    let lately = claims.filter { claim in
       now - claim.at < limits.window && resetAt.map { claim.at > $0 } ?? true
     }
+    return Set(lately.map(\.migration)).count
   }
 }

@@ -42,12 +42,20 @@ public enum AlertAnswer: Hashable, Sendable {
   case known(DecisionKind, Refusal?, DecisionID?)
   /// The same is being decided at this moment.
   case underWay
+  /// It is about a back end that another Drover watches, and asks nothing of this one.
+  case foreign(String)
 }
 
 extension AutomaticAborts {
   /// Decides about an alert; its labels have to be those of a migration that is known, and runs.
   public mutating func ask(_ alert: AlertWish, _ snapshot: FleetSnapshot, at now: Moment) -> AlertAnswer {
     let key = alert.key
+    // One webhook may be told to many Drovers.
+    if let backend = alert.labels["backend"],
+      !snapshot.backends.contains(where: { $0.descriptor.name.rawValue == backend })
+    {
+      return .foreign("this Drover watches no back end \(String(backend.prefix(100)))")
+    }
     if !alert.isFiring {
       // Before anything is decided nothing is swept either.
       if let began = alert.startedAt, isRestored || resolved.count < Self.mostStandings {
@@ -70,6 +78,7 @@ extension AutomaticAborts {
       requester: "alert \(key.alert.isEmpty ? "without a name" : key.alert)", because: "the alert fires",
       facts: [.init(FactName.alert, key.alert), .init("fingerprint", String(alert.fingerprint.prefix(64)))],
       asking: alert)
+    if let vm = alert.labels["vm"] { decision.facts.append(.init(FactName.alertVM, String(vm.prefix(253)))) }
     let view = snapshot.migrations.first { $0.identity.id == decision.migration }
     if let refusal = screen(alert, view, snapshot) {
       decision.refusal = refusal
@@ -114,7 +123,11 @@ extension AutomaticAborts {
     let isPassing = decision.refusal?.reason.isPassing ?? false
     decision.kind = isPassing ? .held : .refused
     let standing = standings[decision.key]
-    decision.record = standing?.record
+    // It was shown what it would have come to, and nothing was asked for since.
+    if let standing, standing.kind == .shadowed, settings.alerts != .abort {
+      return .known(.shadowed, nil, standing.record)
+    }
+    decision.record = standing?.continuedRecord
     if let standing, standing.refusal?.reason == decision.refusal?.reason {
       standings[decision.key]?.configuration = configuration
       return .known(standing.kind, standing.refusal, standing.record)
@@ -142,8 +155,7 @@ extension AutomaticAborts {
       let isUp = snapshot.backends.contains {
         $0.descriptor.name.rawValue == alert.labels["backend"] && $0.hasAttempted && $0.isUp
       }
-      let isConfigured = snapshot.backends.contains { $0.descriptor.name.rawValue == alert.labels["backend"] }
-      return isUp || !isConfigured
+      return isUp || alert.labels["backend"] == nil
         ? Refusal(.unknown, "no migration is called \(alert.migration)")
         : Refusal(
           .unreadable, "its back end does not answer now: whether there is such a migration is not known")

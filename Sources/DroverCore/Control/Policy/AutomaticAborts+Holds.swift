@@ -51,30 +51,82 @@ extension AutomaticAborts {
   // MARK: Restart
 
   /// Takes up what was decided before the start, the earliest first; only then is anything decided.
-  public mutating func restore(_ decisions: [Decision], _ epoch: EpochOffset, at now: Moment) {
+  ///
+  /// - Parameter holds: What the leader before has told.
+  public mutating func restore(
+    _ decisions: [Decision], sharing holds: SharedHolds = SharedHolds(), _ epoch: EpochOffset, at now: Moment
+  ) {
     // What was seen since the start is newer than every row.
     var former = NetworkHold()
-    for decision in decisions.sorted(by: {
+    for decision in (decisions + Self.resets(in: holds)).sorted(by: {
       ($0.madeAt, $0.id?.rawValue ?? 0) < ($1.madeAt, $1.id?.rawValue ?? 0)
     }) {
       // A wall clock that was set back must not put a claim into the future.
       let at = min(epoch.moment(unixMilliseconds: decision.madeAt), now)
       ledger.advance(settings.limits, to: at)
       shadowLedger.advance(settings.limits, to: at)
-      restore(decision, at, now, &former)
+      restore(decision, epoch, at, now, &former)
     }
+    take(holds, &former, epoch, at: now)
     ledger.advance(settings.limits, to: now)
     shadowLedger.advance(settings.limits, to: now)
     isRestored = true
-    told = holds.subtracting([.journal, .partition])
+    told = self.holds.subtracting([.journal, .partition])
     if former.hold != nil { told.insert(.partition) }
     networks.take(former)
     sweptAt = now
     lookAtAll()
   }
 
+  /// A person's word to another Drover, as if it was in the journal here.
+  private static func resets(in holds: SharedHolds) -> [Decision] {
+    guard let at = holds.breakerResetAt else { return [] }
+    var reset = Decision(
+      madeAt: at, action: .resetHold, trigger: .person, kind: .acted, requester: "another leader", text: "")
+    reset.evidence = facts(ofEnded: [.breaker])
+    return [reset]
+  }
+
+  private mutating func take(
+    _ holds: SharedHolds, _ former: inout NetworkHold, _ epoch: EpochOffset, at now: Moment
+  ) {
+    func moment(_ unix: Int64) -> Moment { min(epoch.moment(unixMilliseconds: unix), now) }
+    if let breaker = holds.breaker {
+      let held = AbortLedger.Breaker(
+        since: moment(breaker.since), lastWish: moment(breaker.lastWish), trigger: breaker.trigger)
+      ledger.take(held)
+      shadowLedger.take(held)
+    }
+    if let ended = holds.partitionEndedAt.map(moment) {
+      var over = NetworkHold()
+      over.reset(at: ended)
+      former.take(over)
+    }
+    if let partition = holds.partition {
+      former.restore(
+        since: moment(partition.since), quiet: .milliseconds(max(0, partition.quiet)),
+        names: partition.names, at: now)
+    }
+    let losses = holds.losses.map { ($0.migration, moment($0.at)) }
+    networks.take(Dictionary(losses) { max($0, $1) }, at: now)
+  }
+
+  /// What other Drovers have to know of that, should they take over.
+  public var holdState: HoldState {
+    var state = HoldState()
+    // Until it is told it may come to nothing.
+    if told.contains(.breaker) { state.breaker = ledger.breaker }
+    state.breakerResetAt = ledger.resetAt
+    state.partition = networks.hold
+    // Whoever takes over lets everything stay the same anew.
+    if let since = state.partition?.since { state.partition?.lastChange = since }
+    state.partitionEndedAt = networks.endedAt
+    state.losses = networks.lossTimes
+    return state
+  }
+
   private mutating func restore(
-    _ decision: Decision, _ at: Moment, _ now: Moment, _ former: inout NetworkHold
+    _ decision: Decision, _ epoch: EpochOffset, _ at: Moment, _ now: Moment, _ former: inout NetworkHold
   ) {
     if decision.action == .resetHold {
       let ended = Self.holds(endedBy: decision)
@@ -82,20 +134,25 @@ extension AutomaticAborts {
         ledger.reset(at: at)
         shadowLedger.reset(at: at)
       }
-      if ended.contains(.partition) { former.reset() }
+      if ended.contains(.partition) { former.reset(at: at) }
       return
     }
     func fact(_ name: String) -> String? { decision.evidence.first { $0.name == name }?.value }
     guard decision.action == .abort, decision.trigger != .person, !decision.isOfDrain else { return }
     if fact(FactName.holdBegan) == HoldReason.partition.rawValue {
-      if decision.result == nil { former.restore(since: at, at: now) } else { former.reset() }
+      if decision.result == nil {
+        former.restore(since: at, at: now)
+      } else {
+        former.reset(at: decision.resultAt.map { min(epoch.moment(unixMilliseconds: $0), now) } ?? at)
+      }
       return
     }
     let isUnsent = decision.kind == .acted && decision.isUnsent
     if !isUnsent, let id = decision.migration, let vm = decision.vm,
       decision.kind == .acted || decision.kind == .shadowed
     {
-      shadowLedger.claim(id, vm, decision.trigger, settings.limits, at: at)
+      shadowLedger.claim(
+        id, vm, decision.trigger, settings.limits, isShadow: decision.kind == .shadowed, at: at)
       if decision.kind == .acted { ledger.claim(id, vm, decision.trigger, settings.limits, at: at) }
     }
     let isShadow = fact(FactName.mode) == "shadow"

@@ -19,6 +19,9 @@ public struct AutomaticAborts: Sendable {
     var unsent = 0
     /// When what the journal did not take is decided again; nil where it took it.
     var forgetAt: Moment?
+
+    /// The record that the next decision about it goes on with: what was shadowed stays as it was shown.
+    var continuedRecord: DecisionID? { kind == .shadowed ? nil : record }
   }
 
   /// After something that may pass, such as a journal that is full.
@@ -82,7 +85,7 @@ public struct AutomaticAborts: Sendable {
       ledger.reset(at: now)
       shadowLedger.reset(at: now)
     }
-    if reasons.contains(.partition) { networks.reset() }
+    if reasons.contains(.partition) { networks.reset(at: now) }
     told.subtract(ended)
     lookAtAll()
     return ended
@@ -201,7 +204,7 @@ public struct AutomaticAborts: Sendable {
     if let standing {
       if standing.isUnderWay || standing.kind == .acted { return false }
       if let again = standing.lookAgainAt, again > now { return false }
-      decision.record = standing.record
+      decision.record = standing.continuedRecord
     }
     if action == .observe {
       guard standing == nil else { return false }
@@ -221,7 +224,8 @@ public struct AutomaticAborts: Sendable {
     }
     decision.kind = decision.isShadow ? .shadowed : .acted
     let id = view.identity.id
-    shadowLedger.claim(id, view.identity.vm, key.trigger, settings.limits, at: now)
+    shadowLedger.claim(
+      id, view.identity.vm, key.trigger, settings.limits, isShadow: decision.isShadow, at: now)
     if !decision.isShadow { ledger.claim(id, view.identity.vm, key.trigger, settings.limits, at: now) }
     stand(decision)
     return true

@@ -87,6 +87,7 @@ public enum AutomaticOutcome: Hashable, Sendable {
 /// The names of facts by which a decision is known again after a restart.
 enum FactName {
   static let alert = "alert"
+  static let alertVM = "alert_vm"
   static let hold = "hold"
   static let holdBegan = "hold_began"
   static let mode = "mode"

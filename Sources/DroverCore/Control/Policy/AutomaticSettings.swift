@@ -35,6 +35,9 @@ public struct AutomaticSettings: Hashable, Sendable {
   /// The documented defaults: nothing is armed.
   public init() {}
 
+  /// Labels of VMs that rules choose by.
+  public var labelNames: Set<String> { Set(rules.flatMap(\.match.labels.keys)) }
+
   /// Why a rule does not go as far as it says.
   public enum Cap: Hashable, Sendable {
     /// The switch `policies` does not let it.
@@ -43,8 +46,11 @@ public struct AutomaticSettings: Hashable, Sendable {
     case kubevirt
   }
 
-  /// The rule that governs a migration; nil where none does.
-  public func rule(for subject: PolicySubject) -> PolicyRule? { rules.first { $0.match.matches(subject) } }
+  /// The rule that governs a migration; nil where none does, or the labels that decide are not known yet.
+  public func rule(for subject: PolicySubject) -> PolicyRule? {
+    let first = rules.first { $0.match.matches(subject) || $0.match.mayMatch(subject) }
+    return first.flatMap { $0.match.matches(subject) ? $0 : nil }
+  }
 
   /// What a rule's wish comes to for a migration, and what holds it back.
   public func action(_ wish: PolicyWish, _ trigger: Trigger, _ subject: PolicySubject) -> (PolicyAction, Cap?)

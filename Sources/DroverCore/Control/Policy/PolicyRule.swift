@@ -61,17 +61,21 @@ public struct PolicySubject: Hashable, Sendable {
   public var origin: Origin
   /// Guest memory and copied disks; nil where that is not known.
   public var size: Bytes?
+  /// The VM's labels, with KubeVirt.
+  public var labels: [String: String]
 
   /// Names the facts.
-  public init(vm: VMRef, origin: Origin, size: Bytes?) {
+  public init(vm: VMRef, origin: Origin, size: Bytes?, labels: [String: String] = [:]) {
     self.vm = vm
     self.origin = origin
     self.size = size
+    self.labels = labels
   }
 
   /// The facts of a migration as it is known now.
   public init(_ view: MigrationView) {
-    self.init(vm: view.identity.vm, origin: view.facts.origin, size: view.facts.size)
+    self.init(
+      vm: view.identity.vm, origin: view.facts.origin, size: view.facts.size, labels: view.facts.labels)
   }
 }
 
@@ -85,6 +89,8 @@ public struct PolicyMatch: Hashable, Sendable {
   public var hosts: [String] = []
   /// VMs by their names.
   public var vms: [String] = []
+  /// What labels of the VM are, by their names, with KubeVirt; each must be one of its values.
+  public var labels: [String: [String]] = [:]
   /// Who asked for them.
   public var origins: [Origin] = []
   /// Of this size or more; one whose size is not known is not chosen.
@@ -111,6 +117,17 @@ public struct PolicyMatch: Hashable, Sendable {
       || subject.size.map { size in size >= atLeast ?? 0 && size <= atMost ?? Bytes(.max) } ?? false
     return holds(backends, subject.vm.backend.rawValue) && holds(namespaces, namespace) && holds(hosts, host)
       && holds(vms, subject.vm.name) && (origins.isEmpty || origins.contains(subject.origin)) && fits
+      && labels.allSatisfy { name, values in subject.labels[name].map(values.contains) ?? false }
+  }
+}
+
+extension PolicyMatch {
+  /// Whether only labels that are not known yet tell; KubeVirt gives each VM that runs some.
+  func mayMatch(_ subject: PolicySubject) -> Bool {
+    guard case .namespace = subject.vm.scope, subject.labels.isEmpty, !labels.isEmpty else { return false }
+    var rest = self
+    rest.labels = [:]
+    return rest.matches(subject)
   }
 }
 

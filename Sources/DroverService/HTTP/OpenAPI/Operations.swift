@@ -25,7 +25,8 @@ extension Routes {
     Operation(
       get: "history", "listHistory", "Migrations of the journal.",
       query: page + [
-        .text("outcome", Outcome.allCases.map(\.rawValue) + ["open", "unseen"]), .text("before"),
+        .text("migration"), .text("outcome", Outcome.allCases.map(\.rawValue) + ["open", "unseen"]),
+        .text("before"),
       ], .of(HistoryList.self), problems: [400]),
     Operation(
       get: "decisions", "listDecisions", "Decisions of the journal.",

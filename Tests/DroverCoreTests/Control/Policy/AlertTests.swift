@@ -76,7 +76,43 @@ struct AlertTests {
     #expect(scene.ask(alert(), [], isUp: false) == "held alert unreadable")
     #expect(scene.ask(alert(), [], isUp: false) == "again held unreadable")
     #expect(scene.ask(alert(), [scene.view()]) == "acted alert")
-    #expect(scene.ask(alert(2) { $0["backend"] = "nobody" }, [], isUp: false) == "refused alert unknown")
+    #expect(scene.ask(alert(2) { $0["backend"] = nil }, [], isUp: false) == "refused alert unknown")
+  }
+
+  @Test("one about a back end that this Drover does not watch asks nothing of it, and leaves no trace")
+  func foreign() {
+    var scene = AutomaticScene()
+    let other = alert { $0["backend"] = "host-b" }
+    for views in [[], [scene.view()]] { #expect(scene.ask(other, views) == "foreign") }
+    #expect(scene.ask(alert(9) { $0["backend"] = "host-b" }, [], isUp: false) == "foreign")
+    // Not even that it was resolved is kept.
+    var over = other
+    over.isFiring = false
+    #expect(scene.ask(over, [scene.view()]) == "foreign")
+    #expect(scene.aborts.standings.isEmpty && scene.aborts.resolved.isEmpty)
+    #expect(scene.ask(alert(), [scene.view()]) == "acted alert")
+  }
+
+  @Test("what was shadowed stays as it was shown, whatever its alert comes to later")
+  func shadowStays() throws {
+    var scene = AutomaticScene { $0.alerts = .shadow }
+    let wish = alert { $0["verdict"] = "not_converging" }
+    #expect(scene.ask(wish, [scene.view(1, endless)]) == "shadowed alert shadow")
+    #expect(scene.ask(wish, [scene.view()]) == "again shadowed -")
+    let now = scene.now
+    let over = scene.view(1) {
+      $0.ending = Ending(outcome: .succeeded, certainty: .reported, endedAt: now)
+      $0.phase = .succeeded
+    }
+    #expect(scene.ask(wish, [over]) == "again shadowed -")
+    scene.set { $0.alerts = .abort }
+    guard
+      case .decision(let held) = scene.aborts.ask(wish, scene.snapshot([scene.view()]), at: scene.now)
+    else {
+      Issue.record("nothing decided")
+      return
+    }
+    #expect(held.kind == .held && held.record == nil)
   }
 
   @Test("one that is over asks for nothing, and makes an older one that comes behind it void")
@@ -205,7 +241,12 @@ struct AlertTests {
     var scene = AutomaticScene { $0.alerts = .shadow }
     #expect(scene.ask(alert(), [scene.view()]) == "shadowed alert shadow")
     #expect(scene.ask(alert(), [scene.view()]) == "again shadowed -")
+    // Each alert is shown on its own, and the migration counts once.
+    let other = alert { $0["alertname"] = "DroverMigrationNotConverging" }
+    #expect(scene.ask(other, [scene.view(1, endless)]) == "shadowed alert shadow")
     #expect(scene.decide([scene.stuck()]) == ["acted progress_timeout"])
+    let third = alert { $0["alertname"] = "DroverMigrationStalled" }
+    #expect(scene.ask(third, [scene.stuck()]) == "refused alert claimed shadow")
     scene = AutomaticScene { $0.alerts = nil }
     #expect(scene.ask(alert(), [scene.view()]) == "held alert disabled")
   }

@@ -174,9 +174,7 @@ struct AutomaticAbortsTests {
     }
     #expect(
       scene.decide([view])
-        == ["shadowed keepalive shadow", "held network_lost claimed shadow"].map {
-          $0.replacing("held", with: "refused")
-        })
+        == ["shadowed keepalive shadow", "shadowed network_lost shadow"])
     let after = scene.view(2) { $0.phase = .postcopy }
     #expect(scene.decide([after]) == ["refused postcopy postcopy shadow"])
   }
@@ -242,9 +240,9 @@ struct AutomaticAbortsTests {
         "held progress_timeout hold shadow",
       ])
     #expect(scene.aborts.holds.isEmpty)
-    var settings = scene.aborts.settings
-    settings.policies = .abort
-    scene.aborts.apply(settings)
+    // A further trigger of what was shown is shown as well, and counts for nothing more.
+    #expect(scene.decide([scene.stuck(1, for: 151, endless)]) == ["shadowed not_converging shadow"])
+    scene.set { $0.policies = .abort }
     #expect(
       scene.decide((1...3).map { scene.stuck($0) }) == Array(repeating: "acted progress_timeout", count: 3))
   }
@@ -257,6 +255,29 @@ struct AutomaticAbortsTests {
     settings.policies = .abort
     scene.aborts.apply(settings)
     #expect(scene.decide([scene.stuck()]) == ["acted progress_timeout"])
+  }
+
+  @Test("what was shadowed stays as it was shown: acting makes a record of its own")
+  func shadowStays() throws {
+    var scene = AutomaticScene { $0.policies = .shadow }
+    #expect(scene.decide([scene.stuck()]) == ["shadowed progress_timeout shadow"])
+    scene.set { $0.policies = .abort }
+    guard case .decision(let decision)? = scene.see([scene.stuck()]).first else {
+      Issue.record("nothing decided")
+      return
+    }
+    #expect(decision.kind == .acted && decision.record == nil)
+  }
+
+  @Test("three that were shown under many triggers are three, not more")
+  func shadowCounts() {
+    var scene = AutomaticScene {
+      $0.policies = .shadow
+      $0.limits.aborts = 2
+    }
+    #expect(scene.decide([scene.stuck(1, for: 151, endless)]).count == 2)
+    #expect(scene.decide([scene.stuck(2, for: 151, endless)]).allSatisfy { $0.hasPrefix("shadowed") })
+    #expect(scene.decide([scene.stuck(3)]) == ["held progress_timeout hold shadow"])
   }
 
   @Test("right before it is sent everything has to hold still")

@@ -15,7 +15,15 @@ struct AutomaticScene {
       .postcopy: PolicyWish(.shadow),
     ])
 
-  init(_ change: (inout AutomaticSettings) -> Void = { _ in }, history: [Decision] = []) {
+  /// - Parameters:
+  ///   - history: What is in the journal.
+  ///   - holds: What another Drover has told.
+  ///   - start: When this one begins to decide, in seconds.
+  init(
+    _ change: (inout AutomaticSettings) -> Void = { _ in }, history: [Decision] = [],
+    holds: SharedHolds = SharedHolds(), at start: Double = 10_000
+  ) {
+    now = seconds(start)
     var settings = AutomaticSettings()
     settings.policies = .abort
     settings.alerts = .abort
@@ -23,15 +31,30 @@ struct AutomaticScene {
     settings.alertNames.append("GuestIsSlow")
     change(&settings)
     aborts.apply(settings)
-    aborts.restore(history, EpochOffset(milliseconds: 0), at: now)
+    aborts.restore(history, sharing: holds, EpochOffset(milliseconds: 0), at: now)
   }
+
+  /// There is a second back end, which shows nothing.
+  static let second = BackendName(rawValue: "rack2")
+
+  /// Changes what is in force.
+  mutating func set(_ change: (inout AutomaticSettings) -> Void) {
+    var settings = aborts.settings
+    change(&settings)
+    aborts.apply(settings)
+  }
+
+  /// What others may read of its holds.
+  var shared: SharedHolds { aborts.holdState.shared(EpochOffset(milliseconds: 0), at: now) }
 
   func snapshot(_ views: [MigrationView], isUp: Bool = true) -> FleetSnapshot {
     var snapshot = FleetSnapshot()
     snapshot.groups = [MigrationGroup(revision: revision, views: views)]
-    snapshot.backends = [BackendView(descriptor())]
-    snapshot.backends[0].hasAttempted = true
-    snapshot.backends[0].isUp = isUp
+    snapshot.backends = [home, Self.second, prod].map { BackendView(descriptor($0)) }
+    for index in snapshot.backends.indices {
+      snapshot.backends[index].hasAttempted = true
+      snapshot.backends[index].isUp = isUp
+    }
     return snapshot
   }
 
@@ -63,6 +86,7 @@ struct AutomaticScene {
     switch aborts.ask(alert, snapshot(views, isUp: isUp), at: now) {
     case .ignored: return "ignored"
     case .underWay: return "under way"
+    case .foreign: return "foreign"
     case .known(let kind, let refusal, _): return "again \(kind.rawValue) \(refusal?.reason.rawValue ?? "-")"
     case .decision(let decision):
       settle(decision)

@@ -1,6 +1,5 @@
 import Foundation
 import Synchronization
-import Testing
 
 /// How a process ended.
 enum Ending: Equatable {
@@ -61,7 +60,9 @@ final class Program: Sendable {
         posix_spawn(&pid, executable, &files, nil, argv, envp)
       }
     }
-    try #require(status == 0, "\(executable): \(String(cString: strerror(status)))")
+    guard status == 0 else {
+      throw Missed(description: "\(executable): \(String(cString: strerror(status)))")
+    }
     self.pid = pid
   }
 
@@ -123,7 +124,7 @@ final class Terminal: Sendable {
   init(columns: UInt16, rows: UInt16) throws {
     var (master, end) = (Int32(-1), Int32(-1))
     var size = winsize(ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0)
-    try #require(openpty(&master, &end, nil, nil, &size) == 0)
+    guard openpty(&master, &end, nil, nil, &size) == 0 else { throw Missed(description: "no terminal") }
     for number in [master, end] { _ = fcntl(number, F_SETFD, FD_CLOEXEC) }
     _ = fcntl(master, F_SETFL, O_NONBLOCK)
     (self.master, self.end) = (master, end)

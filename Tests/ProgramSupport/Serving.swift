@@ -1,5 +1,3 @@
-import Testing
-
 /// A `drover serve` on a port of its own, with its control socket in a directory of its own.
 struct Serving {
   let program: Program

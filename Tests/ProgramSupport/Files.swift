@@ -1,5 +1,4 @@
 import Foundation
-import Testing
 
 /// A directory that goes with its last reference.
 final class TemporaryDirectory: Sendable {
@@ -8,7 +7,9 @@ final class TemporaryDirectory: Sendable {
   /// Short, since a Unix socket's path has 107 bytes.
   init() throws {
     var name = Array("/tmp/drover-e2e-XXXXXX".utf8CString)
-    try #require(mkdtemp(&name) != nil)
+    guard mkdtemp(&name) != nil else {
+      throw Missed(description: "mkdtemp: \(String(cString: strerror(errno)))")
+    }
     path = String(decoding: name.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 

@@ -1,7 +1,6 @@
 import CurlClient
 import DroverService
 import Foundation
-import Testing
 
 /// Asks a server, as any client does.
 struct Web: Sendable {
@@ -36,6 +35,11 @@ struct Web: Sendable {
 
   func migrations() async throws -> [MigrationItem] {
     try APICoding.decode(MigrationList.self, from: try await get("/api/v1/migrations").body).items
+  }
+
+  /// The latest decisions of the journal, the last one first.
+  func decisions() async throws -> [DecisionItem] {
+    try APICoding.decode(DecisionList.self, from: try await get("/api/v1/decisions?limit=1000").body).items
   }
 
   private func send(_ request: Request) async throws -> Answer {
@@ -96,6 +100,6 @@ func freePort() throws -> UInt16 {
       bind(number, address, length) == 0 ? getsockname(number, address, &length) : -1
     }
   }
-  try #require(status == 0)
+  guard status == 0 else { throw Missed(description: "no free port") }
   return UInt16(bigEndian: address.sin_port)
 }

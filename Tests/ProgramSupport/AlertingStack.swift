@@ -1,5 +1,4 @@
 import Foundation
-import Testing
 
 /// A real Prometheus with the rules that are shipped, and a real Alertmanager with the routes that are shipped, as they would
 /// stand beside drover.
@@ -10,7 +9,7 @@ final class AlertingStack: Sendable {
 
   /// What is shipped.
   static let alerts = URL(filePath: #filePath).deletingLastPathComponent()
-    .appending(path: "../../../alerts").standardizedFileURL
+    .appending(path: "../../alerts").standardizedFileURL
 
   init(scraping target: Web, tokenFile: String) async throws {
     directory = try TemporaryDirectory()
@@ -19,7 +18,9 @@ final class AlertingStack: Sendable {
       contentsOf: Self.alerts.appending(path: "alertmanager.yml"), encoding: .utf8)
     let routes = shipped.replacing("http://localhost:10950", with: target.url)
       .replacing("/etc/alertmanager/drover.token", with: tokenFile)
-    try #require(routes.contains(tokenFile) && routes.contains(target.url))
+    guard routes.contains(tokenFile), routes.contains(target.url) else {
+      throw Missed(description: "alertmanager.yml has no place for the token and the address")
+    }
     let manager = try directory.write(routes, to: "alertmanager.yml")
     let rules = ["drover-recording.yml", "drover-abort.yml"].map { "\"\(Self.alerts.path)/\($0)\"" }
     let file = try directory.write(
@@ -54,6 +55,14 @@ final class AlertingStack: Sendable {
         try program.mustRun()
         return try await web.get("/-/ready").status == 200
       }
+    }
+  }
+
+  /// Waits until the rules have been evaluated once.
+  func untilEvaluated() async throws {
+    try await eventually("the rules have been evaluated") {
+      try await prometheus.get("/api/v1/query?query=drover:sample_age_seconds:limit").text.contains(
+        "\"value\"")
     }
   }
 
