@@ -74,7 +74,7 @@ struct MigrationLifeTests {
     var tracker = MigrationTracker.withHome()
     for n in 1...2 { tracker.take(sight(at: 11, id: id(n)), at: 11) }
     for n in 1...2 { tracker.announceAbort(of: id(n), cause: .policyAbort) }
-    tracker.take(sight(at: 12, id: id(1), phase: .aborting), at: 12)
+    tracker.take(sight(at: 12, phase: .aborting, id: id(1)), at: 12)
     for (n, words) in [(1, "ended aborted policy_abort"), (2, "ended failed unknown")] {
       var gone = observation(id: id(n), at: 13, startedAt: 10, phase: .failed)
       gone.ending = Ending(outcome: .failed, certainty: .inferred, endedAt: seconds(13))
