@@ -77,7 +77,11 @@ class Words(unittest.TestCase):
     def test_every_expression_needs_a_fresh_sample(self):
         """Each alert about migrations, VMs and nodes is made of recordings that count old data out, or counts it out itself."""
         text = {rule["record"]: rule["expr"] for rule in project.recording_rules()}
-        gates = ("drover:sample_age_seconds:limit", "drover:backend_age_seconds:limit")
+        gates = (
+            "drover:sample_age_seconds:limit",
+            "drover:backend_age_seconds:limit",
+            "migration:drover_migration:fresh",
+        )
         free = {"DroverMigrationDataTooOld", "DroverMigrationQueueStuck", "DroverMigrationsDropped"}
         for rule in project.alert_rules():
             if (

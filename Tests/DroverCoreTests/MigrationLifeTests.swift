@@ -72,12 +72,16 @@ struct MigrationLifeTests {
   @Test("A job that vanishes after its abort was sent was aborted; before that, nobody knows why")
   func vanished() {
     var tracker = MigrationTracker.withHome()
-    for n in 1...2 { tracker.take(sight(at: 11, id: id(n)), at: 11) }
-    for n in 1...2 { tracker.announceAbort(of: id(n), cause: .policyAbort) }
-    tracker.take(sight(at: 12, phase: .aborting, id: id(1)), at: 12)
-    for (n, words) in [(1, "ended aborted policy_abort"), (2, "ended failed unknown")] {
+    for n in 1...4 { tracker.take(sight(at: 11, id: id(n)), at: 11) }
+    for n in 1...4 { tracker.announceAbort(of: id(n), cause: .policyAbort) }
+    for n in [1, 3, 4] { tracker.take(sight(at: 12, phase: .aborting, id: id(n)), at: 12) }
+    let ends: [(Int, FailureCause, String)] = [
+      (1, .unknown, "ended aborted policy_abort"), (2, .unknown, "ended failed unknown"),
+      (3, .targetLost, "ended aborted policy_abort"), (4, .storage, "ended failed storage"),
+    ]
+    for (n, cause, words) in ends {
       var gone = observation(id: id(n), at: 13, startedAt: 10, phase: .failed)
-      gone.ending = Ending(outcome: .failed, certainty: .inferred, endedAt: seconds(13))
+      gone.ending = Ending(outcome: .failed, cause: cause, certainty: .inferred, endedAt: seconds(13))
       #expect(tracker.take(.migration(gone), at: 13) == [words])
     }
   }

@@ -24,7 +24,9 @@ struct BoardsWatch: Sendable {
     try watch.process.run()
     do {
       let word = await watch.said()
-      guard word.hasPrefix("ready") else { throw Missed(description: "lab.py is not ready, but says: \(word)") }
+      guard word.hasPrefix("ready") else {
+        throw Missed(description: "lab.py is not ready, but says: \(word)")
+      }
       try await body()
     } catch {
       // It ends its servers when its input ends.

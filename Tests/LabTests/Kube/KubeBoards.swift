@@ -94,10 +94,11 @@ extension LabTests {
         diskMebibytes: 256)
       for name in ["busy", "disk"] { try await hosts.heartbeat(name) }
       try await hosts.setSpeed("busy", mebibytesPerSecond: 4)
-      try await hosts.setSpeed("disk", mebibytesPerSecond: 8)
+      try await hosts.setSpeed("disk", mebibytesPerSecond: 3)
       let disk = try await hosts.migrate("disk", over: .mig, ["--copy-storage-all"])
       let busy = try await hosts.migrate(
-        "busy", over: .mig, ["--auto-converge", "--auto-converge-initial", "50"])
+        "busy", over: .mig,
+        ["--auto-converge", "--auto-converge-initial", "20", "--auto-converge-increment", "1"])
       for name in ["disk", "busy"] { try await hosts.untilUnderWay(name) }
       try await Task.sleep(for: seen)
       try await hosts.cut(.mig)
@@ -111,7 +112,9 @@ extension LabTests {
         #expect([200, 202].contains(answer.status), "\(answer)")
         _ = await migration.result()
         // Of the second one a rise can be seen.
-        try await Task.sleep(for: seen)
+        try await Task.sleep(for: seen * 2)
+        let over = try await serving.web.migrations().first { $0.id == id }?.ending
+        print("lab: the abort of \(name) came to \(over.map { "\($0)" } ?? "nothing")")
       }
     }
   }
