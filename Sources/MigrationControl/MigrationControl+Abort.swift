@@ -150,6 +150,7 @@ extension MigrationControl {
     } catch {
       guard error.mayBeDone else {
         if isFirst { withState { _ = $0.sent.remove(target.id) } }
+        fleet.announceAbort(of: target.id, cause: nil)
         return await fail(decision, error, error.unsent, "\(done)it was not ended: \(error)")
       }
       // Only what the migration comes to tells.

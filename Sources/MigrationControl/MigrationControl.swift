@@ -7,7 +7,7 @@ public protocol ControlledFleet: Sendable {
   /// What is known now.
   func snapshot() -> FleetSnapshot
   /// Says who is about to abort a migration, so that its end gets the right cause.
-  func announceAbort(of id: MigrationID, cause: FailureCause)
+  func announceAbort(of id: MigrationID, cause: FailureCause?)
   /// Says that Drover ends a migration at deadlines that nothing else enforces.
   func announceEnforcement(of id: MigrationID)
   /// Shows Drover's own drains at their nodes, and no others.

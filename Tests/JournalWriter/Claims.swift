@@ -47,7 +47,7 @@ private final class Fleet: ControlledFleet {
   }
 
   func snapshot() -> FleetSnapshot { tracker.withLock { $0.snapshot() } }
-  func announceAbort(of id: MigrationID, cause: FailureCause) {}
+  func announceAbort(of id: MigrationID, cause: FailureCause?) {}
   func tell(_ observation: MigrationObservation, at now: Moment) {
     tracker.withLock { _ = $0.receive(.migration(observation), at: now) }
   }

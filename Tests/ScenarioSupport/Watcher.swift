@@ -159,7 +159,7 @@ final class Watcher: ControlledFleet {
   }
 
   /// Says, before an abort is sent, who asked for it.
-  func announceAbort(of id: MigrationID, cause: FailureCause) {
+  func announceAbort(of id: MigrationID, cause: FailureCause?) {
     state.withLock { $0.record.tracker.announceAbort(of: id, cause: cause) }
   }
 

@@ -334,10 +334,10 @@ struct MigrationWatch: Sendable {
 
     var ending = ending
     if let announcedAbort {
-      // A job that is gone with nothing said, after an abort that reached its source, has heard it; that the target
-      // closes the connection then is what an abort does.
+      // A job that is gone with nothing said, after an abort was sent, has heard it; that the target closes the
+      // connection then is what an abort does.
       let isByAbort = [.unknown, .targetLost, .connectionLost].contains(ending.cause)
-      let hasVanished = view.phase == .aborting && isByAbort && ending.certainty == .inferred
+      let hasVanished = isByAbort && ending.certainty == .inferred
       if ending.cause == .userAbort || hasVanished {
         (ending.outcome, ending.cause) = (.aborted, announcedAbort)
       }

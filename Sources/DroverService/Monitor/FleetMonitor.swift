@@ -81,7 +81,7 @@ public final class FleetMonitor: ControlledFleet {
   }
 
   /// Says who is about to abort a migration.
-  public func announceAbort(of id: MigrationID, cause: FailureCause) {
+  public func announceAbort(of id: MigrationID, cause: FailureCause?) {
     tracker.withLock { $0.announceAbort(of: id, cause: cause) }
   }
 

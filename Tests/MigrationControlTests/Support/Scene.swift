@@ -36,8 +36,9 @@ final class Fleet: ControlledFleet {
 
   func snapshot() -> FleetSnapshot { tracker.withLock { $0.snapshot() } }
 
-  func announceAbort(of id: MigrationID, cause: FailureCause) {
-    announcements.withLock { $0.append(cause) }
+  func announceAbort(of id: MigrationID, cause: FailureCause?) {
+    // Nil: it was surely not sent.
+    announcements.withLock { if let cause { $0.append(cause) } else { _ = $0.popLast() } }
     tracker.withLock { $0.announceAbort(of: id, cause: cause) }
   }
 
