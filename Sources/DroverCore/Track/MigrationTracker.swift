@@ -160,8 +160,9 @@ public struct MigrationTracker: Sendable {
   /// it is seen again it keeps its name.
   public mutating func expect(_ id: MigrationID, of backend: BackendName) { former.insert(id, of: backend) }
 
-  /// Says, before an abort is sent, who asked for it: the source itself can only say that somebody did. Nil takes that back,
-  /// where it surely was not sent.
+  /// Says, before an abort is sent, who asked for it: the source itself can only say that somebody did.
+  ///
+  /// - Parameter cause: Nil takes it back, where it surely was not sent.
   public mutating func announceAbort(of id: MigrationID, cause: FailureCause?) {
     store.update(id) { _, watch in watch.announcedAbort = cause }
   }
