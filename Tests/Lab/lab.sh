@@ -361,12 +361,12 @@ here_or() { # NAME [HOST]
 }
 
 serial() { # NAME BYTE [HOST]: sends the byte unless it is empty, and waits for a beat, with a byte for that very one
-  local name=$1 byte=$2 host answer deadline=$((SECONDS + 5)) line
+  local name=$1 byte=$2 host answer deadline=$((SECONDS + 10)) line
   host=$(here_or "$name" "${3:-}")
   coproc line { exec socat UNIX-CONNECT:"$state/$host/lib/$name.com1" STDIO 2>/dev/null; }
   local pid=$line_PID in=${line[0]} out=${line[1]} found=1
   [ -z "$byte" ] || printf %s "$byte" >&"$out"
-  while [ $SECONDS -lt $deadline ] && read -r -t 2.5 -N 1 -u "$in" answer; do
+  while [ $SECONDS -lt $deadline ] && read -r -t 5 -N 1 -u "$in" answer; do
     [ -z "$byte" ] || [ "$answer" = "${byte: -1}" ] || continue
     found=0
     break
