@@ -26,30 +26,12 @@ private final class Source: ControllableBackend {
   func start(_ order: StartOrder) async throws(ControlError) -> StartReceipt { StartReceipt() }
 }
 
-private final class Records: AutomaticJournal {
-  let decisions = Mutex<[Decision]>([])
-
-  func record(_ decision: Decision) async throws(JournalError) -> DecisionID {
-    decisions.withLock { all in
-      all.append(decision)
-      return DecisionID(rawValue: Int64(all.count))
-    }
-  }
-  func revise(_ id: DecisionID, _ decision: Decision) async throws(JournalError) -> DecisionID {
-    decisions.withLock { $0[Int(id.rawValue) - 1] = decision }
-    return id
-  }
-  func finish(_ id: DecisionID, _ result: DecisionResult, text: String, at: Int64) async throws(JournalError)
-  {}
-  func automaticDecisions(since unixMilliseconds: Int64) async throws(JournalError) -> [Decision] { [] }
-}
-
 /// Migrations that run, a receiver with the switch `alerts` enabled, and senders that are not to be relied upon.
 @Suite("Alerts that come twice, late, in another order, cut off or forged")
 struct AlertStormTests {
   private let scratch: Scratch
   private let source = Source()
-  private let records = Records()
+  private let records = MemoryJournal()
   private let clock = SystemTimepiece()
 
   init() throws { scratch = try Scratch() }
