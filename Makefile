@@ -19,7 +19,7 @@ SCHEMATHESIS := 4.32.5
 PYTHON := .build/python-$(SCHEMATHESIS)
 
 # Tests whose time-outs starve among a thousand others.
-WEB    := MatrixTests|WebFileTests|SecretsTests
+WEB    := MatrixTests|WebFileTests|SecretsTests|AlertStormTests|AlertRouteTests
 FILES  := JournalTests|JournalKeeperTests|ServiceJournalTests|QEMUBackendTests
 
 .PHONY: help run build install test api api-release test-boards boards pictures lab soak bench bench-libvirt bench-kube format format-check packages-run packages-test packages-lab packages-bench clean

@@ -19,7 +19,7 @@ struct AlertRouteTests {
   private func serve(
     _ state: SwitchState = .enabled, _ body: @Sendable (_ post: Post) async throws -> Void
   ) async throws {
-    let clock = SystemTimepiece()
+    let clock = Still()
     let log = Lines().logger()
     let monitor = FleetMonitor(settings: MigrationTracker.Settings(), clock: clock, log: log)
     monitor.register(

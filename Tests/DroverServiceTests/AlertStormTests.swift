@@ -32,7 +32,7 @@ struct AlertStormTests {
   private let scratch: Scratch
   private let source = Source()
   private let records = MemoryJournal()
-  private let clock = SystemTimepiece()
+  private let clock = Still()
 
   init() throws { scratch = try Scratch() }
 

@@ -127,11 +127,6 @@ struct EligibilityServiceTests {
 
   // MARK: the route
 
-  private struct Still: Timepiece {
-    func now() -> Moment { noon }
-    func epochOffset() -> EpochOffset { sampleOffset }
-  }
-
   /// Answers, or does not.
   private struct Source: EligibilitySource {
     let descriptor = BackendDescriptor(

@@ -6,11 +6,6 @@ import Testing
 
 @Suite("What the monitor logs")
 struct FleetMonitorTests {
-  private struct Still: Timepiece {
-    func now() -> Moment { noon }
-    func epochOffset() -> EpochOffset { sampleOffset }
-  }
-
   private func logged(of scope: Scope, _ level: LogLevel) -> [String] {
     let output = CollectingOutput()
     let log = Logger(label: "drover") { label in

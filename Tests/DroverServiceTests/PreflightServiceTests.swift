@@ -112,11 +112,6 @@ struct PreflightServiceTests {
 
   // MARK: the route
 
-  private struct Still: Timepiece {
-    func now() -> Moment { noon }
-    func epochOffset() -> EpochOffset { sampleOffset }
-  }
-
   /// Answers, or does not.
   private struct Source: ControllableBackend {
     let descriptor: BackendDescriptor
