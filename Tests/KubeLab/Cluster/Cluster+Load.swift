@@ -1,3 +1,4 @@
+import Foundation
 import QEMURig
 
 extension Cluster {
@@ -58,6 +59,16 @@ extension Cluster {
     try await vm.delete()
     let shifted = Array(nodes.dropFirst() + nodes.prefix(1))
     try await server.load(templates, words: ["source": nodes, "target": shifted], count: count)
+    // All objects of one transaction have one version: a list from the server's cache meanwhile would hold some
+    // of them, and a watch from there on tells nothing of the others.
+    for (resource, object) in objects {
+      let last = object.name.replacing(all: words).replacingOccurrences(
+        of: "{i}", with: String(format: "%05d", count - 1))
+      let path = resource.path(last, in: namespace) + "?resourceVersion=0"
+      try await api.settle("\(last) in the server's cache", within: 120) {
+        try await self.api.request("GET", path).status == 200
+      }
+    }
   }
 
   private func play(_ migration: LoadedMigration, of vm: VM) async throws -> Migration {

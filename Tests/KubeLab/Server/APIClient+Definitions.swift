@@ -24,12 +24,13 @@ extension APIClient {
     }
   }
 
-  /// Waits until something holds, for at most 30 s.
-  public func settle(_ what: String, _ holds: () async throws -> Bool) async throws {
-    let deadline = ContinuousClock.now + .seconds(30)
+  /// Waits until something holds.
+  public func settle(_ what: String, within seconds: Int = 30, _ holds: () async throws -> Bool) async throws
+  {
+    let deadline = ContinuousClock.now + .seconds(seconds)
     while try await !holds() {
       guard ContinuousClock.now < deadline else {
-        throw KubeLabError("waiting for \(what)", "not within 30 s")
+        throw KubeLabError("waiting for \(what)", "not within \(seconds) s")
       }
       try await Task.sleep(for: .milliseconds(50))
     }
