@@ -114,7 +114,7 @@ let package = Package(
     .target(
       name: "DroverService",
       dependencies: [
-        "CCrypt", "CGnuTLS", "DroverCore", "Exposition", "Journal", "KeptBytes", "KubeVirtBackend",
+        "CCrypt", "CGnuTLS", "CLinux", "DroverCore", "Exposition", "Journal", "KeptBytes", "KubeVirtBackend",
         "LibvirtBackend", "MicroHTTP", "MigrationControl", "QEMUBackend",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),

@@ -7,6 +7,7 @@
 #include <linux/netlink.h>
 #include <linux/sched.h>
 #include <linux/sock_diag.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -25,6 +26,14 @@ struct drover_peer {
 /// prctl is variadic, which Swift cannot call.
 static inline int drover_set_parent_death_signal(int signal) {
   return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0);
+}
+
+/// Keeps what is freed from staying with the process: large blocks are given back at once, whatever glibc has learnt of
+/// their sizes, and all threads share two heaps.
+static inline void drover_limit_heap(int large) {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_MMAP_THRESHOLD, large);
+  mallopt(M_TRIM_THRESHOLD, 2 * large);
 }
 
 int accept4(int, struct sockaddr *, socklen_t *, int);

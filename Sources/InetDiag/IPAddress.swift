@@ -43,9 +43,6 @@ public struct IPAddress: Hashable, Sendable, LosslessStringConvertible {
   /// Whether this is an IPv4 address, mapped or not.
   public var isIPv4: Bool { high == 0 && low >> 32 == Self.mapped >> 32 }
 
-  /// Whether the address is this machine's, or rather this network namespace's, own (127.0.0.0/8 or `::1`).
-  public var isLoopback: Bool { isIPv4 ? low >> 24 & 0xFF == 127 : high == 0 && low == 1 }
-
   /// The canonical text: `192.0.2.1`, `2001:db8::1`.
   public var description: String {
     var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))

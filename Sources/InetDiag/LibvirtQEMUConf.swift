@@ -44,16 +44,6 @@ public struct QEMUConf: Hashable, Sendable {
     unreadableLines = unreadable.sorted()
   }
 
-  /// How long after the last byte *received* a daemon closes its connection to the other; nil for never.
-  ///
-  /// interval × (count + 1), with libvirt's own values for what the file does not say.
-  public var keepaliveDeadline: Duration? {
-    let interval = keepaliveInterval ?? Self.defaultKeepaliveInterval
-    let count = keepaliveCount ?? Self.defaultKeepaliveCount
-    guard interval > 0 else { return nil }
-    return .seconds(interval) * (count + 1)
-  }
-
   /// The ports that destinations listen on, with libvirt's own for what the file does not say.
   public var migrationPorts: ClosedRange<UInt16> {
     let lowest = migrationPortMin ?? Self.defaultMigrationPorts.lowerBound

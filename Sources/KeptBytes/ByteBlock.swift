@@ -1,4 +1,5 @@
-// Unchecked because a raw pointer is never Sendable: nothing writes to the memory once `init` has returned.
+// Unchecked because a raw pointer is never Sendable: nothing writes to the memory once `init` has returned, and whoever had it
+// before has given it up.
 
 /// Immutable bytes at an address that stays the same until the last reference goes.
 ///
@@ -25,6 +26,12 @@ public final class ByteBlock: @unchecked Sendable {
       throw error
     }
     self.memory = memory
+  }
+
+  /// Takes memory over, with what its first `count` bytes are; it is deallocated with the block.
+  public init(adopting memory: UnsafeMutableRawBufferPointer, count: Int) {
+    self.memory = memory
+    self.count = min(max(0, count), memory.count)
   }
 
   /// Copies the bytes of a buffer.

@@ -29,6 +29,7 @@ struct Serve: AsyncParsableCommand {
 
   func run() async throws {
     DescriptorLimit.raise()
+    HeapLimit.set()
     let signals = Signals(isReloading: true)
     let log = logging.makeLogger()
     var options = try web.serviceOptions(environment: .current)

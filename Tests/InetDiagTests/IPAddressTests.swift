@@ -25,15 +25,6 @@ struct IPAddressTests {
     ])
   func none(text: String) { #expect(IPAddress(text) == nil) }
 
-  @Test(
-    "the loopback is told from the rest",
-    arguments: [
-      ("127.0.0.1", true), ("127.255.0.9", true), ("::1", true), ("::ffff:127.0.0.1", true),
-      ("128.0.0.1", false),
-      ("::2", false), ("1::1", false), ("::127.0.0.1", false),
-    ])
-  func loopback(text: String, isLoopback: Bool) { #expect(IPAddress(text)?.isLoopback == isLoopback) }
-
   @Test("an end is written as an address with a port usually is")
   func endpoint() throws {
     let v4 = TCPConnection.Endpoint(address: try #require(IPAddress("192.0.2.1")), port: 49152)

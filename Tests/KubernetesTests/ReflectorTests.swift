@@ -162,7 +162,7 @@ import Testing
       told == [
         "initial ns/bad 1", "synced first", "object ns/a 1", "malformed ns/bad",
         "malformed 'half': no uid at .metadata", "synced", "malformed ns/bad",
-        "malformed an event: The given data was not valid JSON.",
+        "malformed an event: no JSON object",
         "malformed an event of the unknown type 'WHAT'",
         "malformed ns/bad", "gone ns/bad unseen", "object ns/b 12",
       ])

@@ -80,6 +80,14 @@ struct ByteWriter: ~Copyable {
     try body(UnsafeRawBufferPointer(start: memory + range.lowerBound, count: range.count))
   }
 
+  /// The bytes written so far, with the room behind them: for what is not kept.
+  consuming func wholeBlock() -> ByteBlock {
+    let block = ByteBlock(
+      adopting: UnsafeMutableRawBufferPointer(start: memory, count: capacity), count: count)
+    discard self
+    return block
+  }
+
   /// A block of exactly the bytes written so far.
   func block() -> ByteBlock {
     ByteBlock(copying: UnsafeRawBufferPointer(start: memory, count: count))

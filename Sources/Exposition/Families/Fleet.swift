@@ -10,7 +10,9 @@ struct Fleet: Sendable {
   init(_ snapshot: FleetSnapshot, in context: RenderContext) {
     self.snapshot = snapshot
     self.context = context
-    vms = snapshot.vms.filter { context.vms == .all || $0.isBlocked || $0.consecutiveFailures > 0 }
+    vms =
+      context.vms == .all
+      ? snapshot.vms : snapshot.vms.filter { $0.isBlocked || $0.consecutiveFailures > 0 }
   }
 
   /// Whether the setting `metrics.vms` lets it be shown what speaks against migrating a VM.

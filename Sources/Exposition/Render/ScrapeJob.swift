@@ -12,7 +12,8 @@ struct ScrapeJob {
   func plain(keeping state: inout KeptRenderings) -> RenderedScrape {
     // Without a deflater nothing throws.
     var body = (try? migrations(keeping: &state, with: nil)) ?? ScrapeBody()
-    body.add(ByteSlice(fleet().block()))
+    let fleet = fleet(of: &state.fleetLength)
+    body.add(ByteSlice(fleet.wholeBlock()))
     return body.scrape(as: mediaType, contentEncoding: nil)
   }
 
@@ -20,7 +21,7 @@ struct ScrapeJob {
   func compressed(keeping state: inout KeptRenderings) throws(DeflateError) -> RenderedScrape? {
     let deflater = try Deflater()
     var body = try migrations(keeping: &state, with: deflater)
-    let fleet = fleet()
+    let fleet = fleet(of: &state.fleetLength)
     guard body.member.length + fleet.count >= ScrapeRenderer.smallestCompressed else { return nil }
     var tail = ByteWriter(capacity: fleet.count / 4)
     let check = try fleet.withUnsafeBytes(0..<fleet.count) { bytes throws(DeflateError) in
@@ -41,9 +42,11 @@ struct ScrapeJob {
   }
 
   /// Everything that has no series for each migration, and the end.
-  private func fleet() -> ByteWriter {
+  ///
+  /// - Parameter length: How long it was last: memory that grows by and by is written again and again.
+  private func fleet(of length: inout Int) -> ByteWriter {
     let fleet = Fleet(snapshot, in: context)
-    var sink = SampleSink(capacity: 1 << 14, offset: offset)
+    var sink = SampleSink(capacity: length + length / 16, offset: offset)
     for family in FleetFamilies.all where parts.contains(family.declaration.part) {
       let start = sink.out.count
       sink.out.append(headerOf: family.declaration, in: mediaType.format)
@@ -53,6 +56,7 @@ struct ScrapeJob {
       if sink.out.count == header { sink.out.truncate(to: start) }
     }
     if mediaType.format == .openMetrics { sink.out.append("# EOF\n") }
+    length = sink.out.count
     return sink.finish()
   }
 }

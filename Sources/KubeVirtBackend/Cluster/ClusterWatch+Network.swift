@@ -8,12 +8,10 @@ extension ClusterWatch {
   /// For so long the cluster waits for a node before it says that it is not heard.
   private static let nodeGrace = Duration.seconds(40)
   /// A report is renewed before the tracker drops it.
-  private static let renewal = Duration.seconds(2)
+  static let networkRenewal = Duration.seconds(2)
 
   mutating func tellNetwork(of uid: String, at instant: Instant, _ messages: inout [BackendMessage]) {
-    guard let record = migrations[uid], record.hasStarted, record.vmim.role != .receiver,
-      told.networks[uid].map({ instant.now - $0 >= Self.renewal }) ?? true
-    else { return }
+    guard let record = migrations[uid] else { return }
     told.networks[uid] = instant.now
     var report = NetworkReport(settings: keepalive, keepalive: .inferred(.invisible))
     report.peer = record.targetNode

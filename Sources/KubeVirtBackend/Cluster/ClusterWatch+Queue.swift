@@ -51,11 +51,15 @@ extension ClusterWatch {
   /// Counts slots, and those that wait for one.
   mutating func lookAtQueue(at instant: Instant) {
     var book = QueueBook()
-    for record in migrations.values where !record.isFinal && !record.isGone {
-      if record.holdsSlot {
-        book.use(at: [record.sourceNode, vms[record.name]?.node ?? ""])
-      } else if record.phase == .pending, otherWait(record, at: instant) == nil {
-        book.wait(record)
+    // Looked at in place, as most hold a slot: a copy of each costs more than all the rest.
+    for index in migrations.indices {
+      guard !migrations.values[index].isFinal, !migrations.values[index].isGone else { continue }
+      if migrations.values[index].holdsSlot {
+        let here = vms.index(forKey: migrations.values[index].name)
+        book.use(from: migrations.values[index].sourceNode, at: here.map { vms.values[$0].node } ?? "")
+      } else if migrations.values[index].phase == .pending {
+        let record = migrations.values[index]
+        if otherWait(record, at: instant) == nil { book.wait(record) }
       }
     }
     book.order()
@@ -90,10 +94,11 @@ struct QueueBook: Sendable {
   private var positions: [String: UInt64] = [:]
   private var positionsByNode: [String: UInt64] = [:]
 
-  /// Takes a migration that holds a slot, at each node that its VM is on or came from.
-  mutating func use(at nodes: Set<String>) {
+  /// Takes a migration that holds a slot, at the node that its VM came from and the one that it is on.
+  mutating func use(from source: String, at node: String) {
     used += 1
-    for node in nodes where !node.isEmpty { usedByNode[node, default: 0] += 1 }
+    if !source.isEmpty { usedByNode[source, default: 0] += 1 }
+    if !node.isEmpty, node != source { usedByNode[node, default: 0] += 1 }
   }
 
   /// Takes one that waits for a slot.

@@ -30,7 +30,8 @@ struct VMRecord: Sendable {
   let otherPods: [PodPlace]
   /// Why it cannot be migrated; empty where it can, nil where nobody has said.
   let blockers: [NotMigratableReason]?
-  let state: MigrationState?
+  /// None or one: it is large, and most VMs have none.
+  private let states: [MigrationState]
   /// Harvester's word for the migration that it names.
   let harvesterStatus: (word: String, migration: String)?
 
@@ -59,10 +60,12 @@ struct VMRecord: Sendable {
     isShuttingDown = vmi.metadata.deletionTimestamp != nil
     otherPods = vmi.activePods.filter { $0.value != vmi.node }.map { PodPlace(pod: $0.key, node: $0.value) }
     blockers = Self.blockers(vmi)
-    state = vmi.state
+    states = vmi.state.map { [$0] } ?? []
     let word = vmi.metadata.annotations["harvesterhci.io/migrationState"]
     harvesterStatus = word.map { ($0, vmi.metadata.annotations["harvesterhci.io/migrationUID"] ?? "") }
   }
+
+  var state: MigrationState? { states.first }
 
   /// Whether it has ended: no guest runs or is held anywhere.
   var isFinal: Bool { phase == "Succeeded" || phase == "Failed" }

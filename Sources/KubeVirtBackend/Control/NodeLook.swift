@@ -48,11 +48,6 @@ struct LauncherPod: KubernetesObject {
   let metadata: ObjectMeta
   let phase: String
 
-  static let unread: JSONOmissions = [
-    "metadata.managedFields", "metadata.ownerReferences", "spec", "status.containerStatuses",
-    "status.conditions", "status.initContainerStatuses",
-  ]
-
   private enum CodingKeys: String, CodingKey { case metadata, status }
   private struct Status: Decodable { var phase: String? }
 

@@ -63,6 +63,10 @@ struct MigrationRecord: Sendable {
   var name: VMName { VMName(namespace: vmim.metadata.namespace, name: vmim.vmiName) }
   var isFinal: Bool { vmim.isFinal }
   var hasStarted: Bool { times.startedAt != nil }
+  /// Whether what is told of it may change although nothing happens to it.
+  var isWaiting: Bool { vanishedAt != nil || phase == .pending }
+  /// Whether there is something to tell of the network under it.
+  var showsNetwork: Bool { hasStarted && vmim.role != .receiver }
 
   // MARK: What comes in
 

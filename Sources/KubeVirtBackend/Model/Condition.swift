@@ -1,3 +1,5 @@
+internal import Kubernetes
+
 /// A condition of an object's status.
 struct Condition: Decodable, Hashable, Sendable {
   let type: String
@@ -8,18 +10,24 @@ struct Condition: Decodable, Hashable, Sendable {
   let lastTransition: String?
   let lastHeartbeat: String?
 
-  private enum CodingKeys: String, CodingKey {
-    case type, status, reason, message, lastTransitionTime, lastHeartbeatTime
+  init(from decoder: any Decoder) throws {
+    let fields = try JSONFields(decoder)
+    guard let condition = Condition(fields) else {
+      throw DecodingError.dataCorrupted(
+        DecodingError.Context(codingPath: decoder.codingPath, debugDescription: "a condition without type"))
+    }
+    self = condition
   }
 
-  init(from decoder: any Decoder) throws {
-    let values = try decoder.container(keyedBy: CodingKeys.self)
-    type = try values.decode(String.self, forKey: .type)
-    status = values.lenient(.status) ?? ""
-    reason = values.lenient(.reason) ?? ""
-    message = values.lenient(.message) ?? ""
-    lastTransition = values.lenient(.lastTransitionTime)
-    lastHeartbeat = values.lenient(.lastHeartbeatTime)
+  /// nil for one without a type.
+  init?(_ fields: JSONFields) {
+    guard let type = fields.text("type") else { return nil }
+    self.type = type
+    status = fields.text("status") ?? ""
+    reason = fields.text("reason") ?? ""
+    message = fields.text("message") ?? ""
+    lastTransition = fields.text("lastTransitionTime")
+    lastHeartbeat = fields.text("lastHeartbeatTime")
   }
 
   var isTrue: Bool { status == "True" }

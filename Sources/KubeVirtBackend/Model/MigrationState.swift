@@ -1,3 +1,5 @@
+internal import Kubernetes
+
 /// `status.migrationState`, as VMI and VMIM have it.
 ///
 /// That of the previous migration stays on the VMI until the next one is handed over: `uid` tells whose it is.
@@ -23,52 +25,31 @@ struct MigrationState: Decodable, Hashable, Sendable {
   /// `Pod` or `Migration`.
   var networkType = ""
 
-  private enum CodingKeys: String, CodingKey {
-    case migrationUid, startTimestamp, endTimestamp, sourceNode, targetNode, targetPod
-    case targetNodeDomainReadyTimestamp, completed, failed, abortRequested, abortStatus, failureReason, mode
-    case migrationPolicyName, migrationConfiguration, migrationNetworkType, sourceState, targetState
-  }
-
-  /// One end of the migration, told since 1.6.
-  private struct Side: Decodable {
-    var node: String?
-    var pod: String?
-    var migrationUID: String?
-    var domainReadyTimestamp: String?
-
-    private enum CodingKeys: String, CodingKey { case node, pod, migrationUID, domainReadyTimestamp }
-
-    init(from decoder: any Decoder) throws {
-      let values = try decoder.container(keyedBy: CodingKeys.self)
-      node = values.lenient(.node)
-      pod = values.lenient(.pod)
-      migrationUID = values.lenient(.migrationUID)
-      domainReadyTimestamp = values.lenient(.domainReadyTimestamp)
-    }
-  }
-
   init() {}
 
-  init(from decoder: any Decoder) throws {
-    let values = try decoder.container(keyedBy: CodingKeys.self)
-    let source = values.lenient(.sourceState, as: Side.self)
-    let target = values.lenient(.targetState, as: Side.self)
-    uid = values.lenient(.migrationUid) ?? source?.migrationUID ?? target?.migrationUID ?? ""
-    start = values.lenient(.startTimestamp)
-    end = values.lenient(.endTimestamp)
-    sourceNode = values.lenient(.sourceNode) ?? source?.node ?? ""
-    targetNode = values.lenient(.targetNode) ?? target?.node ?? ""
-    targetPod = values.lenient(.targetPod) ?? target?.pod ?? ""
-    targetReady = values.lenient(.targetNodeDomainReadyTimestamp) ?? target?.domainReadyTimestamp
-    isCompleted = values.lenient(.completed) ?? false
-    hasFailed = values.lenient(.failed) ?? false
-    isAbortRequested = values.lenient(.abortRequested) ?? false
-    abortStatus = values.lenient(.abortStatus) ?? ""
-    failureReason = values.lenient(.failureReason) ?? ""
-    mode = values.lenient(.mode) ?? ""
-    policyName = values.lenient(.migrationPolicyName) ?? ""
-    configuration = values.lenient(.migrationConfiguration)
-    networkType = values.lenient(.migrationNetworkType) ?? ""
+  init(from decoder: any Decoder) throws { self.init(try JSONFields(decoder)) }
+
+  init(_ fields: JSONFields) {
+    // One end of the migration each, told since 1.6.
+    let source = fields.fields("sourceState")
+    let target = fields.fields("targetState")
+    uid =
+      fields.text("migrationUid") ?? source?.text("migrationUID") ?? target?.text("migrationUID") ?? ""
+    start = fields.text("startTimestamp")
+    end = fields.text("endTimestamp")
+    sourceNode = fields.text("sourceNode") ?? source?.text("node") ?? ""
+    targetNode = fields.text("targetNode") ?? target?.text("node") ?? ""
+    targetPod = fields.text("targetPod") ?? target?.text("pod") ?? ""
+    targetReady = fields.text("targetNodeDomainReadyTimestamp") ?? target?.text("domainReadyTimestamp")
+    isCompleted = fields.flag("completed") ?? false
+    hasFailed = fields.flag("failed") ?? false
+    isAbortRequested = fields.flag("abortRequested") ?? false
+    abortStatus = fields.text("abortStatus") ?? ""
+    failureReason = fields.text("failureReason") ?? ""
+    mode = fields.text("mode") ?? ""
+    policyName = fields.text("migrationPolicyName") ?? ""
+    configuration = fields.value("migrationConfiguration")
+    networkType = fields.text("migrationNetworkType") ?? ""
   }
 }
 

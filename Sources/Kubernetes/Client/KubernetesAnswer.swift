@@ -13,7 +13,7 @@ public struct KubernetesAnswer: Sendable {
   /// The body as a value; the error says where it differs.
   public func decoded<Value: Decodable>(as type: Value.Type = Value.self) throws(KubernetesError) -> Value {
     do {
-      return try JSONDecoder().decode(type, from: Data(body))
+      return try body.withUnsafeBufferPointer { try LazyDecoder.decode(type, from: $0) }
     } catch {
       throw .decoding(call: call, problem: "the answer is no \(type): \(decodingProblem(error))")
     }

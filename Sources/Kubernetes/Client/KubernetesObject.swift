@@ -19,11 +19,6 @@ public struct ObjectMeta: Hashable, Sendable, Decodable {
   /// Annotations.
   public var annotations: [String: String]
 
-  private enum CodingKeys: String, CodingKey {
-    case name, generateName, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, labels,
-      annotations
-  }
-
   /// Names an object, and says nothing else of it.
   public init(name: String, namespace: String = "", uid: String = "") {
     (self.name, self.namespace, self.uid) = (name, namespace, uid)
@@ -33,16 +28,16 @@ public struct ObjectMeta: Hashable, Sendable, Decodable {
 
   /// Reads what is there; only a name and a uid must be.
   public init(from decoder: any Decoder) throws {
-    let values = try decoder.container(keyedBy: CodingKeys.self)
-    name = try values.decode(String.self, forKey: .name)
-    uid = try values.decode(String.self, forKey: .uid)
-    generateName = (try? values.decodeIfPresent(String.self, forKey: .generateName)) ?? ""
-    namespace = (try? values.decodeIfPresent(String.self, forKey: .namespace)) ?? ""
-    resourceVersion = (try? values.decodeIfPresent(String.self, forKey: .resourceVersion)) ?? ""
-    creationTimestamp = (try? values.decodeIfPresent(String.self, forKey: .creationTimestamp)) ?? ""
-    deletionTimestamp = (try? values.decodeIfPresent(String.self, forKey: .deletionTimestamp)) ?? nil
-    labels = (try? values.decodeIfPresent([String: String].self, forKey: .labels)) ?? [:]
-    annotations = (try? values.decodeIfPresent([String: String].self, forKey: .annotations)) ?? [:]
+    let fields = try JSONFields(decoder)
+    name = try fields.required("name")
+    uid = try fields.required("uid")
+    generateName = fields.text("generateName") ?? ""
+    namespace = fields.text("namespace") ?? ""
+    resourceVersion = fields.text("resourceVersion") ?? ""
+    creationTimestamp = fields.text("creationTimestamp") ?? ""
+    deletionTimestamp = fields.text("deletionTimestamp")
+    labels = fields.texts("labels") ?? [:]
+    annotations = fields.texts("annotations") ?? [:]
   }
 }
 
@@ -50,16 +45,7 @@ public struct ObjectMeta: Hashable, Sendable, Decodable {
 public protocol KubernetesObject: Decodable, Sendable {
   /// What every object has.
   var metadata: ObjectMeta { get }
-  /// What is not even looked at when one is decoded.
-  static var unread: JSONOmissions { get }
 }
-
-extension KubernetesObject {
-  /// Who wrote which field, a third of many an object.
-  public static var unread: JSONOmissions { unreadAnywhere }
-}
-
-private let unreadAnywhere: JSONOmissions = ["metadata.managedFields"]
 
 /// Which object: its uid tells it from a later one of the same name.
 public struct ObjectKey: Hashable, Sendable, CustomStringConvertible {

@@ -55,10 +55,9 @@ extension KubernetesClient {
     let request = list.request
     let stream = try await open(request)
     var scanner = JSONItemScanner()
-    let unread = Object.unread
     while let piece = try await stream.piece() {
       var objects: [ReadObject<Object>] = []
-      do { try scanner.scan(piece) { objects.append(ReadObject($0, omitting: unread)) } } catch {
+      do { try scanner.scan(piece) { objects.append(ReadObject($0)) } } catch {
         throw error.of(request)
       }
       await telling(objects)

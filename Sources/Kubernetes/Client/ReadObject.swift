@@ -1,5 +1,3 @@
-internal import FoundationEssentials
-
 /// One object of a list or a watch event, or what is wrong with it.
 typealias ReadObject<Object> = Result<Object, UnreadableObject>
 
@@ -18,13 +16,12 @@ struct BareObject: KubernetesObject {
 }
 
 extension Result where Success: KubernetesObject, Failure == UnreadableObject {
-  /// Decodes an object, without what nobody reads of it.
-  init(_ bytes: UnsafeBufferPointer<UInt8>, omitting unread: JSONOmissions = Success.unread) {
-    let data = Data(bytes, omitting: unread)
+  /// Decodes an object.
+  init(_ bytes: UnsafeBufferPointer<UInt8>) {
     do {
-      self = .success(try JSONDecoder().decode(Success.self, from: data))
+      self = .success(try LazyDecoder.decode(Success.self, from: bytes))
     } catch {
-      let bare = try? JSONDecoder().decode(BareObject.self, from: data)
+      let bare = try? LazyDecoder.decode(BareObject.self, from: bytes)
       let name = bare == nil ? JSONName.find(in: bytes).map { "'\($0)': " } : nil
       self = .failure(
         UnreadableObject(problem: (name ?? "") + decodingProblem(error), metadata: bare?.metadata))
@@ -36,12 +33,5 @@ extension Result where Success: KubernetesObject, Failure == UnreadableObject {
     case .success(let object): object.metadata
     case .failure(let error): error.metadata
     }
-  }
-}
-
-extension Data {
-  /// What there is to decode of an object.
-  init(_ bytes: UnsafeBufferPointer<UInt8>, omitting unread: JSONOmissions) {
-    if let left = unread.cut(bytes) { self.init(left) } else { self.init(buffer: bytes) }
   }
 }

@@ -22,15 +22,16 @@ struct JSONNesting {
       next += 1
     }
     while next < end {
+      if isInString {
+        next = Self.quoteOrEscape(from: next, to: end)
+        guard next < end else { break }
+        isInString = next.pointee != 0x22
+        next += isInString ? 2 : 1
+        continue
+      }
       let byte = next.pointee
       next += 1
-      if isInString {
-        if byte == 0x22 {
-          isInString = false
-        } else if byte == 0x5C {
-          next += 1
-        }
-      } else if byte == 0x22 {
+      if byte == 0x22 {
         isInString = true
       } else if byte & 0xDF == 0x5B {
         depth += 1
@@ -46,5 +47,24 @@ struct JSONNesting {
     self.isInString = isInString
     isEscaped = next > end
     return nil
+  }
+
+  /// The next quotation mark or backslash; the end where there is none. Eight bytes at a time: strings are most of an
+  /// object.
+  static func quoteOrEscape(
+    from start: UnsafePointer<UInt8>, to end: UnsafePointer<UInt8>
+  ) -> UnsafePointer<UInt8> {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    var next = start
+    while end - next >= 8 {
+      let bytes = UInt64(littleEndian: UnsafeRawPointer(next).loadUnaligned(as: UInt64.self))
+      let (quotes, escapes) = (bytes ^ (0x22 * ones), bytes ^ (0x5C * ones))
+      // The lowest bit that is set belongs to the first byte that is zero.
+      let found = ((quotes &- ones) & ~quotes | (escapes &- ones) & ~escapes) & (0x80 * ones)
+      if found != 0 { return next + found.trailingZeroBitCount / 8 }
+      next += 8
+    }
+    while next < end, next.pointee != 0x22, next.pointee != 0x5C { next += 1 }
+    return next
   }
 }

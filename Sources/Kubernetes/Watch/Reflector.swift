@@ -101,16 +101,15 @@ private struct ReflectorRun<Object: KubernetesObject> {
     watchBegan = client.timing.now()
     await sink(.fresh)
     var scanner = JSONLineScanner()
-    let unread = Object.unread.within("object")
     while true {
       let piece = try await stream.piece()
       var lines: [WatchLine<Object>] = []
       if let piece {
-        do { try scanner.scan(piece) { lines.append(WatchLine($0, omitting: unread)) } } catch {
+        do { try scanner.scan(piece) { lines.append(WatchLine($0)) } } catch {
           throw error.of(request)
         }
       } else {
-        scanner.finish { lines.append(WatchLine($0, omitting: unread)) }
+        scanner.finish { lines.append(WatchLine($0)) }
       }
       if lines.isEmpty { await sink(.fresh) }
       for line in lines { try await take(line, of: request, sink) }

@@ -1,5 +1,3 @@
-internal import FoundationEssentials
-
 /// One event of a watch.
 enum WatchLine<Object: KubernetesObject> {
   case changed(ReadObject<Object>)
@@ -8,10 +6,9 @@ enum WatchLine<Object: KubernetesObject> {
   case error(KubernetesStatus.Wire)
   case unreadable(String)
 
-  /// - Parameter unread: What is not looked at, from the line's own members on.
-  init(_ line: UnsafeBufferPointer<UInt8>, omitting unread: JSONOmissions = []) {
+  init(_ line: UnsafeBufferPointer<UInt8>) {
     do {
-      self = try JSONDecoder().decode(Wire.self, from: Data(line, omitting: unread)).line
+      self = try LazyDecoder.decode(Wire.self, from: line).line
     } catch {
       let name = JSONName.find(in: line).map { " of '\($0)'" } ?? ""
       self = .unreadable("an event\(name): \(decodingProblem(error))")
@@ -21,31 +18,29 @@ enum WatchLine<Object: KubernetesObject> {
   private struct Wire: Decodable {
     let line: WatchLine
 
-    private enum Key: String, CodingKey { case type, object }
-
     private struct Bookmark: Decodable {
       struct Meta: Decodable { var resourceVersion: String }
       var metadata: Meta
     }
 
     init(from decoder: any Decoder) throws {
-      let values = try decoder.container(keyedBy: Key.self)
-      switch try values.decode(String.self, forKey: .type) {
-      case "ADDED", "MODIFIED": line = .changed(Self.object(values))
-      case "DELETED": line = .deleted(Self.object(values))
+      let fields = try JSONFields(decoder)
+      switch try fields.required("type", as: String.self) {
+      case "ADDED", "MODIFIED": line = .changed(Self.object(fields))
+      case "DELETED": line = .deleted(Self.object(fields))
       case "BOOKMARK":
-        let bookmark = try values.decode(Bookmark.self, forKey: .object)
+        let bookmark: Bookmark = try fields.required("object")
         line = .bookmark(resourceVersion: bookmark.metadata.resourceVersion)
-      case "ERROR": line = .error(try values.decode(KubernetesStatus.Wire.self, forKey: .object))
+      case "ERROR": line = .error(try fields.required("object"))
       case let type: line = .unreadable("an event of the unknown type '\(type.prefix(50))'")
       }
     }
 
-    private static func object(_ values: KeyedDecodingContainer<Key>) -> ReadObject<Object> {
+    private static func object(_ fields: JSONFields) -> ReadObject<Object> {
       do {
-        return .success(try values.decode(Object.self, forKey: .object))
+        return .success(try fields.required("object"))
       } catch {
-        let bare = try? values.decode(BareObject.self, forKey: .object)
+        let bare = fields.value("object", as: BareObject.self)
         return .failure(UnreadableObject(problem: decodingProblem(error), metadata: bare?.metadata))
       }
     }

@@ -44,7 +44,10 @@ final class RawClient: Sendable {
   }
 
   /// Sends the request and returns the whole body.
-  func text() throws -> String {
+  func text() throws -> String { String(decoding: try bytes(), as: UTF8.self) }
+
+  /// The same as it came.
+  func bytes() throws -> [UInt8] {
     var body: [UInt8] = []
     guard send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count else {
       throw BenchError("send: \(String(cString: strerror(errno)))")
@@ -53,7 +56,7 @@ final class RawClient: Sendable {
       try receive(into: $0) { body += $0 }
     }
     guard answer.status == 200 else { throw BenchError("an answer with status \(answer.status)") }
-    return String(decoding: answer.body + body, as: UTF8.self)
+    return answer.body.isEmpty ? body : answer.body
   }
 
   /// - Parameter taking: Lent the body, from its first byte on, where it did not come with the headers whole.

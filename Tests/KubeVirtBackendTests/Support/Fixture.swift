@@ -19,6 +19,6 @@ enum Fixture {
   static func json(_ name: String) throws -> JSON { try JSONDecoder().decode(JSON.self, from: data(name)) }
 
   static func object<Object: Decodable>(_ name: String, as type: Object.Type = Object.self) throws -> Object {
-    try JSONDecoder().decode(Object.self, from: data(name))
+    try Array(data(name)).withUnsafeBufferPointer { try LazyDecoder.decode(type, from: $0) }
   }
 }

@@ -45,7 +45,7 @@ enum JSON: Hashable, Sendable {
 
   /// Decodes it as an object of the API.
   func decoded<Object: Decodable>(as type: Object.Type = Object.self) throws -> Object {
-    try JSONDecoder().decode(Object.self, from: JSONEncoder().encode(self))
+    try Array(JSONEncoder().encode(self)).withUnsafeBufferPointer { try LazyDecoder.decode(type, from: $0) }
   }
 }
 

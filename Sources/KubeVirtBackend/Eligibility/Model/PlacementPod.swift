@@ -16,12 +16,6 @@ struct PlacementPod: KubernetesObject {
   /// What is set aside for it: the sum of its containers, or the largest of those that run before them.
   var requests: Amounts
 
-  /// What is read of a launcher, or of any other pod of a node.
-  static let unread: JSONOmissions = [
-    "metadata.managedFields", "metadata.ownerReferences", "spec.volumes", "spec.securityContext",
-    "status.containerStatuses", "status.conditions",
-  ]
-
   /// A required rule about other pods.
   struct PodRule: Decodable, Hashable, Sendable {
     let labels: LabelSelector?

@@ -24,14 +24,6 @@ struct PreflightGuest: KubernetesObject {
   let vmi: VMI
   let guest: Guest
 
-  static let unread: JSONOmissions = [
-    "metadata.finalizers", "metadata.managedFields", "metadata.ownerReferences", "spec.accessCredentials",
-    "spec.domain.clock", "spec.domain.devices.inputs", "spec.domain.machine",
-    "spec.topologySpreadConstraints",
-    "status.currentCPUTopology", "status.guestOSInfo", "status.interfaces", "status.machine", "status.memory",
-    "status.phaseTransitionTimestamps",
-  ]
-
   init(from decoder: any Decoder) throws {
     vmi = try VMI(from: decoder)
     guest = try Guest(from: decoder)
