@@ -49,8 +49,9 @@ struct JSONNesting {
     return nil
   }
 
-  /// The next quotation mark or backslash; the end where there is none. Eight bytes at a time: strings are most of an
-  /// object.
+  /// The next quotation mark or backslash; the end where there is none.
+  ///
+  /// Eight bytes at a time: strings are most of an object.
   static func quoteOrEscape(
     from start: UnsafePointer<UInt8>, to end: UnsafePointer<UInt8>
   ) -> UnsafePointer<UInt8> {

@@ -6,7 +6,7 @@ internal import FoundationEssentials
 /// an array, begin and end.
 struct JSONText {
   let bytes: [UInt8]
-  /// Where it stands, without white space around it. An object is never larger than 4 GiB.
+  /// Where it stands, without white space around it; an object is never larger than 4 GiB.
   private let start: UInt32
   private let end: UInt32
 
