@@ -9,6 +9,7 @@ struct SampleSink: ~Copyable {
   /// Label sets that many samples share, rendered once.
   private var labelSets: ByteWriter
   private var sharedSet = 0..<0
+  private var vmSets: [Range<Int>] = []
   private var lineIsOpen = false
   private var lineHasLabels = false
 
@@ -30,20 +31,31 @@ struct SampleSink: ~Copyable {
     out.truncate(to: 0)
     labelSets.truncate(to: 0)
     sharedSet = 0..<0
+    vmSets = []
   }
 
   /// Renders the labels of a migration, to be chosen with `share`.
   mutating func labelSet(of identity: MigrationIdentity) -> Range<Int> {
+    labelSet(of: identity.vm, identity.id)
+  }
+
+  /// The labels of VMs, to be chosen with `share`: rendered for the first family that has a series for each.
+  mutating func labelSets(of vms: [VMView]) -> [Range<Int>] {
+    if vmSets.count != vms.count { vmSets = vms.map { labelSet(of: $0.vm) } }
+    return vmSets
+  }
+
+  private mutating func labelSet(of vm: VMRef, _ migration: MigrationID? = nil) -> Range<Int> {
     let start = labelSets.count
     func add(_ name: StaticString, _ value: String, to set: inout ByteWriter) {
       guard !value.isEmpty else { return }
       if set.count > start { set.append(UInt8(ascii: ",")) }
       set.append(label: name, value)
     }
-    add("backend", identity.vm.backend.rawValue, to: &labelSets)
-    add(identity.vm.scope.label, identity.vm.scope.name, to: &labelSets)
-    add("vm", identity.vm.name, to: &labelSets)
-    add("migration", identity.id.description, to: &labelSets)
+    add("backend", vm.backend.rawValue, to: &labelSets)
+    add(vm.scope.label, vm.scope.name, to: &labelSets)
+    add("vm", vm.name, to: &labelSets)
+    if let migration { add("migration", migration.description, to: &labelSets) }
     return start..<labelSets.count
   }
 

@@ -8,7 +8,6 @@ extension FleetFamilies {
       "Whether nothing speaks against migrating the VM (KubeVirt: LiveMigratable, once surveyed all rules); absent if unknown."
     ) { fleet, vm, sink in
       guard let isMigratable = vm.isMigratable, fleet.showsMigratability(of: vm) else { return }
-      sink.labels(vm.vm)
       sink.sample(isMigratable)
     },
     each(
@@ -17,7 +16,6 @@ extension FleetFamilies {
     ) { fleet, vm, sink in
       guard fleet.showsMigratability(of: vm) else { return }
       for reason in vm.blockers ?? [] {
-        sink.labels(vm.vm)
         sink.label("reason", reason.rawValue)
         sink.sample(.one)
       }
@@ -27,7 +25,6 @@ extension FleetFamilies {
       "Nodes that can take the VM now, its own not counted (judged within ten minutes of a change; libvirt: of the peers)."
     ) { fleet, vm, sink in
       guard let targets = vm.targets, fleet.showsMigratability(of: vm) else { return }
-      sink.labels(vm.vm)
       sink.sample(targets)
     },
     each(
@@ -35,7 +32,6 @@ extension FleetFamilies {
       "What a drain of its node does to the VM, 1 for what holds (KubeVirt evictionStrategy, LiveMigratable; Harvester)."
     ) { fleet, vm, sink in
       guard let outcome = vm.drainOutcome, fleet.showsMigratability(of: vm) else { return }
-      sink.labels(vm.vm)
       sink.label("outcome", outcome.rawValue)
       sink.sample(.one)
     },
@@ -44,7 +40,6 @@ extension FleetFamilies {
       "Migrations of the VM that failed one after the other since the last that succeeded; absent at 0."
     ) { _, vm, sink in
       guard vm.consecutiveFailures > 0 else { return }
-      sink.labels(vm.vm)
       sink.sample(vm.consecutiveFailures)
     },
     family(
@@ -62,12 +57,17 @@ extension FleetFamilies {
     },
   ]
 
+  /// A series for each VM, its labels included.
   private static func each(
     _ name: String, labels: [String] = [], by fillers: [Filler], _ help: String,
     emit: @escaping @Sendable (Fleet, VMView, inout SampleSink) -> Void
   ) -> Family<Fleet> {
     family(name, labels: labels, by: fillers, help) { fleet, sink in
-      for vm in fleet.vms { emit(fleet, vm, &sink) }
+      for (vm, labels) in zip(fleet.vms, sink.labelSets(of: fleet.vms)) {
+        sink.share(labels)
+        emit(fleet, vm, &sink)
+      }
+      sink.share(0..<0)
     }
   }
 

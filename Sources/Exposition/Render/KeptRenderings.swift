@@ -28,8 +28,8 @@ struct KeptRenderings: Sendable {
   private var lastAsked: [ContentCoding: Moment] = [:]
   private var offset: EpochOffset?
   private var vmLabels: [VMLabel] = []
-  /// How long the part was last that is not kept.
-  var fleetLength = 1 << 14
+  /// How long was last what is not kept, by what was asked for.
+  var fleetLengths: [Set<ScrapePart>: Int] = [:]
 
   /// A step of the wall clock changes every moment: what was rendered before shows another time; and so do other labels.
   mutating func settle(_ new: EpochOffset, vmLabels names: [String]) {

@@ -12,7 +12,7 @@ struct ScrapeJob {
   func plain(keeping state: inout KeptRenderings) -> RenderedScrape {
     // Without a deflater nothing throws.
     var body = (try? migrations(keeping: &state, with: nil)) ?? ScrapeBody()
-    let fleet = fleet(of: &state.fleetLength)
+    let fleet = fleet(of: &state.fleetLengths[parts, default: 1 << 14])
     body.add(ByteSlice(fleet.wholeBlock()))
     return body.scrape(as: mediaType, contentEncoding: nil)
   }
@@ -21,7 +21,7 @@ struct ScrapeJob {
   func compressed(keeping state: inout KeptRenderings) throws(DeflateError) -> RenderedScrape? {
     let deflater = try Deflater()
     var body = try migrations(keeping: &state, with: deflater)
-    let fleet = fleet(of: &state.fleetLength)
+    let fleet = fleet(of: &state.fleetLengths[parts, default: 1 << 14])
     guard body.member.length + fleet.count >= ScrapeRenderer.smallestCompressed else { return nil }
     var tail = ByteWriter(capacity: fleet.count / 4)
     let check = try fleet.withUnsafeBytes(0..<fleet.count) { bytes throws(DeflateError) in
