@@ -29,6 +29,8 @@ public final class ByteBlock: @unchecked Sendable {
   }
 
   /// Takes memory over, with what its first `count` bytes are; it is deallocated with the block.
+  ///
+  /// - Parameter memory: The whole of what `allocate` gave, and nobody else's any more.
   public init(adopting memory: UnsafeMutableRawBufferPointer, count: Int) {
     self.memory = memory
     self.count = min(max(0, count), memory.count)

@@ -24,12 +24,25 @@ func decoded<Value: Decodable>(_ text: String, as type: Value.Type = Value.self)
   @Test(arguments: [
     "", " ", "{", "}", "[", "{]", "[}", #"{"a"}"#, #"{"a":}"#, #"{"a" 1}"#, #"{"a":1,}"#, "[1,]",
     #"{"a":1 "b":2}"#,
-    #"{a:1}"#, #"{"a":1}}"#, #"{"a":1} x"#, #""open"#, #""\"#, #""\x""#, "nul", "+1", "01x", "--1", "1.2.3",
+    #"{a:1}"#, #"{"a":1}}"#, #"{"a":1} x"#, #""open"#, #""\"#, #""\x""#, "nul", "+1", "01", "01x", "--1", "-",
+    "1.", ".5", "1E", "1e+", "-a", #""a""b""#, "1.2.3",
     "NaN",
     "inf", "0x10", "1e999", #"{"a":[1}"#,
   ])
   func refusesWhatIsNoJSON(text: String) {
     #expect(throws: DecodingError.self) { try decoded(text, as: JSONValue.self) }
+  }
+
+  @Test func whatIsTooDeepIsRefused() throws {
+    func nested(_ depth: Int) -> String {
+      String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+    }
+    _ = try decoded(nested(201), as: JSONValue.self)
+    for depth in [202, 100_000] {
+      #expect(throws: DecodingError.self) { try decoded(nested(depth), as: JSONValue.self) }
+    }
+    let object = String(repeating: #"{"a":"#, count: 1000) + "1" + String(repeating: "}", count: 1000)
+    #expect(throws: DecodingError.self) { try decoded(object, as: JSONValue.self) }
   }
 
   @Test func aTextThatIsNotUTF8IsNoText() {
@@ -52,6 +65,16 @@ func decoded<Value: Decodable>(_ text: String, as type: Value.Type = Value.self)
   @Test func ofTwoMembersOfOneNameTheLastCounts() throws {
     #expect(try decoded(#"{"a": 1, "a": 2}"#, as: [String: Int].self) == ["a": 2])
     #expect(try decoded(#"{"a": "x", "\u0061": "y"}"#, as: Fields.self).text == "y")
+  }
+
+  @Test func theEndOfAStringIsFoundWhereverItIs() throws {
+    for before in 0..<18 {
+      for near in ["!", "#", "[", "]", "\u{A2}", "\u{DC}", ""] {
+        let text = String(repeating: "x", count: before) + near
+        #expect(try decoded(#"{"a": "\#(text)", "b": "}"}"#, as: Fields.self).text == text)
+        #expect(try decoded(#"{"a": "\#(text)\"", "b": "}"}"#, as: Fields.self).text == text + "\"")
+      }
+    }
   }
 
   @Test func whatNobodyAsksForIsNotLookedAt() throws {

@@ -11,7 +11,7 @@ extension ClusterWatch {
   static let networkRenewal = Duration.seconds(2)
 
   mutating func tellNetwork(of uid: String, at instant: Instant, _ messages: inout [BackendMessage]) {
-    guard let record = migrations[uid] else { return }
+    guard let record = migrations[uid], record.showsNetwork else { return }
     told.networks[uid] = instant.now
     var report = NetworkReport(settings: keepalive, keepalive: .inferred(.invisible))
     report.peer = record.targetNode

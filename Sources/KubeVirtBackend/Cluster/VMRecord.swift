@@ -30,7 +30,7 @@ struct VMRecord: Sendable {
   let otherPods: [PodPlace]
   /// Why it cannot be migrated; empty where it can, nil where nobody has said.
   let blockers: [NotMigratableReason]?
-  /// None or one: it is large, and most VMs have none.
+  /// None or one: it is large, most VMs have none, and an empty array takes no memory.
   private let states: [MigrationState]
   /// Harvester's word for the migration that it names.
   let harvesterStatus: (word: String, migration: String)?

@@ -1,6 +1,6 @@
 /// How deep in objects and arrays a place is, and whether inside a string.
 ///
-/// It finds where a value ends, and leaves all else that may be wrong with it to the decoder: a closing bracket closes
+/// It finds where a value ends, and leaves all else that may be wrong with it to whoever reads it: a closing bracket closes
 /// whatever is open.
 struct JSONNesting {
   private var depth = 0

@@ -67,16 +67,17 @@ struct JSONText {
       guard text.count >= 2, text[0] == 0x22, text[text.count - 1] == 0x22 else { return .some(nil) }
       let inner = UnsafeBufferPointer(rebasing: text[1..<(text.count - 1)])
       if inner.contains(0x5C) { return nil }
+      guard !inner.contains(0x22) else { return .some(nil) }
       return .some(String(validating: inner, as: UTF8.self))
     }
     if let quick { return quick }
     return try? JSONDecoder().decode(String.self, from: Data(bytes[Int(start)..<Int(end)]))
   }
 
-  /// A number that is whole and fits.
+  /// A number that is whole and fits; one with a fraction or an exponent as far as a Double tells it from its neighbours.
   func integer<Number: FixedWidthInteger>(_: Number.Type) -> Number? {
     guard let text = number() else { return nil }
-    return Number(text) ?? Double(text).flatMap { Number(exactly: $0) }
+    return Number(text) ?? Double(text).flatMap { $0.magnitude < 0x1p53 ? Number(exactly: $0) : nil }
   }
 
   var isNull: Bool { isWord("null") }
@@ -88,11 +89,30 @@ struct JSONText {
   /// The text of a number: what Swift reads is more than what JSON has.
   func number() -> String? {
     lend { text -> String? in
-      guard let first = text.first, first == 0x2D || (0x30...0x39).contains(first),
-        text.allSatisfy({ (0x30...0x39).contains($0) || [0x2B, 0x2D, 0x2E, 0x45, 0x65].contains($0) })
-      else { return nil }
-      return String(decoding: text, as: UTF8.self)
+      Self.isNumber(text) ? String(decoding: text, as: UTF8.self) : nil
     }
+  }
+
+  private static func isNumber(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+    var rest = text[...]
+    func take(_ marks: UInt8...) -> Bool {
+      guard let first = rest.first, marks.contains(first) else { return false }
+      rest = rest.dropFirst()
+      return true
+    }
+    func takeDigits() -> Bool {
+      let count = rest.count
+      rest = rest.drop { (0x30...0x39).contains($0) }
+      return rest.count < count
+    }
+    _ = take(0x2D)
+    guard take(0x30) || takeDigits() else { return false }
+    if take(0x2E), !takeDigits() { return false }
+    if take(0x45, 0x65) {
+      _ = take(0x2B, 0x2D)
+      if !takeDigits() { return false }
+    }
+    return rest.isEmpty
   }
 }
 

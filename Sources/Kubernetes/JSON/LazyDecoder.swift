@@ -26,10 +26,17 @@ struct LazyDecoder: Decoder {
 
 /// Where in an object a value stands.
 final class JSONPlace: Sendable {
+  /// What is read as deep as it goes is not read deeper: there is so much stack.
+  static let deepest = 200
+
   private let key: any CodingKey
   private let outer: JSONPlace?
+  let depth: Int
 
-  init(_ key: any CodingKey, in outer: JSONPlace?) { (self.key, self.outer) = (key, outer) }
+  init(_ key: any CodingKey, in outer: JSONPlace?) {
+    (self.key, self.outer) = (key, outer)
+    depth = (outer?.depth ?? 0) + 1
+  }
 
   static func path(_ place: JSONPlace?) -> [any CodingKey] {
     var (path, next): ([any CodingKey], JSONPlace?) = ([], place)
@@ -58,8 +65,11 @@ extension LazyDecoder {
 
   /// What should be made of parts is something else, or no JSON.
   func broken(_ kind: String) -> DecodingError {
-    .dataCorrupted(DecodingError.Context(codingPath: codingPath, debugDescription: "no JSON \(kind)"))
+    let problem = isTooDeep ? "more than \(JSONPlace.deepest) deep" : "no JSON \(kind)"
+    return .dataCorrupted(DecodingError.Context(codingPath: codingPath, debugDescription: problem))
   }
+
+  var isTooDeep: Bool { place.map { $0.depth > JSONPlace.deepest } ?? false }
 
   var isNull: Bool { text.isNull }
 
@@ -94,7 +104,7 @@ extension LazyDecoder {
 
 /// The members of an object, found by name.
 struct LazyMembers {
-  /// From that many on, one search through all for each is too much.
+  /// With more than that, one search through all for each is too much.
   private static let few = 32
 
   let decoder: LazyDecoder
@@ -102,7 +112,7 @@ struct LazyMembers {
   private var index: [String: Int]?
 
   init(_ decoder: LazyDecoder) throws {
-    guard let members = decoder.text.members() else { throw decoder.broken("object") }
+    guard !decoder.isTooDeep, let members = decoder.text.members() else { throw decoder.broken("object") }
     self.decoder = decoder
     self.members = members
     guard members.hasEscapes || members.all.count > Self.few else { return }
@@ -206,7 +216,7 @@ private struct LazyArray: UnkeyedDecodingContainer {
   private(set) var currentIndex = 0
 
   init(_ decoder: LazyDecoder) throws {
-    guard let elements = decoder.text.elements() else { throw decoder.broken("array") }
+    guard !decoder.isTooDeep, let elements = decoder.text.elements() else { throw decoder.broken("array") }
     (self.decoder, self.elements) = (decoder, elements)
   }
 

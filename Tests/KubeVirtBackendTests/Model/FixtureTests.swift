@@ -23,7 +23,7 @@ struct FixtureTests {
     #expect(try Fixture.object(name, as: JSON.self) == Fixture.json(name))
   }
 
-  @Test("A VMI that is cut off is refused; one of which any byte is another is read or refused")
+  @Test("A VMI that is cut off is refused; one of which a byte is another is read as Foundation reads it")
   func damaged() throws {
     func read(_ bytes: [UInt8]) -> VMI? {
       bytes.withUnsafeBufferPointer { try? LazyDecoder.decode(VMI.self, from: $0) }
@@ -33,8 +33,12 @@ struct FixtureTests {
     for length in stride(from: 0, through: end, by: 7) { #expect(read(Array(whole[..<length])) == nil) }
     var damaged = whole
     for index in stride(from: 0, to: end, by: 5) {
-      damaged[index] = [0x22, 0x2C, 0x5B, 0x5C, 0x7D, 0xFF][index % 6]
+      damaged[index] = [0x22, 0x2C, 0x5B, 0x5C, 0x7D, 0xFF, 0x31][index % 7]
       _ = read(damaged)
+      if let same = try? JSONDecoder().decode(JSON.self, from: Data(damaged)) {
+        let own = try damaged.withUnsafeBufferPointer { try LazyDecoder.decode(JSON.self, from: $0) }
+        #expect(own == same, "byte \(index)")
+      }
       damaged[index] = whole[index]
     }
   }
@@ -220,5 +224,16 @@ struct LenientTests {
     #expect(script.view()?.completion == nil)
     #expect(script.view()?.phase == .precopy)
     #expect(script.watch.problems.takeNews().map(\.kind) == [.quantity])
+  }
+
+  @Test(
+    "A memory that is nothing does not make what is requested the guest's; one without a size does",
+    arguments: [(JSON.null, false), (7, false), (["guest": nil], true), ([:], true)] as [(JSON, Bool)])
+  func memory(memory: JSON, isRequested: Bool) throws {
+    var vmi = MadeVMI().json
+    vmi["spec", "domain", "memory"] = memory
+    vmi["spec", "domain", "resources"] = ["requests": ["memory": "4Gi"]]
+    let read = try vmi.decoded(as: VMI.self)
+    #expect(read.memory == (isRequested ? .gibibytes(4) : nil) && read.hasAbsurdMemory == !isRequested)
   }
 }
