@@ -231,8 +231,11 @@ struct LenientTests {
     arguments: [(JSON.null, false), (7, false), (["guest": nil], true), ([:], true)] as [(JSON, Bool)])
   func memory(memory: JSON, isRequested: Bool) throws {
     var vmi = MadeVMI().json
-    vmi["spec", "domain", "memory"] = memory
-    vmi["spec", "domain", "resources"] = ["requests": ["memory": "4Gi"]]
+    // By itself, a null would be taken away.
+    var domain = vmi["spec", "domain"].members
+    domain["memory"] = memory
+    domain["resources"] = ["requests": ["memory": "4Gi"]]
+    vmi["spec", "domain"] = .object(domain)
     let read = try vmi.decoded(as: VMI.self)
     #expect(read.memory == (isRequested ? .gibibytes(4) : nil) && read.hasAbsurdMemory == !isRequested)
   }
