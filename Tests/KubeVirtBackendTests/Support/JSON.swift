@@ -19,7 +19,7 @@ enum JSON: Hashable, Sendable {
     set { self = setting(newValue, at: path[...]) }
   }
 
-  private var members: [String: JSON] { if case .object(let members) = self { members } else { [:] } }
+  var members: [String: JSON] { if case .object(let members) = self { members } else { [:] } }
 
   private func setting(_ value: JSON, at path: ArraySlice<String>) -> JSON {
     guard let name = path.first else { return value }
