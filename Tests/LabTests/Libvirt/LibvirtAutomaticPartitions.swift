@@ -42,8 +42,11 @@ extension LabTests {
           return acted.count == 3 && acted.allSatisfy { $0.result == "aborted" } ? acted : nil
         }
         try await eventually("the fleet has had its share") { try await scene.holds("breaker") }
-        let all = try await scene.serving.web.decisions()
-        let said = all.filter { $0.requester == "drover" }
+        // A hold is in the metrics at once, and in the journal when that is written.
+        let said = try await eventually("both holds in the journal") {
+          let said = try await scene.serving.web.decisions().filter { $0.requester == "drover" }
+          return said.count > 1 ? said : nil
+        }
         #expect(said.map(\.trigger).sorted() == ["network_lost", "progress_timeout"], "\(said)")
         #expect(scene.holdsSaid == ["partition", "breaker"])
         let hold = try #require(said.first { $0.trigger == "network_lost" })
