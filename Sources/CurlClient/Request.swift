@@ -74,9 +74,9 @@ public struct BearerToken: Hashable, Sendable, CustomStringConvertible, CustomDe
   /// Wraps a token as it is sent, without white space around it.
   public init(_ secret: String) { self.secret = secret }
 
-  /// A placeholder.
+  /// Stands for the token, and holds nothing of it.
   public var description: String { "<token>" }
-  /// A placeholder.
+  /// The same as ``description``.
   public var debugDescription: String { description }
   /// A mirror without children.
   public var customMirror: Mirror { Mirror(self, children: []) }

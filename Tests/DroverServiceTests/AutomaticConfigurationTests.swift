@@ -5,15 +5,6 @@ import Testing
 
 @Suite("Configuration of policies and alerts")
 struct AutomaticConfigurationTests {
-  private func errors(_ text: String) -> [String] {
-    do throws(ConfigurationError) {
-      _ = try Configuration.parse(text, file: "f")
-      return []
-    } catch {
-      return "\(error)".split(separator: "\n").map(String.init)
-    }
-  }
-
   private static let all = """
     control:
       switches: {policies: shadow, alerts: enabled}

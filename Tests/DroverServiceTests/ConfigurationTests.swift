@@ -217,15 +217,6 @@ struct ConfigurationTests {
 
 @Suite("Errors of a configuration")
 struct ConfigurationErrorTests {
-  private func errors(_ text: String) -> [String] {
-    do {
-      _ = try Configuration.parse(text, file: "f")
-      return []
-    } catch {
-      return error.description.split(separator: "\n").map(String.init)
-    }
-  }
-
   @Test("all of them are told, in the order of the lines")
   func all() {
     #expect(

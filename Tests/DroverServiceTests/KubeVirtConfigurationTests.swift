@@ -12,15 +12,6 @@ struct KubeVirtConfigurationTests {
     }
   }
 
-  private func errors(_ text: String) -> [String] {
-    do {
-      _ = try Configuration.parse(text, file: "f")
-      return []
-    } catch {
-      return error.description.split(separator: "\n").map(String.init)
-    }
-  }
-
   private static let inPod = ["KUBERNETES_SERVICE_HOST": "10.43.0.1"]
 
   @Test(

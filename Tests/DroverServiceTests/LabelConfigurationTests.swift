@@ -5,15 +5,6 @@ import Testing
 
 @Suite("Labels of VMs in rules and metrics")
 struct LabelConfigurationTests {
-  private func errors(_ text: String) -> [String] {
-    do throws(ConfigurationError) {
-      _ = try Configuration.parse(text, file: "f")
-      return []
-    } catch {
-      return "\(error)".split(separator: "\n").map(String.init)
-    }
-  }
-
   private func rules(_ match: String) -> String {
     "control: {rules: [{name: a, match: \(match), when: {not_converging: abort}}]}"
   }

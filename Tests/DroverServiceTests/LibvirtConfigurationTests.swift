@@ -12,15 +12,6 @@ struct LibvirtConfigurationTests {
     }
   }
 
-  private func errors(_ text: String) -> [String] {
-    do {
-      _ = try Configuration.parse(text, file: "f")
-      return []
-    } catch {
-      return error.description.split(separator: "\n").map(String.init)
-    }
-  }
-
   @Test("a URI is enough")
   func defaults() throws {
     let host = try #require(try hosts("backends: [{libvirt: {uri: 'qemu://host-a/system'}}]").first)

@@ -84,10 +84,12 @@ public struct JSONFields {
 extension JSONName {
   /// The name of a member, as part of a path.
   struct Key: CodingKey {
-    let stringValue: String
+    // Made for every object that is read, and turned into text only for an error.
+    private let name: StaticString
+    var stringValue: String { "\(name)" }
     var intValue: Int? { nil }
-    init(_ name: StaticString) { stringValue = "\(name)" }
-    init?(stringValue: String) { self.stringValue = stringValue }
+    init(_ name: StaticString) { self.name = name }
+    init?(stringValue: String) { nil }
     init?(intValue: Int) { nil }
   }
 }

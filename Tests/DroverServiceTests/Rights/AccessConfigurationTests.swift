@@ -7,15 +7,6 @@ import Testing
 struct AccessConfigurationTests {
   private let prod = ClusterAuthority(backend: BackendName(rawValue: "prod"))
 
-  private func errors(_ text: String) -> [String] {
-    do throws(ConfigurationError) {
-      _ = try Configuration.parse(text, file: "f")
-      return []
-    } catch {
-      return error.description.split(separator: "\n").map(String.init)
-    }
-  }
-
   @Test("nothing is granted and nothing armed by default")
   func defaults() {
     #expect(Configuration().access.isEmpty && Configuration().switches.isEmpty)

@@ -6,11 +6,8 @@ import Testing
 @Suite("web.yml")
 struct WebConfigurationTests {
   private func errors(_ text: String) -> [String] {
-    do throws(ConfigurationError) {
+    configurationErrors { () throws(ConfigurationError) in
       _ = try WebConfiguration.parse(text, file: "/etc/web.yml")
-      return []
-    } catch {
-      return error.description.split(separator: "\n").map(String.init)
     }
   }
 
