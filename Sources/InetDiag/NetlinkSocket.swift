@@ -7,11 +7,17 @@ enum NetlinkSocket {
   private static let longestAnswer = Duration.seconds(5)
   /// How often a question is put until its answer is whole.
   private static let attempts = 3
+  /// How many connections' ends one call hears of at most: a machine may end them as fast as they are read.
+  private static let mostTold = 10_000
   /// The largest datagram that the kernel makes.
   private static let largestDatagram = 32768
 
   /// Opens a socket in the calling thread's network namespace; a wait for a datagram ends after `patience`.
-  static func open(patience: timeval = timeval(tv_sec: 1, tv_usec: 0)) throws(InetDiagError) -> Descriptor {
+  ///
+  /// - Parameter groups: What it hears of unasked, a bit each, from that of group 1 on.
+  static func open(
+    patience: timeval = timeval(tv_sec: 1, tv_usec: 0), groups: UInt32 = 0
+  ) throws(InetDiagError) -> Descriptor {
     let number = socket(AF_NETLINK, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), NETLINK_SOCK_DIAG)
     guard number >= 0 else { throw .system("opening a socket (NETLINK_SOCK_DIAG)", errno) }
     let descriptor = Descriptor(number)
@@ -19,7 +25,33 @@ enum NetlinkSocket {
     guard
       setsockopt(number, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size)) == 0
     else { throw .system("setting a time limit on a socket (SO_RCVTIMEO)", errno) }
+    guard groups != 0 else { return descriptor }
+    var address = sockaddr_nl()
+    address.nl_family = sa_family_t(AF_NETLINK)
+    address.nl_groups = groups
+    let isBound = withUnsafePointer(to: address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(number, $0, socklen_t(MemoryLayout<sockaddr_nl>.size)) == 0
+      }
+    }
+    guard isBound else { throw .system("asking to be told of connections that end (sock_diag)", errno) }
     return descriptor
+  }
+
+  /// What was told unasked since the last call, in its order; some is missing where there was no room for it.
+  static func told(_ descriptor: Descriptor) throws(InetDiagError) -> [TCPConnection] {
+    var buffer = [UInt8](repeating: 0, count: largestDatagram)
+    var connections: [TCPConnection] = []
+    while connections.count < mostTold {
+      let length = recv(descriptor.number, &buffer, buffer.count, Int32(MSG_DONTWAIT))
+      if length < 0, errno == EINTR || errno == ENOBUFS { continue }
+      if length < 0, errno == EAGAIN { break }
+      guard length >= 0 else { throw .system("hearing of connections that ended (sock_diag)", errno) }
+      var notice = InetDiagReply(sequence: 0)
+      _ = try notice.take(buffer.span.bytes.extracting(first: length))
+      connections += notice.connections
+    }
+    return connections
   }
 
   /// One question and its whole answer.

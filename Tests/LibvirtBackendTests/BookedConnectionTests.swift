@@ -148,7 +148,7 @@ private func booked(_ connection: TCPConnection, _ kind: BookedConnection.Kind, 
     #expect(atOnce == [domainID()])
     #expect(aborted.polled.map(\.cookie) == [1])
     _ = aborted.take(polled: [1: nil], at: ms(1200))
-    #expect(aborted.evidence().dataEndedFirst)
+    #expect(aborted.evidence().dataEndedFirst == true)
     #expect(aborted.evidence().data == .closedHere)
     #expect(aborted.evidence().control == .endedByPeer)
     #expect(aborted.evidence().dataQueue == 1000)
@@ -157,11 +157,34 @@ private func booked(_ connection: TCPConnection, _ kind: BookedConnection.Kind, 
     let early = killed.take(polled: [1: nil, 2: .data(2)], at: ms(1000))
     #expect(early.isEmpty)
     _ = killed.take(polled: [2: TCPConnection.data(2).kept()], at: ms(1020))
-    #expect(!killed.evidence().dataEndedFirst)
+    #expect(killed.evidence().dataEndedFirst == false)
 
     var together = running()
     _ = together.take(polled: [1: nil, 2: TCPConnection.data(2).kept()], at: ms(1000))
-    #expect(!together.evidence().dataEndedFirst)
+    #expect(together.evidence().dataEndedFirst == nil)
+  }
+
+  @Test("of two that ended between two looks the kernel tells which was first")
+  func told() {
+    func evidence(_ ended: [UInt64], later: [UInt64] = []) -> Bool? {
+      var book = running()
+      _ = book.take(polled: [1: nil, 2: TCPConnection.data(2).kept()], ended: ended, at: ms(1000))
+      book.take(ended: later)
+      return book.evidence().dataEndedFirst
+    }
+    // There are other connections on the host.
+    #expect(evidence([7, 2, 8, 1]) == true)
+    #expect(evidence([1, 2]) == false)
+    #expect(evidence([2], later: [1]) == true)
+    #expect(evidence([1], later: [9, 2]) == false)
+    // Half of it says nothing.
+    #expect(evidence([1]) == nil && evidence([2]) == nil)
+
+    // What looks show goes before: a connection that waits for the peer's last word is told of late.
+    var slow = running()
+    _ = slow.take(polled: [1: .control(1), 2: TCPConnection.data(2).kept(.finWait1)], at: ms(1000))
+    _ = slow.take(polled: [1: nil], ended: [1, 2], at: ms(1020))
+    #expect(slow.evidence().dataEndedFirst == true)
   }
 
   @Test("an end is told once, and polls that nobody asked for are nothing")

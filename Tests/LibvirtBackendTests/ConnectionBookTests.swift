@@ -23,6 +23,10 @@ extension ConnectionBook {
     return take(connections, of: migrations, owners: owners, at: ms(at))
   }
 
+  mutating func take(polled: [UInt64: TCPConnection?], ended: [UInt64] = [], at now: Moment) -> Set<String> {
+    take(ConnectionPoll(connections: polled, ended: ended), at: now)
+  }
+
   func sight(_ n: Int = 1) -> Sight { sight(of: domainID(n)) }
 
   func evidence(_ n: Int = 1) -> EndEvidence { evidence(of: domainID(n), keepalive: KeepaliveSettings()) }
@@ -260,10 +264,10 @@ extension ConnectionBook {
     // The data of each end a moment before its control connection, and nobody looks at all of them meanwhile.
     _ = book.take(polled: [11: TCPConnection.data(11).kept()], at: ms(5000))
     _ = book.take(polled: [1: nil], at: ms(5200))
-    #expect(book.evidence(1).dataEndedFirst)
+    #expect(book.evidence(1).dataEndedFirst == true)
     _ = book.take(polled: [21: TCPConnection.data(21).kept()], at: ms(5700))
     _ = book.take(polled: [2: nil], at: ms(5900))
-    #expect(book.evidence(2).dataEndedFirst)
+    #expect(book.evidence(2).dataEndedFirst == true)
     #expect(book.evidence(2).data == .closedHere)
   }
 
@@ -277,7 +281,7 @@ extension ConnectionBook {
     for n in [1, 2] {
       #expect(book.evidence(n).control == .closedHere)
       #expect(book.evidence(n).controlSilence == .seconds(30))
-      #expect(!book.evidence(n).dataEndedFirst)
+      #expect(book.evidence(n).dataEndedFirst == nil)
     }
   }
 

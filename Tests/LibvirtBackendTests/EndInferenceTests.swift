@@ -5,7 +5,7 @@ import Testing
 
 /// What the connections show.
 private func evidence(
-  control: EndEvidence.Fate? = .open, data: EndEvidence.Fate? = .open, dataFirst: Bool = false,
+  control: EndEvidence.Fate? = .open, data: EndEvidence.Fate? = .open, dataFirst: Bool? = false,
   queue: Bytes = 0,
   controlSilence: Double? = nil, dataSilence: Double? = nil,
   keepalive: KeepaliveSettings = KeepaliveSettings()
@@ -71,6 +71,10 @@ private func inferred(_ evidence: EndEvidence?) -> String {
       (evidence(control: .endedByPeer, data: .endedByPeer, dataFirst: true), "target_lost"),
       // The target's daemon was killed: the control connection goes first.
       (evidence(control: .endedByPeer, data: .closedHere), "target_lost"),
+      // Both ended together, and their order is not known: neither may be told for the other.
+      (evidence(control: .endedByPeer, data: .closedHere, dataFirst: nil), "unknown"),
+      (evidence(control: .endedByPeer, data: .endedByPeer, dataFirst: nil), "unknown"),
+      (evidence(control: .closedHere, data: .closedHere, dataFirst: nil), "unknown"),
       // The control wire was cut; the data connection is closed with the control connection.
       (evidence(control: .closedHere, data: .closedHere, controlSilence: 30.01), "keepalive"),
       (

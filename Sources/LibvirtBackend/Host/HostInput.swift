@@ -19,8 +19,7 @@ enum HostInput: Sendable {
   /// The round hangs at a domain; the others are still to be looked at.
   case sweepHangs(at: String?, rest: [String])
   case network(Result<NetworkLook, InetDiagError>)
-  /// Known connections, each as it is now; nil where there is no trace of it any more.
-  case polled([UInt64: TCPConnection?])
+  case polled(ConnectionPoll)
   case dirtyRate(String, BytesPerSecond)
   case dirtyRatesDone(LibvirtError?)
   /// A domain is asked nothing until it is to be looked at again, or until then: something is sent to it.
@@ -53,6 +52,16 @@ struct NetworkLook: Sendable {
   var owners: ConnectionBook.Owners
   /// Whether the daemon talks to others over ssh; nil where that was not looked at.
   var hasSSH: Bool?
+  /// The cookies of the connections that the kernel told the end of, in its order.
+  var ended: [UInt64] = []
+}
+
+/// Another look at known connections.
+struct ConnectionPoll: Sendable {
+  /// Each as it is now, by its cookie; nil where there is no trace of it any more.
+  var connections: [UInt64: TCPConnection?]
+  /// The cookies of the connections that the kernel told the end of, in its order.
+  var ended: [UInt64] = []
 }
 
 /// A domain that runs.

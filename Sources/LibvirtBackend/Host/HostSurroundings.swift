@@ -10,6 +10,8 @@ final class HostSurroundings: Sendable {
   private let root: String
   private let processes: ProcessTable
   private let socket = Mutex<InetDiagSocket?>(nil)
+  /// Open while there is a migration: the kernel has work with it for every connection of the host.
+  private let ends = Mutex<ConnectionEnds?>(nil)
   private let ports = Mutex<ClosedRange<UInt16>>(QEMUConf.defaultMigrationPorts)
 
   init(root: String) {
@@ -31,11 +33,13 @@ final class HostSurroundings: Sendable {
   ) -> Result<NetworkLook, InetDiagError> {
     Result { () throws(InetDiagError) in
       let socket = try open()
+      listen(to: !domains.isEmpty)
       let connections = try socket.connections(
         toPorts: ConnectionBook.controlPorts, ports.withLock { $0 })
       var look = NetworkLook(
         takenAt: clock.now(), connections: connections, owners: ConnectionBook.Owners(), hasSSH: nil)
       guard !domains.isEmpty else { return look }
+      look.ended = ended()
       look.owners = owners(of: domains)
       if asksSSH {
         look.hasSSH = !processes.children(named: "ssh", ofProcessesNamed: Set(Self.daemons)).isEmpty
@@ -45,7 +49,7 @@ final class HostSurroundings: Sendable {
   }
 
   /// Single connections as they are now; nil where they cannot be read.
-  func poll(_ connections: [TCPConnection]) -> [UInt64: TCPConnection?]? {
+  func poll(_ connections: [TCPConnection]) -> ConnectionPoll? {
     guard let socket = socket.withLock({ $0 }) else { return nil }
     var polled: [UInt64: TCPConnection?] = [:]
     for connection in connections {
@@ -53,12 +57,27 @@ final class HostSurroundings: Sendable {
         polled.updateValue(try socket.refreshed(connection), forKey: connection.cookie)
       } catch { return nil }
     }
-    return polled
+    return ConnectionPoll(connections: polled, ended: ended())
   }
+
+  /// Without the kernel's notices an end is known all the same, only not always which of two came first.
+  private func listen(to isWanted: Bool) {
+    ends.withLock { ends in
+      guard isWanted else {
+        ends = nil
+        return
+      }
+      if ends == nil { ends = try? ConnectionEnds(networkNamespace: networkNamespace) }
+    }
+  }
+
+  private func ended() -> [UInt64] { ends.withLock { ends in (try? ends?.take()) ?? [] } }
+
+  private var networkNamespace: String? { root.isEmpty ? nil : root + "/proc/1/ns/net" }
 
   private func open() throws(InetDiagError) -> InetDiagSocket {
     if let known = socket.withLock({ $0 }) { return known }
-    let fresh = try InetDiagSocket(networkNamespace: root.isEmpty ? nil : root + "/proc/1/ns/net")
+    let fresh = try InetDiagSocket(networkNamespace: networkNamespace)
     socket.withLock { $0 = fresh }
     return fresh
   }

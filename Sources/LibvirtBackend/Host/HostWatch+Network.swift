@@ -32,6 +32,7 @@ extension HostWatch {
       networkError = nil
       hasSSH = look.hasSSH ?? hasSSH
       let hasNew = book.take(look.connections, of: migrations, owners: look.owners, at: look.takenAt)
+      book.take(ended: look.ended)
       isNetworkVisible = true
       // A connection to another host's daemon is the first trace of a migration that copies disks.
       if hasNew { sweepAt = now }

@@ -103,8 +103,8 @@ struct HostWatch: Sendable {
       }
       unswept = rest + unswept
     case .network(let result): seen(result, at: now, epoch, into: &actions)
-    case .polled(let connections):
-      for uuid in book.take(polled: connections, at: now) where looks[uuid] == nil { lookAt[uuid] = now }
+    case .polled(let poll):
+      for uuid in book.take(poll, at: now) where looks[uuid] == nil { lookAt[uuid] = now }
     case .dirtyRate(let uuid, let rate):
       if let watch = domains[uuid], !watch.isBusy {
         actions.append(.tell(.dirtyRate(watch.key, rate)))

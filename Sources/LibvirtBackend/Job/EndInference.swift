@@ -70,24 +70,29 @@ struct EndInference: Hashable, Sendable {
       )
       return
     }
-    switch data {
-    case .closedHere where evidence.dataEndedFirst:
+    switch (data, dataFirst: evidence.dataEndedFirst) {
+    case (.closedHere, true):
       self.init(
         .aborted, .userAbort, .inferred,
         "the source itself ended the copy, and nothing was wrong with the connections")
-    case .endedByPeer where evidence.dataSilence.map { $0 > Self.tcpPatience } ?? false:
+    case (.endedByPeer, _) where evidence.dataSilence.map { $0 > Self.tcpPatience } ?? false:
       self.init(
         .failed, .connectionLost, .inferred, "the data connection had been silent until it was given up")
-    case .endedByPeer where evidence.dataEndedFirst && evidence.dataQueue > Self.shortQueue:
+    case (.endedByPeer, true) where evidence.dataQueue > Self.shortQueue:
       // An abort with much in flight is answered by a reset, too.
       self.init(
         .failed, .unknown, .inferred, "the data connection was reset: the target died, or it was aborted")
-    case .endedByPeer where evidence.dataEndedFirst:
+    case (.endedByPeer, true):
       self.init(.failed, .targetLost, .inferred, "the target ended the data connection")
-    case .closedHere where evidence.control == .endedByPeer,
-      .endedByPeer where evidence.control != .closedHere:
+    case (.closedHere, false) where evidence.control == .endedByPeer,
+      (.endedByPeer, false) where evidence.control != .closedHere:
       self.init(.failed, .targetLost, .inferred, "the target's daemon ended the control connection")
-    case .closedHere, .endedByPeer, .open:
+    case (.closedHere, nil), (.endedByPeer, nil):
+      self.init(
+        .failed, .unknown, .inferred,
+        "control and data ended together, and nobody told which was first: the target died, or it was aborted"
+      )
+    case (.closedHere, _), (.endedByPeer, _), (.open, _):
       self.init(.failed, .unknown, .inferred, "the job ended and the guest runs on at the source")
     }
   }

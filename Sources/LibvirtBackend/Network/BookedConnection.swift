@@ -25,6 +25,8 @@ struct BookedConnection: Sendable {
   private(set) var seenAt: Moment
   /// When it was first seen to have ended, and how.
   private(set) var end: (at: Moment, fate: EndEvidence.Fate)?
+  /// Its place among the ends that the kernel told; nil where it told none.
+  var endedAs: Int?
   /// The only migration that it can belong to, once that is known.
   var owner: String?
   /// Every migration that it may belong to.
@@ -68,6 +70,16 @@ struct BookedConnection: Sendable {
     // Otherwise an unchanged connection would move its deadline with every look.
     if let lastHeard, heard - lastHeard < Self.jitter, lastHeard - heard < Self.jitter { return }
     lastHeard = heard
+  }
+
+  /// Whether it ended before another one, which has ended; nil where nobody knows.
+  func ended(before other: BookedConnection) -> Bool? {
+    guard let end else { return false }
+    guard let otherEnd = other.end else { return true }
+    if end.at != otherEnd.at { return end.at < otherEnd.at }
+    // One look showed both.
+    guard let endedAs, let other = other.endedAs else { return nil }
+    return endedAs < other
   }
 
   mutating func miss(at now: Moment) { end = end ?? (now, .endedByPeer) }

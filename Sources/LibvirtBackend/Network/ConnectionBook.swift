@@ -29,6 +29,8 @@ struct ConnectionBook: Sendable {
   }
 
   private var entries: [UInt64: BookedConnection] = [:]
+  /// How many ends of connections the kernel has told.
+  private var endsTold = 0
 
   /// Takes all connections to the ports of daemons and of migrations; returns whether one of them is new.
   mutating func take(
@@ -70,9 +72,9 @@ struct ConnectionBook: Sendable {
   ///
   /// Which of a migration's connections ends first tells an abort from a target that died, and they are less than a
   /// tenth of a second apart.
-  mutating func take(polled: [UInt64: TCPConnection?], at now: Moment) -> Set<String> {
+  mutating func take(_ poll: ConnectionPoll, at now: Moment) -> Set<String> {
     var ended: Set<String> = []
-    for (cookie, connection) in polled {
+    for (cookie, connection) in poll.connections {
       guard let before = entries[cookie], before.end == nil else { continue }
       if let connection {
         entries[cookie]?.see(connection, at: now)
@@ -83,7 +85,16 @@ struct ConnectionBook: Sendable {
         ended.formUnion(before.owner.map { [$0] } ?? before.candidates)
       }
     }
+    take(ended: poll.ended)
     return ended
+  }
+
+  /// Takes the ends that the kernel told, in its order.
+  mutating func take(ended cookies: [UInt64]) {
+    for cookie in cookies where entries[cookie] != nil {
+      entries[cookie]?.endedAs = endsTold
+      endsTold += 1
+    }
   }
 
   /// What is seen of one migration's network.
@@ -159,8 +170,9 @@ struct ConnectionBook: Sendable {
     var evidence = EndEvidence(
       control: fates.count == 1 ? fates.first : nil, data: data.map { $0.end?.fate ?? .open },
       keepalive: keepalive)
-    if let dataEnd = data?.end?.at {
-      evidence.dataEndedFirst = control.allSatisfy { $0.end.map { $0.at > dataEnd } ?? true }
+    if let data, data.end != nil {
+      let orders = Set(control.map { data.ended(before: $0) })
+      evidence.dataEndedFirst = orders.isEmpty ? true : orders.count == 1 ? orders.first ?? nil : nil
     }
     evidence.dataQueue = data?.connection.sendQueue ?? 0
     evidence.controlSilence = control.compactMap(\.silence).min()

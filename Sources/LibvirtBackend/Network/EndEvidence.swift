@@ -16,8 +16,10 @@ struct EndEvidence: Hashable, Sendable {
   var control: Fate?
   /// The connection of the guest's memory, or of a disk; nil where it was never seen.
   var data: Fate?
-  /// Whether the data connection had ended while the control connection, if any, was still there.
-  var dataEndedFirst = false
+  /// Whether the data connection had ended while the control connection, if any, was still there; nil where one look
+  /// showed both ends and the kernel did not tell their order, or where what may be the control connection ended on
+  /// either side of it.
+  var dataEndedFirst: Bool?
   /// What the data connection still had to send when it was last seen.
   var dataQueue: Bytes = 0
   /// For how long the control connection had been silent when it ended.

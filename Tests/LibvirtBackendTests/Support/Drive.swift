@@ -148,7 +148,7 @@ struct Drive {
       for one in connections {
         polled.updateValue(present.first { $0.cookie == one.cookie }, forKey: one.cookie)
       }
-      return [.polled(polled)]
+      return [.polled(ConnectionPoll(connections: polled))]
     case .measureDirtyRates(let uuids):
       dirtyRounds.append((now, uuids.map(number)))
       let rates = uuids.compactMap { uuid in host.rates[number(uuid)].map { HostInput.dirtyRate(uuid, $0) } }
