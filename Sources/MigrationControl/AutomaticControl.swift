@@ -19,8 +19,10 @@ public final class AutomaticControl: Sendable {
     var sharing = HoldSharing()
   }
 
-  /// How often everything is looked at.
+  /// How often everything is looked at while there is a migration that a rule or an alert may end.
   static let interval = Duration.milliseconds(200)
+  /// How often otherwise.
+  static let restInterval = Duration.seconds(1)
   /// How far back decisions bound what is done now; beyond the longest limit that can be configured.
   static let memory = Duration.seconds(8 * 86_400)
 
@@ -77,9 +79,17 @@ public final class AutomaticControl: Sendable {
       while !Task.isCancelled {
         for decision in await look() { group.addTask { await self.carryOut(decision) } }
         if isSharingDue() { group.addTask { await self.share() } }
-        try? await Task.sleep(for: Self.interval)
+        try? await Task.sleep(for: pause)
       }
     }
+  }
+
+  /// How long it may rest now.
+  var pause: Duration {
+    let settings = settings
+    guard max(settings.policies, settings.alerts ?? .observe) > .observe else { return Self.restInterval }
+    let isBusy = control.fleet.snapshot().groups.contains { $0.views.contains { !$0.isOver } }
+    return isBusy ? Self.interval : Self.restInterval
   }
 
   /// Looks once.

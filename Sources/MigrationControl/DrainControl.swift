@@ -54,8 +54,10 @@ public final class DrainControl: Sendable {
     var saveNotBefore: Moment?
   }
 
-  /// How often everything is looked at.
+  /// How often everything is looked at while a drain is known.
   private static let interval = Duration.milliseconds(500)
+  /// How often otherwise.
+  private static let restInterval = Duration.seconds(1)
   /// How often a node is read.
   private static let readInterval = Duration.seconds(2)
   /// A large cluster is not kept busy: one part in so many of the time is spent on reading a node.
@@ -113,7 +115,7 @@ public final class DrainControl: Sendable {
     while !Task.isCancelled {
       await load()
       turn()
-      try? await Task.sleep(for: Self.interval)
+      try? await Task.sleep(for: withState(\.drains.isEmpty) ? Self.restInterval : Self.interval)
     }
   }
 

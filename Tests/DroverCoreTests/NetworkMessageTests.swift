@@ -187,6 +187,35 @@ struct NetworkMessageTests {
     #expect(tracker.take(look(at: 18, control: 14), at: 18) == ["converging>network_lost"])
   }
 
+  @Test("A report that says the same again keeps it known, and changes nothing that is shown")
+  func saidAgain() throws {
+    var tracker = tracker()
+    func look(_ tracker: inout MigrationTracker, at: Double, losing: Bool = false) -> [String] {
+      var report = NetworkReport(
+        settings: KeepaliveSettings(), keepalive: .inferred(.invisible), peer: "node-b")
+      report.lostIfBytesStop = .migration
+      if losing { report.reported = [NetworkLoss(network: .management, silence: .seconds(at), limit: .zero)] }
+      return tracker.take(
+        .network(NetworkObservation(backend: home, id: Self.migration, takenAt: seconds(at), report: report)),
+        at: at)
+    }
+    #expect(look(&tracker, at: 12) == [])
+    let revision = tracker.snapshot().groups.first?.revision
+    #expect(look(&tracker, at: 16) == [])
+    #expect(tracker.snapshot().groups.first?.revision == revision)
+    #expect(tracker.look(at: 21) == [] && tracker.snapshot().first?.network != nil)
+    // Not an older one again, and what is forgotten is shown anew.
+    #expect(look(&tracker, at: 15) == [])
+    _ = tracker.look(at: 21.1)
+    #expect(tracker.snapshot().first?.network == nil)
+    #expect(look(&tracker, at: 22) == [] && tracker.snapshot().first?.network != nil)
+    // A silence is told anew each time, though it be as long as before.
+    #expect(look(&tracker, at: 23, losing: true) == ["converging>network_lost"])
+    #expect(look(&tracker, at: 24, losing: true) == [])
+    #expect(tracker.snapshot().first?.networkLosses.map(\.silence) == [.seconds(24)])
+    #expect(look(&tracker, at: 25) == ["network_lost>unknown"])
+  }
+
   @Test("The counters of the source alone show it, too, and in any phase")
   func silenceBetweenSamples() throws {
     var tracker = tracker(phase: .postcopy)

@@ -45,6 +45,16 @@ final class Peers: Sendable {
     ends = Mutex((client, Descriptor(server)))
   }
 
+  /// Ends the connection without a trace.
+  func reset() {
+    var now = linger(l_onoff: 1, l_linger: 0)
+    for end in [client, server].compactMap(\.self) {
+      setsockopt(end.number, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
+    }
+    closeClient()
+    closeServer()
+  }
+
   func closeClient() { ends.withLock { $0.client = nil } }
   func closeServer() { ends.withLock { $0.server = nil } }
 

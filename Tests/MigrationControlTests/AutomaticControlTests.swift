@@ -60,6 +60,27 @@ struct AutomaticControlTests {
       ], isFiring: true, startedAt: 1, fingerprint: "f")
   }
 
+  @Test("it looks often only where there is a migration that it may end")
+  func pauses() {
+    let (often, seldom) = (AutomaticControl.interval, AutomaticControl.restInterval)
+    #expect(often < seldom && automatic.pause == often)
+    let observing: [(PolicyAction, PolicyAction?, Duration)] = [
+      (.observe, nil, seldom), (.observe, .observe, seldom), (.observe, .shadow, often),
+      (.shadow, nil, often),
+    ]
+    for (policies, alerts, pause) in observing {
+      let automatic = Self.make(scene) {
+        $0.policies = policies
+        $0.alerts = alerts
+      }
+      #expect(automatic.pause == pause)
+    }
+    var over = scene.observation(.succeeded)
+    over.end(Ending(outcome: .succeeded, certainty: .reported, endedAt: scene.clock.now()))
+    scene.fleet.tell(over)
+    #expect(automatic.pause == seldom)
+  }
+
   @Test("a policy looks, records with its reason, and sends, once; the end has the policy as its cause")
   func policy() async throws {
     await look()

@@ -56,8 +56,18 @@ public struct NetworkReport: Hashable, Sendable {
   }
 }
 
+extension NetworkReport {
+  /// Whether it tells no silence, which grows from one look to the next.
+  var isTimeless: Bool { control == nil && data == nil && reported.isEmpty }
+}
+
 /// The network under a migration at one moment; told apart from its counters, which a QEMU that hangs withholds.
 public struct NetworkObservation: Sendable {
+  /// For so long a look says something: five seconds, or three samples.
+  public static func longestAge(_ samplingInterval: Duration) -> Duration {
+    max(.seconds(5), samplingInterval * 3)
+  }
+
   /// The back end that tells it.
   public var backend: BackendName
   /// The migration.

@@ -39,6 +39,17 @@ struct MigrationStore: Sendable {
     }
   }
 
+  /// Changes what is remembered of one migration, of which there is nothing new to be seen.
+  ///
+  /// - Parameter change: Returns false where there is something new after all.
+  mutating func remember(
+    _ id: MigrationID, _ change: (borrowing MigrationView, inout MigrationWatch) -> Bool
+  ) -> Bool {
+    guard let place = places[id] else { return false }
+    let views = groups[place.group].views
+    return change(views.span[place.offset], &watches[place.group][place.offset])
+  }
+
   /// The back end whose migration this is; nil where it is not tracked.
   func owner(of id: MigrationID) -> BackendName? {
     places[id].map { groups[$0.group].views[$0.offset].identity.vm.backend }
@@ -70,9 +81,12 @@ struct MigrationStore: Sendable {
 
   /// Looks at one group without copying anything in it.
   private func offsets(in group: Int, where isMeant: (MigrationView, MigrationWatch) -> Bool) -> [Int] {
-    let views = groups[group].views
-    let watches = watches[group]
-    return views.indices.filter { isMeant(views[$0], watches[$0]) }
+    // Through an array's subscript each view would be copied, with all that it refers to.
+    let (views, watches) = (groups[group].views, watches[group])
+    let (viewSpan, watchSpan) = (views.span, watches.span)
+    var offsets: [Int] = []
+    for offset in views.indices where isMeant(viewSpan[offset], watchSpan[offset]) { offsets.append(offset) }
+    return offsets
   }
 
   private mutating func update(

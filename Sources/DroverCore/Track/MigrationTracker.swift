@@ -302,6 +302,8 @@ public struct MigrationTracker: Sendable {
     network.id = former.name(of: told.id, from: told.backend)
     // Another back end's word on the network of this one's migration is none.
     guard store.owner(of: network.id) == network.backend else { return [] }
+    // Most looks find what the last one found.
+    if store.remember(network.id, { view, watch in watch.renew(network, of: view) }) { return [] }
     var events: [LifecycleEvent] = []
     let settings = settings.verdict
     store.update(network.id) { view, watch in

@@ -6,8 +6,6 @@ struct MigrationWatch: Sendable {
   private static let shortestInterruption = Duration.seconds(2)
   /// The span over which throughput is measured.
   private static let rateSpan = Duration.seconds(3)
-  /// For so long, or for three samples, a look at the network says something.
-  private static let longestNetworkAge = Duration.seconds(5)
 
   var samplingInterval: Duration
   /// Cause that an abort was announced with before it was sent.
@@ -112,6 +110,16 @@ struct MigrationWatch: Sendable {
     judge(&view, settings: settings, at: now)
   }
 
+  /// Takes a look at the network that says again what the last one said; false where it says something else, or where
+  /// what it says counts from its own time.
+  mutating func renew(_ network: NetworkObservation, of view: borrowing MigrationView) -> Bool {
+    guard let networkSeenAt, network.takenAt >= networkSeenAt, !view.isOver, network.report.isTimeless,
+      view.network == network.report
+    else { return false }
+    self.networkSeenAt = network.takenAt
+    return true
+  }
+
   /// Joins what the last look at the network says is lost with what the bytes say.
   private func setLosses(of view: inout MigrationView, settings: VerdictSettings) {
     guard let report = view.network, let networkSeenAt else { return }
@@ -150,7 +158,7 @@ struct MigrationWatch: Sendable {
   /// Whether the last look at the network is too old to say anything: what nobody looks at is not known to be lost, nor
   /// does a deadline hold that nobody measures.
   private func isNetworkOld(at now: Moment) -> Bool {
-    networkSeenAt.map { now - $0 > max(Self.longestNetworkAge, samplingInterval * 3) } ?? false
+    networkSeenAt.map { now - $0 > NetworkObservation.longestAge(samplingInterval) } ?? false
   }
 
   /// Looks again at a migration that nothing new was said of: silence counts too.

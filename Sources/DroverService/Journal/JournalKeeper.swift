@@ -127,7 +127,9 @@ final class JournalKeeper: Sendable {
   private func isPruneDue(_ now: Moment) async -> Bool {
     let (at, sizeCheckAt, limits) = core.withLock { ($0.pruneAt, $0.sizeCheckAt, $0.limits) }
     if at <= now { return true }
-    guard sizeCheckAt <= now, let size = await (try? journal.readable())?.size() else { return false }
+    guard sizeCheckAt <= now else { return false }
+    core.withLock { $0.sizeCheckAt = now + .seconds(60) }
+    guard let size = await (try? journal.readable())?.size() else { return false }
     return size > max(limits.maxSize, JournalLimits.leastSize)
   }
 

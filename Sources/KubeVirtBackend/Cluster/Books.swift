@@ -11,6 +11,8 @@ struct ToldBook: Sendable {
   /// What a migration showed last, but for the time of the look.
   var migrations: [String: MigrationFingerprint] = [:]
   var networks: [String: Moment] = [:]
+  /// Whether nothing was wrong with any node then.
+  var isCalm = false
   private var vms: [String: Int] = [:]
 
   /// Whether what is to be told of a VM differs from what was; remembers it.

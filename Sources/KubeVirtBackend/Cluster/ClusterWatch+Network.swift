@@ -7,8 +7,17 @@ extension ClusterWatch {
   static let handlerSilence = Duration.seconds(10)
   /// For so long the cluster waits for a node before it says that it is not heard.
   private static let nodeGrace = Duration.seconds(40)
-  /// A report is renewed before the tracker drops it.
-  static let networkRenewal = Duration.seconds(2)
+
+  /// How often what is known is told again: before the tracker drops it, and often where it changes.
+  mutating func networkRenewal() -> Duration {
+    let isCalm = silentHandlers.isEmpty && nodes.values.allSatisfy { $0.isReady == true }
+    if isCalm != told.isCalm {
+      told.isCalm = isCalm
+      told.networks = [:]
+    }
+    let often = Duration.seconds(2)
+    return isCalm ? max(often, NetworkObservation.longestAge(sampling.interval) / 3) : often
+  }
 
   mutating func tellNetwork(of uid: String, at instant: Instant, _ messages: inout [BackendMessage]) {
     guard let record = migrations[uid], record.showsNetwork else { return }

@@ -211,13 +211,14 @@ struct ClusterWatch: Sendable {
     orphans.forget(before: instant.now - .seconds(60))
     lookAtQueue(at: instant)
     var (timely, unseen): ([String], [String]) = ([], [])
+    let renewal = networkRenewal()
     // Looked at in place: of a thousand records, a copy each second costs more than all the rest.
     for index in migrations.indices {
       let uid = migrations.keys[index]
       // Time alone changes what is told of these: everything else is told when it happens.
       if migrations.values[index].isWaiting || heldEnds[uid] != nil { timely.append(uid) }
       guard migrations.values[index].showsNetwork else { continue }
-      if told.networks[uid].map({ instant.now - $0 >= Self.networkRenewal }) ?? true { unseen.append(uid) }
+      if told.networks[uid].map({ instant.now - $0 >= renewal }) ?? true { unseen.append(uid) }
     }
     for uid in timely { tell(uid, at: instant, &messages) }
     for uid in unseen { tellNetwork(of: uid, at: instant, &messages) }

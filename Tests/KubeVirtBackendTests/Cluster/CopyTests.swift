@@ -78,6 +78,32 @@ struct CopyTests {
     #expect(script.view()?.interruptions.count == 0)
   }
 
+  @Test(
+    "What is known of the network is told again before it is forgotten, and more often where a node is lost")
+  func renewal() {
+    var script = copying()
+    func times(from start: Double) -> [Double] {
+      script.messages.compactMap { message in
+        guard case .network(let told) = message else { return nil }
+        let at = TestTime.seconds(told.takenAt)
+        return at >= start ? at : nil
+      }
+    }
+    script.advance(to: 28)
+    #expect(times(from: 0) == [12, 17, 22, 27])
+    #expect(script.view()?.network != nil)
+    script.put(MadeNode(name: "node-c", ready: "Unknown"))
+    script.advance(to: 32)
+    #expect(times(from: 28) == [29, 31])
+    script.put(MadeNode(name: "node-c"))
+    script.advance(to: 38)
+    #expect(times(from: 32) == [33, 38])
+    // A sample a second: what it says is forgotten after five.
+    script.watch.sampling.interval = .seconds(1)
+    script.advance(to: 42)
+    #expect(times(from: 39) == [40, 42])
+  }
+
   @Test("Points of the migration before are not taken")
   func previous() throws {
     var script = copying()
