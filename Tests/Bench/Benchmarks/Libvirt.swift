@@ -21,7 +21,6 @@ extension Benchmark {
       let peer = try PeerExporter(uri: lab.uri(.a))
       // What happens once is not what is asked for.
       _ = try await peer.scrape()
-      try drover.waitUntilJudging(100)
       sleep(12)
 
       var figures: [Figure] = []

@@ -86,14 +86,11 @@ extension [Double] {
 }
 
 /// Waits until a condition holds.
-func wait(
-  _ what: String, atMost seconds: Double = 60, every microseconds: UInt32 = 2000,
-  until condition: () throws -> Bool
-) throws {
+func wait(_ what: String, atMost seconds: Double = 60, until condition: () throws -> Bool) throws {
   let end = Meters.nanoseconds + UInt64(seconds * 1e9)
   while try !condition() {
     guard Meters.nanoseconds < end else { throw BenchError("\(what) did not come within \(seconds) s") }
-    usleep(microseconds)
+    usleep(2000)
   }
 }
 

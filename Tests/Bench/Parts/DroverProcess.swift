@@ -45,16 +45,6 @@ final class DroverProcess {
     }
   }
 
-  /// Waits until it has found out of each VM whether it can move.
-  func waitUntilJudging(_ count: Int) throws {
-    try wait("a judgement of \(count) VMs", atMost: 120, every: 500_000) {
-      let body = try RawClient.connected(port: port, path: "/metrics?collect[]=vms").get().body
-      return String(decoding: body, as: UTF8.self).split(separator: "\n").count {
-        $0.hasPrefix("drover_vm_migratable{")
-      } == count
-    }
-  }
-
   var processorSeconds: Double { Meters.processorSeconds(id) }
   var resident: Double { Meters.resident("\(id)") }
 }
