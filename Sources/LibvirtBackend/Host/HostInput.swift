@@ -18,7 +18,8 @@ enum HostInput: Sendable {
   case swept
   /// The round hangs at a domain; the others are still to be looked at.
   case sweepHangs(at: String?, rest: [String])
-  case network(Result<NetworkLook, InetDiagError>)
+  /// Nil where nothing can have come since the last look.
+  case network(Result<NetworkLook?, InetDiagError>)
   case polled(ConnectionPoll)
   case dirtyRate(String, BytesPerSecond)
   case dirtyRatesDone(LibvirtError?)

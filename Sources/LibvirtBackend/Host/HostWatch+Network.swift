@@ -15,7 +15,7 @@ extension HostWatch {
   }
 
   mutating func seen(
-    _ result: Result<NetworkLook, InetDiagError>, at now: Moment, _ epoch: EpochOffset,
+    _ result: Result<NetworkLook?, InetDiagError>, at now: Moment, _ epoch: EpochOffset,
     into actions: inout [HostAction]
   ) {
     switch result {
@@ -28,7 +28,8 @@ extension HostWatch {
         health.count(.sockets)
       }
       networkError = error
-    case .success(let look):
+    case .success(nil): break
+    case .success(let look?):
       networkError = nil
       hasSSH = look.hasSSH ?? hasSSH
       let hasNew = book.take(look.connections, of: migrations, owners: look.owners, at: look.takenAt)
