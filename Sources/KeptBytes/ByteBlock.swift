@@ -1,5 +1,5 @@
-// Unchecked because a raw pointer is never Sendable: nothing writes to the memory once `init` has returned, and whoever had it
-// before has given it up.
+// Unchecked because a raw pointer is never Sendable: nothing writes to the memory once `init` has returned, and whoever
+// had it before has given it up.
 
 /// Immutable bytes at an address that stays the same until the last reference goes.
 ///

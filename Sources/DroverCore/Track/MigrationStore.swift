@@ -31,7 +31,7 @@ struct MigrationStore: Sendable {
 
   /// Changes every migration that `isConcerned` says is.
   mutating func update(
-    where isConcerned: (MigrationView, MigrationWatch) -> Bool,
+    where isConcerned: (borrowing MigrationView, borrowing MigrationWatch) -> Bool,
     _ change: (inout MigrationView, inout MigrationWatch) -> Void
   ) {
     for group in groups.indices {
@@ -56,7 +56,7 @@ struct MigrationStore: Sendable {
   }
 
   /// Removes every migration that `isDue` says is.
-  mutating func removeAll(where isDue: (MigrationView, MigrationWatch) -> Bool) {
+  mutating func removeAll(where isDue: (borrowing MigrationView, borrowing MigrationWatch) -> Bool) {
     for group in groups.indices {
       // From behind: what moves into a gap has been looked at.
       for offset in offsets(in: group, where: isDue).reversed() { remove(at: group, offset) }
@@ -80,7 +80,7 @@ struct MigrationStore: Sendable {
   }
 
   /// Looks at one group without copying anything in it.
-  private func offsets(in group: Int, where isMeant: (MigrationView, MigrationWatch) -> Bool) -> [Int] {
+  private func offsets(in group: Int, where isMeant: (borrowing MigrationView, borrowing MigrationWatch) -> Bool) -> [Int] {
     // Through an array's subscript each view would be copied, with all that it refers to.
     let (views, watches) = (groups[group].views, watches[group])
     let (viewSpan, watchSpan) = (views.span, watches.span)

@@ -26,9 +26,9 @@ extension ProcessStatistics {
 
     // The command in brackets may hold spaces and brackets: the fields begin behind the last one.
     guard let bracket = stat.utf8.lastIndex(of: UInt8(ascii: ")")), ticksPerSecond > 0 else { return }
-    let fields = stat[stat.index(after: bracket)...].split(whereSeparator: \.isWhitespace)
+    let fields = Self.words(stat.utf8[stat.utf8.index(after: bracket)...])
     // proc(5) counts from 1 and the state is its field 3.
-    func field(_ number: Int) -> UInt64? { fields.count > number - 3 ? UInt64(fields[number - 3]) : nil }
+    func field(_ number: Int) -> UInt64? { fields.count > number - 3 ? Self.number(fields[number - 3]) : nil }
     let ticks = Double(ticksPerSecond)
     if let user = field(14), let system = field(15) { cpuSeconds = (Double(user) + Double(system)) / ticks }
     if let start = field(22), let boot = Self.bootTime(in: systemStat) {
@@ -38,24 +38,36 @@ extension ProcessStatistics {
     residentMemory = field(24).map { Bytes($0 &* UInt64(max(0, pageSize))) }
   }
 
+  // By bytes: characters take as long as all the rest of a small scrape.
+
+  private static func lines(of text: String, beginning prefix: String) -> [Substring.UTF8View] {
+    text.utf8.split(separator: UInt8(ascii: "\n")).filter { $0.starts(with: prefix.utf8) }
+  }
+
+  private static func words(_ line: Substring.UTF8View) -> [Substring.UTF8View] {
+    line.split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }
+  }
+
+  private static func number(_ word: Substring.UTF8View) -> UInt64? { UInt64(Substring(word)) }
+
   private static func bootTime(in text: String) -> UInt64? {
-    text.split(separator: "\n").first { $0.hasPrefix("btime ") }.flatMap { UInt64($0.dropFirst(6)) }
+    lines(of: text, beginning: "btime ").first.flatMap { number($0.dropFirst(6)) }
   }
 
   private static func limit(_ name: String, in text: String) -> UInt64? {
-    guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix(name + " ") }) else {
-      return nil
-    }
-    let soft = line.dropFirst(name.count).split(separator: " ").first
-    return soft == "unlimited" ? .max : soft.flatMap { UInt64($0) }
+    guard let line = lines(of: text, beginning: name + " ").first,
+      let soft = words(line.dropFirst(name.utf8.count)).first
+    else { return nil }
+    return soft.elementsEqual("unlimited".utf8) ? .max : number(soft)
   }
 
   /// Names stand in one line and values in the next, both behind the group's name.
   private static func counter(_ name: String, of group: String, in text: String) -> UInt64? {
-    let lines = text.split(separator: "\n").map { $0.split(separator: " ") }.filter { $0.first == group[...] }
-    guard lines.count == 2, let column = lines[0].firstIndex(of: name[...]), column < lines[1].count
+    let lines = lines(of: text, beginning: group + " ").map(words)
+    guard lines.count == 2, let column = lines[0].firstIndex(where: { $0.elementsEqual(name.utf8) }),
+      column < lines[1].count
     else { return nil }
-    return UInt64(lines[1][column])
+    return number(lines[1][column])
   }
 
   private static func contents(_ path: String) -> String {

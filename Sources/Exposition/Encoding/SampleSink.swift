@@ -39,9 +39,12 @@ struct SampleSink: ~Copyable {
     labelSet(of: identity.vm, identity.id)
   }
 
-  /// The labels of VMs, to be chosen with `share`: rendered for the first family that has a series for each.
-  mutating func labelSets(of vms: [VMView]) -> [Range<Int>] {
-    if vmSets.count != vms.count { vmSets = vms.map { labelSet(of: $0.vm) } }
+  /// The labels of the VMs that are shown, to be chosen with `share`: rendered for the first family that has a series for
+  /// each.
+  mutating func labelSets(of fleet: Fleet) -> [Range<Int>] {
+    guard vmSets.isEmpty else { return vmSets }
+    vmSets.reserveCapacity(fleet.shown.count)
+    for shown in fleet.shown { vmSets.append(labelSet(of: fleet.snapshot.vms[shown.index].vm)) }
     return vmSets
   }
 

@@ -4,30 +4,36 @@ internal import DroverCore
 struct Fleet: Sendable {
   let snapshot: FleetSnapshot
   let context: RenderContext
-  /// The VMs of which something is shown.
-  let vms: [VMView]
+  /// A VM of which something is shown.
+  struct Shown {
+    /// Where it is in the snapshot. What is asked of it is read there: a copy of the VM counts references to all that it
+    /// refers to, which for ten thousand takes longer than to write their series.
+    var index: Int
+    /// Whether the setting `metrics.vms` lets it be shown what speaks against migrating it.
+    var showsMigratability: Bool
+  }
+  let shown: [Shown]
 
   init(_ snapshot: FleetSnapshot, in context: RenderContext) {
     self.snapshot = snapshot
     self.context = context
-    vms =
-      context.vms == .all
-      ? snapshot.vms : snapshot.vms.filter { $0.isBlocked || $0.consecutiveFailures > 0 }
-  }
-
-  /// Whether the setting `metrics.vms` lets it be shown what speaks against migrating a VM.
-  func showsMigratability(of vm: VMView) -> Bool {
-    switch context.vms {
-    case .all: true
-    case .blocked: vm.isBlocked
-    case .none: false
+    var shown: [Shown] = []
+    for index in snapshot.vms.indices {
+      let isMeant =
+        switch context.vms {
+        case .all: true
+        case .blocked: Self.isBlocked(snapshot.vms[index].drainOutcome, snapshot.vms[index].blockers)
+        case .none: false
+        }
+      if isMeant || snapshot.vms[index].consecutiveFailures > 0 {
+        shown.append(Shown(index: index, showsMigratability: isMeant))
+      }
     }
+    self.shown = shown
   }
-}
 
-extension VMView {
-  /// Whether it blocks a drain of its node, or would be shut down by one.
-  var isBlocked: Bool {
+  /// Whether a VM blocks a drain of its node, or would be shut down by one.
+  private static func isBlocked(_ drainOutcome: DrainOutcome?, _ blockers: [NotMigratableReason]?) -> Bool {
     switch drainOutcome {
     case .blocks, .willBeShutDown: true
     // What is only not known of ten thousand VMs, for want of a right, would not be found among them.

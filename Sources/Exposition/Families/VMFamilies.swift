@@ -6,16 +6,14 @@ extension FleetFamilies {
     each(
       "drover_vm_migratable", by: [.qemu(since: "6.0"), .libvirt, .kubevirt],
       "Whether nothing speaks against migrating the VM (KubeVirt: LiveMigratable, once surveyed all rules); absent if unknown."
-    ) { fleet, vm, sink in
-      guard let isMigratable = vm.isMigratable, fleet.showsMigratability(of: vm) else { return }
-      sink.sample(isMigratable)
+    ) { vms, index, sink in
+      sink.sample(vms[index].isMigratable)
     },
     each(
       "drover_vm_not_migratable", labels: ["reason"], by: [.qemu(since: "6.0"), .libvirt, .kubevirt],
       "Why the VM cannot be migrated, 1 for each reason; unknown: something that decides cannot be read."
-    ) { fleet, vm, sink in
-      guard fleet.showsMigratability(of: vm) else { return }
-      for reason in vm.blockers ?? [] {
+    ) { vms, index, sink in
+      for reason in vms[index].blockers ?? [] {
         sink.label("reason", reason.rawValue)
         sink.sample(.one)
       }
@@ -23,24 +21,23 @@ extension FleetFamilies {
     each(
       "drover_vm_migration_targets", by: [.libvirt, .kubevirt],
       "Nodes that can take the VM now, its own not counted (judged within ten minutes of a change; libvirt: of the peers)."
-    ) { fleet, vm, sink in
-      guard let targets = vm.targets, fleet.showsMigratability(of: vm) else { return }
-      sink.sample(targets)
+    ) { vms, index, sink in
+      sink.sample(vms[index].targets)
     },
     each(
       "drover_vm_drain_outcome", labels: ["outcome"], by: [.kubevirt],
       "What a drain of its node does to the VM, 1 for what holds (KubeVirt evictionStrategy, LiveMigratable; Harvester)."
-    ) { fleet, vm, sink in
-      guard let outcome = vm.drainOutcome, fleet.showsMigratability(of: vm) else { return }
+    ) { vms, index, sink in
+      guard let outcome = vms[index].drainOutcome else { return }
       sink.label("outcome", outcome.rawValue)
       sink.sample(.one)
     },
     each(
-      "drover_vm_consecutive_failed_migrations", by: .all,
+      "drover_vm_consecutive_failed_migrations", by: .all, isMigratability: false,
       "Migrations of the VM that failed one after the other since the last that succeeded; absent at 0."
-    ) { _, vm, sink in
-      guard vm.consecutiveFailures > 0 else { return }
-      sink.sample(vm.consecutiveFailures)
+    ) { vms, index, sink in
+      guard vms[index].consecutiveFailures > 0 else { return }
+      sink.sample(vms[index].consecutiveFailures)
     },
     family(
       "drover_vm_dirty_bytes_per_second", unit: .bytesPerSecond, by: [.libvirt(since: "7.2")],
@@ -58,14 +55,19 @@ extension FleetFamilies {
   ]
 
   /// A series for each VM, its labels included.
+  ///
+  /// - Parameters:
+  ///   - isMigratability: Whether it tells what speaks against migrating the VM.
+  ///   - emit: Reads what it shows of a VM in the snapshot.
   private static func each(
-    _ name: String, labels: [String] = [], by fillers: [Filler], _ help: String,
-    emit: @escaping @Sendable (Fleet, VMView, inout SampleSink) -> Void
+    _ name: String, labels: [String] = [], by fillers: [Filler], isMigratability: Bool = true, _ help: String,
+    emit: @escaping @Sendable ([VMView], Int, inout SampleSink) -> Void
   ) -> Family<Fleet> {
     family(name, labels: labels, by: fillers, help) { fleet, sink in
-      for (vm, labels) in zip(fleet.vms, sink.labelSets(of: fleet.vms)) {
+      let labels = sink.labelSets(of: fleet)
+      for (shown, labels) in zip(fleet.shown, labels) where shown.showsMigratability || !isMigratability {
         sink.share(labels)
-        emit(fleet, vm, &sink)
+        emit(fleet.snapshot.vms, shown.index, &sink)
       }
       sink.share(0..<0)
     }
