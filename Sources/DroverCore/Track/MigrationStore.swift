@@ -80,7 +80,9 @@ struct MigrationStore: Sendable {
   }
 
   /// Looks at one group without copying anything in it.
-  private func offsets(in group: Int, where isMeant: (borrowing MigrationView, borrowing MigrationWatch) -> Bool) -> [Int] {
+  private func offsets(
+    in group: Int, where isMeant: (borrowing MigrationView, borrowing MigrationWatch) -> Bool
+  ) -> [Int] {
     // Through an array's subscript each view would be copied, with all that it refers to.
     let (views, watches) = (groups[group].views, watches[group])
     let (viewSpan, watchSpan) = (views.span, watches.span)

@@ -6,8 +6,10 @@ struct Fleet: Sendable {
   let context: RenderContext
   /// A VM of which something is shown.
   struct Shown {
-    /// Where it is in the snapshot. What is asked of it is read there: a copy of the VM counts references to all that it
-    /// refers to, which for ten thousand takes longer than to write their series.
+    /// Where it is in the snapshot.
+    ///
+    /// What is asked of it is read there: a copy of the VM counts references to all that it refers to, which for ten
+    /// thousand takes longer than to write their series.
     var index: Int
     /// Whether the setting `metrics.vms` lets it be shown what speaks against migrating it.
     var showsMigratability: Bool
