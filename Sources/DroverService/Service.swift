@@ -116,7 +116,7 @@ public final class Service: Sendable {
     automatic = AutomaticControl(control, journal: journal, log: log) { journal.state.isRecording }
     let automatic = automatic
     drains = DrainControl(control, store: options.hasJournal ? journal : nil) {
-      automatic.holds.contains(.partition)
+      automatic.isPartitioned
     }
     reloader = Reloader(
       source: source, monitor: monitor, supervisor: supervisor, keeper: keeper, authorizer: authorizer,

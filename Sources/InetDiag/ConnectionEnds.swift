@@ -1,10 +1,11 @@
 internal import CLinux
 
-/// Hears from the kernel which TCP connections of a network namespace ended, in the order in which they did.
+/// Hears from the kernel which TCP connections of a network namespace it has given up, nearly in the order in which it did.
 ///
-/// A look at a connection tells that it is gone; of two that went between two looks nothing else tells which was first.
-/// The kernel makes a notice for every connection that ends for as long as there is one who hears. Needs no privilege in
-/// the own namespace.
+/// A look at a connection tells that it is gone; of two that went between two looks nothing else tells which was first. One
+/// is given up when its program has closed it and the peer has acknowledged all, or when it was reset; two that go within
+/// some microseconds on two processors may be told the other way round. The kernel makes a notice for every connection for
+/// as long as there is one who hears. Needs no privilege in the own namespace.
 public final class ConnectionEnds: Sendable {
   private let descriptor: Descriptor
 

@@ -7,7 +7,7 @@ enum NetlinkSocket {
   private static let longestAnswer = Duration.seconds(5)
   /// How often a question is put until its answer is whole.
   private static let attempts = 3
-  /// How many connections' ends one call hears of at most: a machine may end them as fast as they are read.
+  /// How many notices one call hears at most: they may come as fast as they are read.
   private static let mostTold = 10_000
   /// The largest datagram that the kernel makes.
   private static let largestDatagram = 32768
@@ -42,13 +42,15 @@ enum NetlinkSocket {
   static func told(_ descriptor: Descriptor) throws(InetDiagError) -> [TCPConnection] {
     var buffer = [UInt8](repeating: 0, count: largestDatagram)
     var connections: [TCPConnection] = []
-    while connections.count < mostTold {
-      let length = recv(descriptor.number, &buffer, buffer.count, Int32(MSG_DONTWAIT))
+    for _ in 0..<mostTold {
+      var sender = sockaddr_nl()
+      let length = receive(descriptor, &buffer, Int32(MSG_DONTWAIT), from: &sender)
       if length < 0, errno == EINTR || errno == ENOBUFS { continue }
       if length < 0, errno == EAGAIN { break }
       guard length >= 0 else { throw .system("hearing of connections that ended (sock_diag)", errno) }
+      guard length <= buffer.count, sender.nl_pid == 0 else { continue }
       var notice = InetDiagReply(sequence: 0)
-      _ = try notice.take(buffer.span.bytes.extracting(first: length))
+      _ = try? notice.take(buffer.span.bytes.extracting(first: length))
       connections += notice.connections
     }
     return connections
@@ -109,6 +111,19 @@ enum NetlinkSocket {
     }
   }
 
+  /// One datagram, with who sent it.
+  private static func receive(
+    _ descriptor: Descriptor, _ buffer: inout [UInt8], _ flags: Int32, from sender: inout sockaddr_nl
+  ) -> Int {
+    var size = socklen_t(MemoryLayout<sockaddr_nl>.size)
+    return withUnsafeMutablePointer(to: &sender) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        // With MSG_TRUNC the length is the datagram's own, even where the buffer is shorter.
+        recvfrom(descriptor.number, &buffer, buffer.count, Int32(MSG_TRUNC) | flags, $0, &size)
+      }
+    }
+  }
+
   /// The length of the kernel's next datagram.
   static func receive(
     _ descriptor: Descriptor, _ buffer: inout [UInt8], until deadline: ContinuousClock.Instant
@@ -116,13 +131,7 @@ enum NetlinkSocket {
     let call = "waiting for the kernel's answer (sock_diag)"
     while ContinuousClock.now < deadline {
       var sender = sockaddr_nl()
-      var size = socklen_t(MemoryLayout<sockaddr_nl>.size)
-      let length = withUnsafeMutablePointer(to: &sender) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          // With MSG_TRUNC the length is the datagram's own, even where the buffer is shorter.
-          recvfrom(descriptor.number, &buffer, buffer.count, Int32(MSG_TRUNC), $0, &size)
-        }
-      }
+      let length = receive(descriptor, &buffer, 0, from: &sender)
       if length < 0, errno == EINTR { continue }
       guard length >= 0 else { throw .system(call, errno) }
       guard length <= buffer.count else { throw .garbled("a datagram of \(length) bytes") }

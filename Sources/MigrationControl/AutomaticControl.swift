@@ -17,9 +17,11 @@ public final class AutomaticControl: Sendable {
     var restoredTerm: UInt64 = 0
     /// What other Drovers know of holds.
     var sharing = HoldSharing()
+    /// When a drain last asked for the partition hold.
+    var askedAt: Moment?
   }
 
-  /// How often everything is looked at while there is a migration that a rule or an alert may end.
+  /// How often everything is looked at while there is a migration that a rule, an alert or a drain may end.
   static let interval = Duration.milliseconds(200)
   /// How often otherwise.
   static let restInterval = Duration.seconds(1)
@@ -60,6 +62,13 @@ public final class AutomaticControl: Sendable {
     return journal != nil && isRecording() ? holds : holds.union([.journal])
   }
 
+  /// Whether many migrations have lost their network at once; whoever asks again and again is told soon.
+  public var isPartitioned: Bool {
+    let now = control.clock.now()
+    state.withLock { $0.askedAt = now }
+    return holds.contains(.partition)
+  }
+
   /// What the rule that governs a migration comes to for it from now on.
   public func outlook(of view: MigrationView) -> [AutomaticOutlook] {
     let now = control.clock.now()
@@ -87,7 +96,10 @@ public final class AutomaticControl: Sendable {
   /// How long it may rest now.
   var pause: Duration {
     let settings = settings
-    guard max(settings.policies, settings.alerts ?? .observe) > .observe else { return Self.restInterval }
+    let isAsked = state.withLock(\.askedAt).map { control.clock.now() - $0 < .seconds(5) } ?? false
+    guard isAsked || max(settings.policies, settings.alerts ?? .observe) > .observe else {
+      return Self.restInterval
+    }
     let isBusy = control.fleet.snapshot().groups.contains { $0.views.contains { !$0.isOver } }
     return isBusy ? Self.interval : Self.restInterval
   }

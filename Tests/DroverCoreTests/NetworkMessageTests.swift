@@ -216,6 +216,28 @@ struct NetworkMessageTests {
     #expect(look(&tracker, at: 25) == ["network_lost>unknown"])
   }
 
+  @Test("A loss that stopped bytes told is over with the copy, though the report says the same")
+  func lossEndsWithCopy() {
+    var tracker = MigrationTracker.withHome()
+    func look(at: Double) {
+      var report = NetworkReport(settings: KeepaliveSettings(), keepalive: .inferred(.invisible))
+      report.lostIfBytesStop = .migration
+      tracker.take(
+        .network(NetworkObservation(backend: home, id: Self.migration, takenAt: seconds(at), report: report)),
+        at: at)
+    }
+    for at in stride(from: 10.0, through: 20, by: 1) {
+      tracker.take(sight(at: at, sent: at < 12 ? UInt64(at) * 1000 : 12_000, startedAt: 10), at: at)
+      look(at: at)
+    }
+    #expect(tracker.snapshot().first?.networkLosses.map(\.network) == [.migration])
+    var switched = observation(at: 21, startedAt: 10, phase: .switchover)
+    switched.sampledAt = seconds(20)
+    tracker.take(.migration(switched), at: 21)
+    look(at: 22)
+    #expect(tracker.snapshot().first?.networkLosses.isEmpty == true)
+  }
+
   @Test("The counters of the source alone show it, too, and in any phase")
   func silenceBetweenSamples() throws {
     var tracker = tracker(phase: .postcopy)

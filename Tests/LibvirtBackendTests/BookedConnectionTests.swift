@@ -180,6 +180,12 @@ private func booked(_ connection: TCPConnection, _ kind: BookedConnection.Kind, 
     // Half of it says nothing.
     #expect(evidence([1]) == nil && evidence([2]) == nil)
 
+    // One that still sends is given up later than it ended.
+    var sending = running()
+    _ = sending.take(
+      polled: [1: nil, 2: TCPConnection.data(2).kept(.finWait1)], ended: [1, 2], at: ms(1000))
+    #expect(sending.evidence().dataEndedFirst == nil)
+
     // What looks show goes before: a connection that waits for the peer's last word is told of late.
     var slow = running()
     _ = slow.take(polled: [1: .control(1), 2: TCPConnection.data(2).kept(.finWait1)], at: ms(1000))

@@ -74,6 +74,8 @@ struct AutomaticControlTests {
         $0.alerts = alerts
       }
       #expect(automatic.pause == pause)
+      // A drain runs.
+      #expect(!automatic.isPartitioned && automatic.pause == often)
     }
     var over = scene.observation(.succeeded)
     over.end(Ending(outcome: .succeeded, certainty: .reported, endedAt: scene.clock.now()))

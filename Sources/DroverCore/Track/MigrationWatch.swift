@@ -114,7 +114,8 @@ struct MigrationWatch: Sendable {
   /// what it says counts from its own time.
   mutating func renew(_ network: NetworkObservation, of view: borrowing MigrationView) -> Bool {
     guard let networkSeenAt, network.takenAt >= networkSeenAt, !view.isOver, network.report.isTimeless,
-      view.network == network.report
+      // A loss that stopped bytes told ends with the copy, too.
+      view.networkLosses.isEmpty, view.network == network.report
     else { return false }
     self.networkSeenAt = network.takenAt
     return true

@@ -87,11 +87,12 @@ struct EndInference: Hashable, Sendable {
     case (.closedHere, false) where evidence.control == .endedByPeer,
       (.endedByPeer, false) where evidence.control != .closedHere:
       self.init(.failed, .targetLost, .inferred, "the target's daemon ended the control connection")
+    case (.endedByPeer, nil) where evidence.control != .closedHere && evidence.dataQueue <= Self.shortQueue:
+      self.init(.failed, .targetLost, .inferred, "the target ended the connections")
     case (.closedHere, nil), (.endedByPeer, nil):
       self.init(
         .failed, .unknown, .inferred,
-        "control and data ended together, and nobody told which was first: the target died, or it was aborted"
-      )
+        "it is not known which of control and data ended first: the target died, or it was aborted")
     case (.closedHere, _), (.endedByPeer, _), (.open, _):
       self.init(.failed, .unknown, .inferred, "the job ended and the guest runs on at the source")
     }

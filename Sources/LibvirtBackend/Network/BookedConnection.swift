@@ -23,8 +23,9 @@ struct BookedConnection: Sendable {
   private(set) var lastHeard: Moment?
   /// When it was last seen alive.
   private(set) var seenAt: Moment
-  /// When it was first seen to have ended, and how.
-  private(set) var end: (at: Moment, fate: EndEvidence.Fate)?
+  /// When it was first seen to have ended, and how; whether the kernel had given it up by then: one that still sends, or
+  /// that its program still holds, is told of later than it ended.
+  private(set) var end: (at: Moment, fate: EndEvidence.Fate, isGivenUp: Bool)?
   /// Its place among the ends that the kernel told; nil where it told none.
   var endedAs: Int?
   /// The only migration that it can belong to, once that is known.
@@ -58,7 +59,7 @@ struct BookedConnection: Sendable {
     guard connection.state.isAlive else {
       // A connection that waits for its end has lost its figures: the last ones stand.
       let isByPeer = [.closeWait, .lastAck, .closed].contains(connection.state)
-      end = (now, isByPeer ? .endedByPeer : .closedHere)
+      end = (now, isByPeer ? .endedByPeer : .closedHere, connection.timer == .timeWait)
       return
     }
     seenAt = now
@@ -72,17 +73,17 @@ struct BookedConnection: Sendable {
     lastHeard = heard
   }
 
-  /// Whether it ended before another one, which has ended; nil where nobody knows.
+  /// Whether it ended before another one did; nil where nobody knows.
   func ended(before other: BookedConnection) -> Bool? {
-    guard let end else { return false }
+    guard let end else { return other.end == nil ? nil : false }
     guard let otherEnd = other.end else { return true }
     if end.at != otherEnd.at { return end.at < otherEnd.at }
     // One look showed both.
-    guard let endedAs, let other = other.endedAs else { return nil }
+    guard end.isGivenUp, otherEnd.isGivenUp, let endedAs, let other = other.endedAs else { return nil }
     return endedAs < other
   }
 
-  mutating func miss(at now: Moment) { end = end ?? (now, .endedByPeer) }
+  mutating func miss(at now: Moment) { end = end ?? (now, .endedByPeer, true) }
 
   /// What several connections of one kind come to.
   static func health(of entries: [BookedConnection]) -> ConnectionHealth? {

@@ -55,7 +55,9 @@ struct ConnectionBook: Sendable {
     entries = entries.filter { _, entry in
       guard let end = entry.end else { return true }
       // What had ended when a migration began was an earlier one's of the same domain.
-      return migrations.contains { entry.mayBelong(to: $0.uuid) && end.at >= $0.startedAt }
+      return migrations.contains {
+        entry.mayBelong(to: $0.uuid) && end.at >= $0.startedAt && entry.seenAt >= $0.startedAt - Self.head
+      }
     }
     // Where data goes tells which control connection goes with it.
     assign(.data, to: migrations, owners, at: now)

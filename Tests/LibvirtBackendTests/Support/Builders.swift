@@ -145,6 +145,7 @@ extension TCPConnection {
     // What has no owner any more has no inode either.
     var connection = TCPConnection(local: local, remote: remote, state: state, cookie: cookie)
     connection.sendQueue = state == .timeWait ? 0 : sendQueue
+    if state == .timeWait { connection.timer = .timeWait }
     return connection
   }
 
