@@ -186,6 +186,18 @@ private func booked(_ connection: TCPConnection, _ kind: BookedConnection.Kind, 
       polled: [1: nil, 2: TCPConnection.data(2).kept(.finWait1)], ended: [1, 2], at: ms(1000))
     #expect(sending.evidence().dataEndedFirst == nil)
 
+    // A disk's connection, too, has to be on the same side.
+    func withDisk(_ ended: [UInt64]) -> Bool? {
+      var book = openedBook()
+      book.look(
+        500, [.control(1), .data(2), .data(3)], of: [migration(startedAt: 0)], daemon: [1001],
+        domains: [1: [1002, 1003]])
+      let gone = [2, 3].map { ($0, TCPConnection.data($0).kept()) }
+      _ = book.take(polled: [1: nil].merging(gone) { $1 }, ended: ended, at: ms(1000))
+      return book.evidence().dataEndedFirst
+    }
+    #expect(withDisk([3, 2, 1]) == true && withDisk([1, 2, 3]) == false && withDisk([2, 1, 3]) == nil)
+
     // What looks show goes before: a connection that waits for the peer's last word is told of late.
     var slow = running()
     _ = slow.take(polled: [1: .control(1), 2: TCPConnection.data(2).kept(.finWait1)], at: ms(1000))

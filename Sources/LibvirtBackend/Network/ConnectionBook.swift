@@ -172,8 +172,10 @@ struct ConnectionBook: Sendable {
     var evidence = EndEvidence(
       control: fates.count == 1 ? fates.first : nil, data: data.map { $0.end?.fate ?? .open },
       keepalive: keepalive)
-    if let data, data.end != nil {
-      let orders = Set(control.map { data.ended(before: $0) })
+    if let end = data?.end?.at {
+      // Memory and disks may all end within one look.
+      let last = mine.filter { $0.kind == .data && $0.end?.at == end }
+      let orders = Set(last.flatMap { data in control.map { data.ended(before: $0) } })
       evidence.dataEndedFirst = orders.isEmpty ? true : orders.count == 1 ? orders.first ?? nil : nil
     }
     evidence.dataQueue = data?.connection.sendQueue ?? 0
