@@ -54,6 +54,15 @@ struct KeepaliveBudgetTests {
     #expect(budget.uncertainty == .seconds(5))
   }
 
+  @Test("A sample whose time another machine tells may have been taken sooner, or later")
+  func inferredElsewhere() throws {
+    let report = report(.inferred(.invisible), heard: nil)
+    let budget = try #require(
+      KeepaliveBudget(report, lastSent: seconds(120), clockError: .milliseconds(300)))
+    #expect(budget.deadline == seconds(145) - .milliseconds(300))
+    #expect(budget.deadline + budget.uncertainty == seconds(150) + .milliseconds(300))
+  }
+
   @Test("A copy that moves in steps may have gone on for one more")
   func inferredSteps() throws {
     let budget = try #require(

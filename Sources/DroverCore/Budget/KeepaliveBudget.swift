@@ -70,9 +70,11 @@ public struct KeepaliveBudget: Hashable, Sendable {
   ///   - lastSent: When the bytes sent last grew. The last byte *received* came at most one interval before a cut, since
   ///     a quiet connection is asked once an interval.
   ///   - sentUncertainty: How much earlier than `lastSent` the last byte may have gone.
+  ///   - clockError: How far off `lastSent` may be, either way, by the clock that it was told by.
   ///   - step: For how long a copy that goes on well may show no byte more.
   init?(
-    _ report: NetworkReport, lastSent: Moment?, sentUncertainty: Duration = .zero, step: Duration = .zero
+    _ report: NetworkReport, lastSent: Moment?, sentUncertainty: Duration = .zero,
+    clockError: Duration = .zero, step: Duration = .zero
   ) {
     guard report.settings.isEnabled else { return nil }
     timeout = report.settings.timeout
@@ -85,9 +87,9 @@ public struct KeepaliveBudget: Hashable, Sendable {
     case .inferred:
       guard let lastSent else { return nil }
       method = .inferred
-      let earlier = report.settings.interval + sentUncertainty
+      let earlier = report.settings.interval + sentUncertainty + clockError
       deadline = lastSent + timeout - earlier
-      uncertainty = earlier + step
+      uncertainty = earlier + step + clockError
     case .none: return nil
     }
   }

@@ -39,6 +39,8 @@ public struct Sample: Hashable, Sendable {
   public var downtimeLimit: Duration?
   /// Configured bandwidth cap; nil where there is none.
   public var bandwidthLimit: BytesPerSecond?
+  /// How far off, either way, the time of the sample may be: more than 0 where another machine's clock tells it.
+  public var clockError = Duration.zero
 
   /// An empty sample.
   public init() {}

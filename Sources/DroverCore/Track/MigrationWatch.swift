@@ -132,7 +132,7 @@ struct MigrationWatch: Sendable {
     view.keepalive = view.network.flatMap {
       KeepaliveBudget(
         $0, lastSent: view.progress?.lastSent, sentUncertainty: view.progress?.sentUncertainty ?? .zero,
-        step: disks.step ?? .zero)
+        clockError: view.sample.clockError, step: disks.step ?? .zero)
     }
   }
 

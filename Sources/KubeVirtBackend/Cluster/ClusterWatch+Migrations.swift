@@ -158,6 +158,7 @@ extension ClusterWatch {
     }
     sample.bandwidthLimit = limits.bandwidth
     sample.downtimeLimit = limits.downtime
+    sample.clockError = point.clockError
     return sample
   }
 

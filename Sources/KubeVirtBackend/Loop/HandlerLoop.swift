@@ -140,7 +140,9 @@ actor HandlerLoop {
       // After the guest has moved, its new node tells of it, too.
       guard plan.copies[key.node]?.contains(name) ?? false else { continue }
       points[name, default: []] += freshness.take(key, samples).compactMap { sample in
-        clock.moment(unixMilliseconds: sample.at).map { CopyPoint(sample, at: $0) }
+        clock.moment(unixMilliseconds: sample.at).map {
+          CopyPoint(sample, at: $0, clockError: clock.uncertainty ?? .zero)
+        }
       }
     }
     points = points.filter { !$0.value.isEmpty }
@@ -258,9 +260,9 @@ private struct APIServerGetter: RawGetter {
 }
 
 extension CopyPoint {
-  fileprivate init(_ sample: HandlerSample, at moment: Moment) {
+  fileprivate init(_ sample: HandlerSample, at moment: Moment, clockError: Duration) {
     self.init(
-      at: moment, processed: sample.processed, remaining: sample.remaining, total: sample.total,
-      dirtyRate: sample.dirtyRate)
+      at: moment, clockError: clockError, processed: sample.processed, remaining: sample.remaining,
+      total: sample.total, dirtyRate: sample.dirtyRate)
   }
 }

@@ -4,6 +4,8 @@ internal import DroverCore
 struct CopyPoint: Hashable, Sendable {
   /// When it was measured, on this machine's clock.
   var at: Moment
+  /// How far off that may be, either way.
+  var clockError = Duration.zero
   /// Bytes sent, repeats included; memory and disks together.
   var processed: Bytes?
   /// Bytes still to be sent.

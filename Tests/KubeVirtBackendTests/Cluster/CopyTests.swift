@@ -173,6 +173,21 @@ struct CopyTests {
     #expect(script.view()?.isOver == false)
   }
 
+  @Test("How far off virt-handler's clock may be widens the keepalive's deadline")
+  func clockError() throws {
+    var script = copying()
+    script.advance(to: 16)
+    script.copy(point(at: 15, sent: 1, remaining: 7))
+    let exact = try #require(script.view()?.keepalive)
+    var next = point(at: 20, sent: 2, remaining: 6)
+    next.clockError = .milliseconds(43)
+    script.advance(to: 21)
+    script.copy(next)
+    let keepalive = try #require(script.view()?.keepalive)
+    #expect(keepalive.deadline == exact.deadline + .seconds(5) - .milliseconds(43))
+    #expect(keepalive.uncertainty == exact.uncertainty + .milliseconds(86))
+  }
+
   @Test("Timestamps that are frozen say nothing of the bytes: too old, not stalled, and nothing is lost")
   func frozenTimestamps() throws {
     var script = copying()
