@@ -115,7 +115,7 @@ let package = Package(
       name: "DroverService",
       dependencies: [
         "CCrypt", "CGnuTLS", "CLinux", "DroverCore", "Exposition", "Journal", "KeptBytes", "KubeVirtBackend",
-        "LibvirtBackend", "MicroHTTP", "MigrationControl", "QEMUBackend",
+        "LibvirtBackend", "MicroHTTP", "MigrationControl", "Posix", "QEMUBackend",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
       ],

@@ -162,7 +162,7 @@ final class DroverClient: Sendable {
     to path: String, method: Request.Method = .get, body: [UInt8] = [],
     within deadline: Duration = .seconds(10)
   ) async throws -> (ServerAddress, Response) {
-    var failures: [String] = []
+    var failures: [CurlError] = []
     for address in addresses.withLock(\.self) {
       do throws(CurlError) {
         var request = Request(
@@ -180,12 +180,16 @@ final class DroverClient: Sendable {
         guard method == .get || ["connect", "refused"].contains(error.shortDescription) else {
           throw Failure("\(error)\nIt may have been done all the same: drover list shows it.")
         }
-        failures.append("\(error)")
+        failures.append(error)
       }
     }
+    // Where TLS failed, somebody does serve there.
+    let isSilent = failures.contains { $0.shortDescription != "tls" }
     throw Failure(
-      failures.joined(separator: "\n")
-        + "\nIs drover serving there? Start it with `drover serve`, or say where it is with --server.")
+      failures.map(\.description).joined(separator: "\n")
+        + (isSilent
+          ? "\nIs drover serving there? Start it with `drover serve`, or say where it is with --server." : "")
+    )
   }
 
   /// RFC 9457.

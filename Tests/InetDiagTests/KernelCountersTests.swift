@@ -1,10 +1,10 @@
 import FoundationEssentials
 import Glibc
-import InetDiag
+import Posix
 import Testing
 
-@Suite("Counters of TCP")
-struct TCPCountersTests {
+@Suite("Counters of the kernel")
+struct KernelCountersTests {
   @Test(
     "the counter is found by its name, and where it is not there nothing is",
     arguments: [
@@ -14,13 +14,16 @@ struct TCPCountersTests {
       ("Tcp: ActiveOpens\nTcp: -1\n", nil), ("Tcp: ActiveOpens\nTcp: x\n", nil),
       ("Tcp: ActiveOpens\nTcp: 1\nTcp: 2\n", nil),
     ] as [(String, UInt64?)])
-  func parsing(text: String, opened: UInt64?) { #expect(TCPCounters(text: text)?.opened == opened) }
+  func parsing(text: String, opened: UInt64?) {
+    #expect(KernelCounters(text: text)["ActiveOpens", of: "Tcp:"] == opened)
+  }
 
   @Test("it grows with each connection that is begun here")
   func kernel() throws {
     func opened() throws -> UInt64 {
       let data = try Data(contentsOf: URL(filePath: "/proc/\(getpid())/net/snmp"))
-      return try #require(TCPCounters(text: String(decoding: data, as: UTF8.self))).opened
+      return try #require(
+        KernelCounters(text: String(decoding: data, as: UTF8.self))["ActiveOpens", of: "Tcp:"])
     }
     let before = try opened()
     let peers = try (0..<3).map { _ in try Peers() }

@@ -1,6 +1,7 @@
 internal import DroverCore
 internal import Exposition
 internal import Glibc
+internal import Posix
 
 /// Reads the values of the `process_*` families that Prometheus' clients export.
 extension ProcessStatistics {
@@ -21,8 +22,9 @@ extension ProcessStatistics {
     self.openDescriptors = openDescriptors
     maximumDescriptors = Self.limit("Max open files", in: limits)
     maximumVirtualMemory = Self.limit("Max address space", in: limits).map { Bytes($0) }
-    networkReceived = Self.counter("InOctets", of: "IpExt:", in: netstat).map { Bytes($0) }
-    networkSent = Self.counter("OutOctets", of: "IpExt:", in: netstat).map { Bytes($0) }
+    let counters = KernelCounters(text: netstat)
+    networkReceived = counters["InOctets", of: "IpExt:"].map { Bytes($0) }
+    networkSent = counters["OutOctets", of: "IpExt:"].map { Bytes($0) }
 
     // The command in brackets may hold spaces and brackets: the fields begin behind the last one.
     guard let bracket = stat.utf8.lastIndex(of: UInt8(ascii: ")")), ticksPerSecond > 0 else { return }
@@ -59,15 +61,6 @@ extension ProcessStatistics {
       let soft = words(line.dropFirst(name.utf8.count)).first
     else { return nil }
     return soft.elementsEqual("unlimited".utf8) ? .max : number(soft)
-  }
-
-  /// Names stand in one line and values in the next, both behind the group's name.
-  private static func counter(_ name: String, of group: String, in text: String) -> UInt64? {
-    let lines = lines(of: text, beginning: group + " ").map(words)
-    guard lines.count == 2, let column = lines[0].firstIndex(where: { $0.elementsEqual(name.utf8) }),
-      column < lines[1].count
-    else { return nil }
-    return number(lines[1][column])
   }
 
   private static func contents(_ path: String) -> String {

@@ -2,8 +2,6 @@ internal import DroverCore
 
 /// What the families read that have no series for each migration.
 struct Fleet: Sendable {
-  let snapshot: FleetSnapshot
-  let context: RenderContext
   /// A VM of which something is shown.
   struct Shown {
     /// Where it is in the snapshot.
@@ -14,6 +12,10 @@ struct Fleet: Sendable {
     /// Whether the setting `metrics.vms` lets it be shown what speaks against migrating it.
     var showsMigratability: Bool
   }
+
+  let snapshot: FleetSnapshot
+  let context: RenderContext
+  /// In the order of the snapshot.
   let shown: [Shown]
 
   init(_ snapshot: FleetSnapshot, in context: RenderContext) {

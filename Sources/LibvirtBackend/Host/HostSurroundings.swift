@@ -1,21 +1,19 @@
 internal import DroverCore
 internal import FoundationEssentials
 internal import InetDiag
+internal import Posix
 internal import Synchronization
 
 /// What is read of the host beside libvirt: its kernel's connections, who owns them, and its `qemu.conf`.
 final class HostSurroundings: Sendable {
   private static let daemons = ["libvirtd", "virtqemud"]
-  /// All connections are read after that although none has been opened: others have ended.
-  private static let longestRest = Duration.seconds(60)
 
   private let root: String
   private let processes: ProcessTable
   private let socket = Mutex<InetDiagSocket?>(nil)
   /// Open while there is a migration: the kernel has work with it for every connection of the host.
   private let ends = Mutex<ConnectionEnds?>(nil)
-  /// When all connections were last read while there was no migration, and how many had been opened by then.
-  private let readAtRest = Mutex<(at: Moment, opened: UInt64)?>(nil)
+  private let rest = Mutex(NetworkRest())
   private let ports = Mutex<ClosedRange<UInt16>>(QEMUConf.defaultMigrationPorts)
 
   init(root: String) {
@@ -28,27 +26,20 @@ final class HostSurroundings: Sendable {
     guard let text = text(of: "/etc/libvirt/qemu.conf") else { return nil }
     let conf = QEMUConf(text: text)
     ports.withLock { $0 = conf.migrationPorts }
-    readAtRest.withLock { $0 = nil }
+    rest.withLock { $0.end() }
     return conf
   }
 
   /// The connections to other hosts' daemons and QEMUs; nil where there is no migration, nor a connection that was not
   /// there at the last look.
-  ///
-  /// The kernel goes through its whole table, which on a host at rest costs more than all else together.
   func network(
     of domains: [DomainName], asksSSH: Bool, _ clock: any Timepiece
   ) -> Result<NetworkLook?, InetDiagError> {
     Result { () throws(InetDiagError) in
       let now = clock.now()
-      // Before the look: one that is opened meanwhile must not count as seen.
       let opened = domains.isEmpty ? openedConnections : nil
-      let isAsBefore = readAtRest.withLock { read in
-        guard let opened, let last = read, last.opened == opened else { return false }
-        return now - last.at < Self.longestRest
-      }
-      if isAsBefore { return nil }
-      readAtRest.withLock { $0 = nil }
+      if rest.withLock({ $0.holds(opened: opened, at: now) }) { return nil }
+      rest.withLock { $0.end() }
       let socket = try open()
       listen(to: !domains.isEmpty)
       let connections = try socket.connections(
@@ -56,7 +47,7 @@ final class HostSurroundings: Sendable {
       var look = NetworkLook(
         takenAt: clock.now(), connections: connections, owners: ConnectionBook.Owners(), hasSSH: nil)
       guard !domains.isEmpty else {
-        readAtRest.withLock { $0 = opened.map { (now, $0) } }
+        rest.withLock { $0.begin(opened: opened, at: now) }
         return look
       }
       look.ended = ended()
@@ -94,7 +85,8 @@ final class HostSurroundings: Sendable {
   private func ended() -> [UInt64] { ends.withLock { ends in (try? ends?.take()) ?? [] } }
 
   private var openedConnections: UInt64? {
-    text(of: root.isEmpty ? "/proc/self/net/snmp" : "/proc/1/net/snmp").flatMap(TCPCounters.init)?.opened
+    text(of: root.isEmpty ? "/proc/self/net/snmp" : "/proc/1/net/snmp")
+      .flatMap { KernelCounters(text: $0)["ActiveOpens", of: "Tcp:"] }
   }
 
   private var networkNamespace: String? { root.isEmpty ? nil : root + "/proc/1/ns/net" }
