@@ -52,10 +52,10 @@ struct KeptRenderings: Sendable {
 
   /// Everything that has a series for each migration.
   mutating func migrations(
-    of snapshot: FleetSnapshot, in format: ExpositionFormat, with deflater: Deflater?, offset: EpochOffset,
+    of snapshot: FleetSnapshot, in format: ExpositionFormat, as coding: ContentCoding, offset: EpochOffset,
     now: Moment
   ) throws(DeflateError) -> ScrapeBody {
-    let key = Key(format: format, coding: deflater == nil ? .identity : .gzip)
+    let key = Key(format: format, coding: coding)
     lastAsked[key.coding] = now
     let revisions = snapshot.groups.map(\.revision)
     if revisions != bodyRevisions {
@@ -64,9 +64,9 @@ struct KeptRenderings: Sendable {
     }
     if let body = bodies[key] { return body }
 
-    let headers = try headers(for: key, with: deflater)
-    let samples = try samples(of: snapshot, for: key.coding, with: deflater, offset: offset)
-    var body = ScrapeBody(isCompressed: deflater != nil)
+    let headers = try headers(for: key)
+    let samples = try samples(of: snapshot, as: coding, offset: offset)
+    var body = ScrapeBody(isCompressed: coding == .gzip)
     for family in MigrationFamilies.all.indices {
       guard samples.contains(where: { !$0.range(family).isEmpty }) else { continue }
       body.add(headers, family)
@@ -77,39 +77,28 @@ struct KeptRenderings: Sendable {
   }
 
   /// The lines before the samples, family by family.
-  private mutating func headers(
-    for key: Key, with deflater: Deflater?
-  ) throws(DeflateError) -> Pieces {
+  private mutating func headers(for key: Key) throws(DeflateError) -> Pieces {
     if let kept = headers[key] { return kept }
-    let pieces = try Pieces(headersIn: key.format).compressed(with: deflater)
+    let pieces = try Pieces(headersIn: key.format).compressed(with: key.coding.deflater())
     headers[key] = pieces
     return pieces
   }
 
   /// The samples of all groups, rendering those that changed and forgetting those that are gone.
   private mutating func samples(
-    of snapshot: FleetSnapshot, for coding: ContentCoding, with deflater: Deflater?, offset: EpochOffset
+    of snapshot: FleetSnapshot, as coding: ContentCoding, offset: EpochOffset
   ) throws(DeflateError) -> [Pieces] {
     let revisions = Set(snapshot.groups.map(\.revision))
     groups = groups.filter { revisions.contains($0.key) }
 
-    let isComplete = snapshot.groups.allSatisfy { groups[$0.revision]?[coding] != nil }
-    var sink = SampleSink(capacity: isComplete ? 0 : 1 << 19, offset: offset, vmLabels: vmLabels)
-    var samples: [Pieces] = []
-    samples.reserveCapacity(snapshot.groups.count)
-    for group in snapshot.groups {
-      var kept = groups[group.revision] ?? Group()
-      if let pieces = kept[coding] {
-        samples.append(pieces)
-        continue
-      }
-      let plain = kept.identity ?? Pieces(group.views, using: &sink)
-      let pieces = try plain.compressed(with: deflater)
-      kept[coding] = pieces
-      groups[group.revision] = kept
-      samples.append(pieces)
+    let changed = snapshot.groups.filter { groups[$0.revision]?[coding] == nil }
+    let work = Work(
+      changed: changed.map { ($0, groups[$0.revision]?.identity) }, coding: coding, offset: offset,
+      vmLabels: vmLabels)
+    for (group, pieces) in zip(changed, try work.shared()) {
+      groups[group.revision, default: Group()][coding] = pieces
     }
-    return samples
+    return snapshot.groups.compactMap { groups[$0.revision]?[coding] }
   }
 
   /// Bytes that are kept.
@@ -117,6 +106,47 @@ struct KeptRenderings: Sendable {
     groups.values.reduce(0) { $0 + ($1.identity?.block.count ?? 0) + ($1.gzip?.block.count ?? 0) }
       + headers.values.reduce(0) { $0 + $1.block.count }
   }
+}
+
+/// Groups that are to be rendered.
+private struct Work: Sendable {
+  /// So few in a half are not worth another thread.
+  private static let few = 2
+
+  /// Each with what is kept of it uncompressed.
+  let changed: [(MigrationGroup, Pieces?)]
+  let coding: ContentCoding
+  let offset: EpochOffset
+  let vmLabels: [VMLabel]
+
+  func shared() throws(DeflateError) -> [Pieces] {
+    let middle = changed.count / 2
+    guard middle >= Self.few else { return try render(changed[...]) }
+    let (one, other) = SideBySide.both {
+      Result { () throws(DeflateError) in try render(changed[..<middle]) }
+    } _: {
+      Result { () throws(DeflateError) in try render(changed[middle...]) }
+    }
+    return try one.get() + other.get()
+  }
+
+  private func render(_ some: ArraySlice<(MigrationGroup, Pieces?)>) throws(DeflateError) -> [Pieces] {
+    guard !some.isEmpty else { return [] }
+    let deflater = try coding.deflater()
+    var sink = SampleSink(capacity: 1 << 19, offset: offset, vmLabels: vmLabels)
+    var rendered: [Pieces] = []
+    rendered.reserveCapacity(some.count)
+    for (group, kept) in some {
+      let plain = kept ?? Pieces(group.views, using: &sink)
+      rendered.append(try plain.compressed(with: deflater))
+    }
+    return rendered
+  }
+}
+
+extension ContentCoding {
+  /// What compresses; nil where nothing is.
+  fileprivate func deflater() throws(DeflateError) -> Deflater? { self == .gzip ? try Deflater() : nil }
 }
 
 extension Pieces {
