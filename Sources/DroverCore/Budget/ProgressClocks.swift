@@ -13,6 +13,8 @@ public struct ProgressClocks: Hashable, Sendable {
   public internal(set) var dropUncertainty = Duration.zero
   /// The same for the bytes sent and `lastSent`.
   public internal(set) var sentUncertainty = Duration.zero
+  /// How far off `lastSent` may be, either way, by the clock that told the time of its sample.
+  public internal(set) var sentClockError = Duration.zero
 }
 
 /// How long a migration may go without a fall of its remaining bytes.
@@ -66,10 +68,14 @@ struct ProgressWatch: Sendable {
   private var lastMoment: Moment
 
   /// Begins with the first sample; `gap` is the time before it in which nobody looked.
-  init(sent: Bytes, remaining: Bytes?, at moment: Moment, after gap: Duration = .zero) {
+  init(
+    sent: Bytes, remaining: Bytes?, at moment: Moment, after gap: Duration = .zero,
+    clockError: Duration = .zero
+  ) {
     clocks = ProgressClocks(lastSent: moment, lastDrop: moment, lastBest: moment, best: remaining)
     clocks.dropUncertainty = Self.uncertainty(gap)
     clocks.sentUncertainty = clocks.dropUncertainty
+    clocks.sentClockError = clockError
     self.sent = sent
     self.remaining = remaining
     awaitedSince = moment
@@ -81,7 +87,7 @@ struct ProgressWatch: Sendable {
   /// Returns the length of an interruption that this sample shows to be over.
   mutating func observe(
     sent: Bytes, remaining: Bytes?, at moment: Moment, samplingInterval: Duration, tolerance: Duration,
-    countsSent: Bool = false
+    countsSent: Bool = false, clockError: Duration = .zero
   ) -> Duration? {
     var ended: Duration?
     let uncertainty = Self.uncertainty(moment - lastMoment)
@@ -99,6 +105,7 @@ struct ProgressWatch: Sendable {
       awaitedSince = moment
       clocks.lastSent = moment
       clocks.sentUncertainty = uncertainty
+      clocks.sentClockError = clockError
     } else if awaitedSince == nil {
       awaitedSince = moment
     } else {

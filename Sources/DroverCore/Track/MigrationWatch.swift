@@ -132,7 +132,7 @@ struct MigrationWatch: Sendable {
     view.keepalive = view.network.flatMap {
       KeepaliveBudget(
         $0, lastSent: view.progress?.lastSent, sentUncertainty: view.progress?.sentUncertainty ?? .zero,
-        clockError: view.sample.clockError, step: disks.step ?? .zero)
+        clockError: view.progress?.sentClockError ?? .zero, step: disks.step ?? .zero)
     }
   }
 
@@ -285,9 +285,10 @@ struct MigrationWatch: Sendable {
 
     if progress == nil {
       let gap = max(.zero, min(moment - view.startedAt, samplingInterval))
-      progress = ProgressWatch(sent: sent, remaining: sample.remaining, at: moment, after: gap)
+      progress = ProgressWatch(
+        sent: sent, remaining: sample.remaining, at: moment, after: gap, clockError: sample.clockError)
     }
-    let interruption = followProgress(sent, sample.remaining, phase: view.phase, at: moment)
+    let interruption = followProgress(sample, sent: sent, phase: view.phase, at: moment)
     view.progress = progress?.clocks
     view.interruptions = progress?.interruptions ?? Interruptions()
 
@@ -315,7 +316,7 @@ struct MigrationWatch: Sendable {
       throttle: sample.cpuThrottle ?? 0, threshold: threshold, at: moment)
   }
 
-  private mutating func followProgress(_ sent: Bytes, _ remaining: Bytes?, phase: Phase, at moment: Moment)
+  private mutating func followProgress(_ sample: Sample, sent: Bytes, phase: Phase, at moment: Moment)
     -> Duration?
   {
     // A post-copy that lost its connection is an interruption, if it is ever recovered.
@@ -327,8 +328,8 @@ struct MigrationWatch: Sendable {
     let samplingInterval = samplingInterval
     let countsSent = ownBudgets?.progress?.countsSent ?? false
     return progress?.observe(
-      sent: sent, remaining: remaining, at: moment, samplingInterval: samplingInterval, tolerance: tolerance,
-      countsSent: countsSent)
+      sent: sent, remaining: sample.remaining, at: moment, samplingInterval: samplingInterval,
+      tolerance: tolerance, countsSent: countsSent, clockError: sample.clockError)
   }
 
   private mutating func end(
@@ -337,7 +338,7 @@ struct MigrationWatch: Sendable {
     // Bytes that moved again just before the end.
     var interruption: Duration?
     if let sent = last.transferred {
-      interruption = followProgress(sent, last.remaining, phase: view.phase, at: view.sampledAt)
+      interruption = followProgress(last, sent: sent, phase: view.phase, at: view.sampledAt)
     }
     view.interruptions = progress?.interruptions ?? view.interruptions
 

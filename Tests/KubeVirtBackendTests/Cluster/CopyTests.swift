@@ -186,6 +186,10 @@ struct CopyTests {
     let keepalive = try #require(script.view()?.keepalive)
     #expect(keepalive.deadline == exact.deadline + .seconds(5) - .milliseconds(43))
     #expect(keepalive.uncertainty == exact.uncertainty + .milliseconds(86))
+    // A clock that is known better by now was not when the last byte was seen.
+    script.advance(to: 26)
+    script.copy(point(at: 25, sent: 2, remaining: 6))
+    #expect(script.view()?.keepalive == keepalive)
   }
 
   @Test("Timestamps that are frozen say nothing of the bytes: too old, not stalled, and nothing is lost")
