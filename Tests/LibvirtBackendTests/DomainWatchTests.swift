@@ -81,6 +81,10 @@ private func success(_ at: Int64) -> [Step] {
       Story(
         "fails unseen", [.copying(1000), .idle(1500), .conclude(1510, nil)],
         ["precopy", "failed unknown inferred"]),
+      Story(
+        "shows no number for a moment before it ends",
+        [.copying(1000), .look(1500, .success(.preparing(1500)), .success(.running)), .idle(1520)]
+          + [.conclude(1530, aborted)], ["precopy", "aborted user_abort inferred"]),
       Story("has not ended while its job is there", [.copying(1000), .conclude(1510, aborted)], ["precopy"]),
       Story(
         "has not ended where its job is seen again",

@@ -10,7 +10,7 @@ final class KnownMigrations: Sendable {
     /// Aborts that were sent.
     var aborts: [MigrationID: Moment] = [:]
     /// What libvirt said of migrations that Drover started and that failed, by the domain's key.
-    var failures: [String: (text: String, startedAt: Moment)] = [:]
+    var failures: [String: (text: String, startedAt: Moment, endedAt: Moment)] = [:]
   }
 
   /// More ends than this are not remembered.
@@ -38,7 +38,8 @@ final class KnownMigrations: Sendable {
       }
       state.aborts[observation.id] = nil
       guard ending.outcome != .succeeded, let failure = state.failures.removeValue(forKey: key),
-        observation.startedAt + MigrationTarget.sameStart >= failure.startedAt
+        observation.startedAt + MigrationTarget.sameStart >= failure.startedAt,
+        observation.startedAt <= failure.endedAt
       else { return message }
       observation.ending?.text =
         ending.text.isEmpty ? failure.text : "\(ending.text); libvirt says: \(failure.text)"
@@ -68,7 +69,7 @@ final class KnownMigrations: Sendable {
   func last(_ domain: DomainKey) -> MigrationID? { state.withLock { $0.seen[domain.text]?.id } }
 
   /// What libvirt said of a migration that failed.
-  func failed(_ domain: DomainKey, startedAt: Moment, _ text: String) {
-    state.withLock { $0.failures[domain.text] = (text, startedAt) }
+  func failed(_ domain: DomainKey, startedAt: Moment, at now: Moment, _ text: String) {
+    state.withLock { $0.failures[domain.text] = (text, startedAt, now) }
   }
 }

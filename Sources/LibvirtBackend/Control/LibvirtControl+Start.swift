@@ -45,7 +45,8 @@ extension LibvirtControl {
   /// Starts the migration on a thread and a connection of its own; false where there is no thread.
   private func launch(_ request: MigrationRequest, _ domain: DomainKey, _ end: StartedMigration) -> Bool {
     let startedAt = clock.now()
-    return startThread("drover-migrate") { [self] in
+    tell(.called(domain.text))
+    let hasThread = startThread("drover-migrate") { [self] in
       var isLost = false
       let result = Result { () throws(LibvirtError) in
         let connection = try HostConnection(to: configuration.effectiveControlURI, canWrite: true)
@@ -62,13 +63,15 @@ extension LibvirtControl {
       case .failure(let error) where isLost:
         log.warning("the connection over which \(what) was started broke; it may go on: \(error)")
       case .failure(let error):
-        known.failed(domain, startedAt: startedAt, error.message)
+        known.failed(domain, startedAt: startedAt, at: clock.now(), error.message)
         log.warning("\(what) failed: \(error)")
       }
       endStart(domain.text)
       end.finish(result.mapError { ControlError(start: $0, isLost: isLost) })
-      tell(.lookAgain(domain.text))
+      tell(.returned(domain.text))
     }
+    if !hasThread { tell(.returned(domain.text)) }
+    return hasThread
   }
 
   /// Waits until libvirt copies, or has prepared for so long that it means it, or the call has ended.

@@ -27,6 +27,10 @@ enum HostInput: Sendable {
   case leaveAlone(String, until: Moment)
   /// A domain is to be looked at, now: something was done to it.
   case lookAgain(String)
+  /// Drover itself has libvirt migrate a domain: the call lasts as long as the migration, and tells why it failed.
+  case called(String)
+  /// The call is over.
+  case returned(String)
 }
 
 /// How a connection to a daemon was lost.

@@ -161,6 +161,12 @@ extension HostWatch {
   mutating func conclude(
     _ uuid: String, _ evidence: EndEvidence?, at now: Moment, into actions: inout [HostAction]
   ) {
+    // The job is gone a moment before libvirt says why to who had asked for it.
+    if calls.contains(uuid), let vanishedAt = domains[uuid]?.job?.vanishedAt,
+      now - vanishedAt < DomainWatch.longestSettling
+    {
+      return
+    }
     let openedAt = openedAt
     change(uuid, at: now, into: &actions) { watch in
       var notes: [DomainWatch.Note] = []

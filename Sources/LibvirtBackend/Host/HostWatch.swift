@@ -50,6 +50,8 @@ struct HostWatch: Sendable {
   var lookAt: [String: Moment] = [:]
   /// Domains that are asked nothing, and until when at the latest.
   var leftAlone: [String: Moment] = [:]
+  /// Domains that Drover itself has migrated, until libvirt has said how that went.
+  var calls: Set<String> = []
 
   var sweepBegan: Moment?
   var sweepAt: Moment?
@@ -114,13 +116,20 @@ struct HostWatch: Sendable {
       dirtyRatesAt = now + configuration.dirtyRateInterval
       if let error { complain(error, "dirty rates cannot be measured", into: &actions) }
     case .leaveAlone(let uuid, let until): leftAlone[uuid] = until
-    case .lookAgain(let uuid):
-      leftAlone[uuid] = nil
-      if domains[uuid] != nil, looks[uuid] == nil { lookAt[uuid] = now }
+    case .lookAgain(let uuid): lookAgain(uuid, at: now)
+    case .called(let uuid): calls.insert(uuid)
+    case .returned(let uuid):
+      calls.remove(uuid)
+      lookAgain(uuid, at: now)
     }
     proceed(at: now, into: &actions)
     if let due = health.due(at: now) { actions.append(.tell(.health(due))) }
     return actions
+  }
+
+  private mutating func lookAgain(_ uuid: String, at now: Moment) {
+    leftAlone[uuid] = nil
+    if domains[uuid] != nil, looks[uuid] == nil { lookAt[uuid] = now }
   }
 
   /// When something has to be done even if nothing happens.

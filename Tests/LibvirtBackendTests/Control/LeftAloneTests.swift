@@ -56,6 +56,27 @@ import Testing
     #expect(drive.looks(at: 1).count >= before + 3)
   }
 
+  @Test("the end of one that Drover had started waits for libvirt's word of it, for a second at most")
+  func called() {
+    for isHeard in [true, false] {
+      var drive = Drive.connected(1)
+      drive.beginMigration(1)
+      drive.feed(.called(domainID(1)))
+      drive.feed(.event(named(), .iteration))
+      drive.advance(2000)
+      drive.fail(1)
+      drive.advance(700)
+      #expect(drive.messages.migrations.last?.ending == nil)
+      if isHeard {
+        drive.feed(.returned(domainID(1)))
+        drive.advance(100)
+      } else {
+        drive.advance(1300)
+      }
+      #expect(drive.messages.migrations.last?.ending?.outcome == .failed)
+    }
+  }
+
   @Test("a look that is under way is not doubled, and one that nobody knows is not looked at")
   func once() {
     var drive = Drive.connected(1)

@@ -144,7 +144,7 @@ private func reading(
     // What hangs for so long may be asked again.
     #expect(known.known(meant, at: ms(30_000)) == KnownMigration())
 
-    known.failed(meant.domain, startedAt: ms(-50), "canceled by client")
+    known.failed(meant.domain, startedAt: ms(-50), at: ms(9), "canceled by client")
     seen.end(
       Ending(outcome: .aborted, cause: .userAbort, certainty: .inferred, text: "it ended", endedAt: ms(9)))
     guard case .migration(let told) = known.hear(.migration(seen)) else { return }
@@ -154,5 +154,10 @@ private func reading(
     // It is said of one end only.
     guard case .migration(let again) = known.hear(.migration(seen)) else { return }
     #expect(again.ending?.text == "it ended")
+    // Nor is it said of one that began behind it.
+    known.failed(meant.domain, startedAt: ms(-50), at: ms(9), "canceled by client")
+    seen.startedAt = ms(10)
+    guard case .migration(let later) = known.hear(.migration(seen)) else { return }
+    #expect(later.ending?.text == "it ended")
   }
 }
