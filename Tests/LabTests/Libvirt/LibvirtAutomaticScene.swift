@@ -104,7 +104,8 @@ struct AutomaticScene: Sendable {
     var last: MigrationItem?
     let over = try await eventually("the end of \(vm)", within: limit) {
       let item = try await serving.web.migrations().first { $0.vm == vm }
-      if item?.ending == nil { last = item ?? last }
+      // What is shown of an abort that is under way is its end's, no more its cause.
+      if item?.ending == nil, item?.phase != "aborting" { last = item ?? last }
       return item?.ending == nil ? nil : item
     }
     return (last, over)

@@ -49,6 +49,8 @@ extension Scene {
   /// Aborts a migration that may be aborted, and waits for its end.
   @discardableResult
   func abort(_ target: MigrationTarget) async throws -> MigrationView {
+    // As who decides does before it sends.
+    watcher.announceAbort(of: target.id, cause: .userAbort)
     try await control.abort(target)
     return try await untilOver(target.id)
   }

@@ -130,7 +130,9 @@ extension LabTests {
         #expect(
           thrown?.call == "virDomainMigrateToURI3" && thrown?.kind == .refused || thrown?.kind == .unreachable
         )
-        #expect(scene.record.snapshot.migrations.allSatisfy { $0.isOver })
+        try await scene.watcher.until("nothing is left") { record in
+          record.snapshot.migrations.allSatisfy { $0.isOver } ? true : nil
+        }
         tell("migrations seen of a start that failed: \(scene.record.ids.count - before)")
         try await scene.lab.heartbeat("g", on: .a)
         // One that cannot be asked is tried, with a warning.
