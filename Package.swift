@@ -57,7 +57,7 @@ let package = Package(
     // What a scrape is kept in, and sent from without copying.
     .target(name: "KeptBytes", swiftSettings: librarySettings),
     .target(
-      name: "Exposition", dependencies: ["DroverCore", "KeptBytes", "CZlib"],
+      name: "Exposition", dependencies: ["DroverCore", "KeptBytes", "CZlib", "Posix"],
       swiftSettings: librarySettings),
 
     // Threads and the addresses of Unix sockets.

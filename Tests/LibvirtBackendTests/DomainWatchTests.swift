@@ -85,6 +85,10 @@ private func success(_ at: Int64) -> [Step] {
         "shows no number for a moment before it ends",
         [.copying(1000), .look(1500, .success(.preparing(1500)), .success(.running)), .idle(1520)]
           + [.conclude(1530, aborted)], ["precopy", "aborted user_abort inferred"]),
+      Story(
+        "shows that another began which has sent nothing",
+        [.copying(1000), .look(1500, .success(.preparing(300)), .success(.running)), .idle(2000)]
+          + [.conclude(2010, aborted)], ["precopy", "preparing", "aborted user_abort inferred"]),
       Story("has not ended while its job is there", [.copying(1000), .conclude(1510, aborted)], ["precopy"]),
       Story(
         "has not ended where its job is seen again",

@@ -74,9 +74,9 @@ private func inferred(_ evidence: EndEvidence?) -> String {
       // Both ended together, and their order is not known: neither may be told for the other.
       (evidence(control: .endedByPeer, data: .closedHere, dataFirst: nil), "unknown"),
       (evidence(control: .endedByPeer, data: .endedByPeer, dataFirst: nil, queue: 2_621_440), "unknown"),
-      // Of these either order would mean the same.
+      // Either order would mean the same.
       (evidence(control: .endedByPeer, data: .endedByPeer, dataFirst: nil), "target_lost"),
-      (evidence(control: .closedHere, data: .closedHere, dataFirst: nil), "aborted user_abort"),
+      (evidence(control: .closedHere, data: .closedHere, dataFirst: nil), "unknown"),
       // The control wire was cut; the data connection is closed with the control connection.
       (evidence(control: .closedHere, data: .closedHere, controlSilence: 30.01), "keepalive"),
       (

@@ -66,6 +66,7 @@ struct ProgressWatch: Sendable {
   /// The last sample that showed no byte more than the one before; nil while bytes flow.
   private var lastStill: Moment?
   private var lastMoment: Moment
+  private var lastClockError: Duration
 
   /// Begins with the first sample; `gap` is the time before it in which nobody looked.
   init(
@@ -80,6 +81,7 @@ struct ProgressWatch: Sendable {
     self.remaining = remaining
     awaitedSince = moment
     lastMoment = moment
+    lastClockError = clockError
   }
 
   /// Takes one more sample; `tolerance` is the longest stop that is no interruption.
@@ -105,7 +107,8 @@ struct ProgressWatch: Sendable {
       awaitedSince = moment
       clocks.lastSent = moment
       clocks.sentUncertainty = uncertainty
-      clocks.sentClockError = clockError
+      // Where the byte may have gone at the last sample, that one's time counts, too.
+      clocks.sentClockError = uncertainty > .zero ? max(clockError, lastClockError) : clockError
     } else if awaitedSince == nil {
       awaitedSince = moment
     } else {
@@ -126,6 +129,7 @@ struct ProgressWatch: Sendable {
       self.remaining = remaining
     }
     lastMoment = moment
+    lastClockError = clockError
     return ended
   }
 

@@ -4,7 +4,7 @@ internal import DroverCore
 struct CopyPoint: Hashable, Sendable {
   /// When it was measured, on this machine's clock.
   var at: Moment
-  /// How far off that may be, either way.
+  /// How far off that may be, either way, if who was asked and who measured have one time.
   var clockError = Duration.zero
   /// Bytes sent, repeats included; memory and disks together.
   var processed: Bytes?

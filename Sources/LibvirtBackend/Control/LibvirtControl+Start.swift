@@ -66,9 +66,10 @@ extension LibvirtControl {
         known.failed(domain, startedAt: startedAt, at: clock.now(), error.message)
         log.warning("\(what) failed: \(error)")
       }
+      // Before another start may be told.
+      tell(.returned(domain.text))
       endStart(domain.text)
       end.finish(result.mapError { ControlError(start: $0, isLost: isLost) })
-      tell(.returned(domain.text))
     }
     if !hasThread { tell(.returned(domain.text)) }
     return hasThread

@@ -165,8 +165,11 @@ extension HostWatch {
     if calls.contains(uuid), let vanishedAt = domains[uuid]?.job?.vanishedAt,
       now - vanishedAt < DomainWatch.longestSettling
     {
+      // What the connections show first is what they are remembered by: soon they are forgotten.
+      if held[uuid] == nil { held[uuid] = (vanishedAt + DomainWatch.longestSettling, evidence) }
       return
     }
+    let evidence = held.removeValue(forKey: uuid)?.evidence ?? evidence
     let openedAt = openedAt
     change(uuid, at: now, into: &actions) { watch in
       var notes: [DomainWatch.Note] = []

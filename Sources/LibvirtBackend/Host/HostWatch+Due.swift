@@ -13,6 +13,15 @@ extension HostWatch {
       conclude(uuid, nil, at: now, into: &actions)
       forgetIfGone(uuid, at: now)
     }
+    for (uuid, hold) in held {
+      if domains[uuid]?.job?.vanishedAt == nil {
+        // It was not the end.
+        held[uuid] = nil
+      } else if now >= hold.until || !calls.contains(uuid) {
+        conclude(uuid, hold.evidence, at: now, into: &actions)
+        forgetIfGone(uuid, at: now)
+      }
+    }
     if link == .up || !busy.isEmpty {
       if let networkAt, now >= networkAt { readNetwork(at: now, into: &actions) }
       pollConnections(at: now, into: &actions)

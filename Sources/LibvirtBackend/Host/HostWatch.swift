@@ -52,6 +52,8 @@ struct HostWatch: Sendable {
   var leftAlone: [String: Moment] = [:]
   /// Domains that Drover itself has migrated, until libvirt has said how that went.
   var calls: Set<String> = []
+  /// Ends that wait for that word, until when at the latest, and what the connections showed.
+  var held: [String: (until: Moment, evidence: EndEvidence?)] = [:]
 
   var sweepBegan: Moment?
   var sweepAt: Moment?
@@ -146,6 +148,7 @@ struct HostWatch: Sendable {
         deadlines.append(leftAlone[uuid].map { max(at, $0) } ?? at)
       }
     }
+    deadlines += held.values.map(\.until)
     for (uuid, began) in looks where !hanging.contains(uuid) {
       deadlines.append(began + configuration.callDeadline)
     }

@@ -209,8 +209,14 @@ struct DomainWatch: Sendable {
       notes.append(.tell(.migration(Self.unseen(job, at: look.takenAt))))
       self.job = nil
     }
-    // Between QEMU's end and libvirt's the job is there for a moment with all its numbers at 0.
-    if let job, statistics.isPreparing, job.last.sample.transferred ?? 0 > 0 { return }
+    // Between QEMU's end and libvirt's the job is there for a moment with all its numbers at 0 but its time.
+    // One that has run for a shorter time than was seen is another.
+    if let job, statistics.isPreparing, job.last.sample.transferred ?? 0 > 0,
+      statistics.elapsed.map({ $0 + .milliseconds(100) >= job.last.takenAt - job.last.startedAt }) ?? true
+    {
+      if look.askedLimits { self.job?.limitsAskedAt = look.takenAt }
+      return
+    }
     // A guest that leaves has arrived, whether or not that was heard.
     if job == nil, isArriving { arrive(Arrival(isActive: false, guestRuns: true), into: &notes) }
     var job = self.job ?? begin(at: start, look.takenAt, epoch)

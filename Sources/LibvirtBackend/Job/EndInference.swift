@@ -75,10 +75,6 @@ struct EndInference: Hashable, Sendable {
       self.init(
         .aborted, .userAbort, .inferred,
         "the source itself ended the copy, and nothing was wrong with the connections")
-    case (.closedHere, nil) where evidence.control == .closedHere:
-      // A target that dies, or its daemon, would have ended one of them.
-      self.init(
-        .aborted, .userAbort, .inferred, "the source itself ended the copy and the control connection")
     case (.endedByPeer, _) where evidence.dataSilence.map { $0 > Self.tcpPatience } ?? false:
       self.init(
         .failed, .connectionLost, .inferred, "the data connection had been silent until it was given up")

@@ -75,7 +75,7 @@ struct BookedConnection: Sendable {
 
   /// Whether it ended before another one did; nil where nobody knows.
   func ended(before other: BookedConnection) -> Bool? {
-    guard let end else { return nil }
+    guard let end else { return other.end == nil ? nil : false }
     guard let otherEnd = other.end else { return true }
     if end.at != otherEnd.at { return end.at < otherEnd.at }
     // One look showed both.

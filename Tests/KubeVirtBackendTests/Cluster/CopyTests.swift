@@ -186,10 +186,20 @@ struct CopyTests {
     let keepalive = try #require(script.view()?.keepalive)
     #expect(keepalive.deadline == exact.deadline + .seconds(5) - .milliseconds(43))
     #expect(keepalive.uncertainty == exact.uncertainty + .milliseconds(86))
-    // A clock that is known better by now was not when the last byte was seen.
+    // A clock that is known better by now was not when the last byte was seen, nor at the sample before that.
     script.advance(to: 26)
     script.copy(point(at: 25, sent: 2, remaining: 6))
     #expect(script.view()?.keepalive == keepalive)
+    script.advance(to: 31)
+    script.copy(point(at: 30, sent: 3, remaining: 5))
+    #expect(script.view()?.keepalive?.uncertainty == exact.uncertainty)
+    next = point(at: 35, sent: 4, remaining: 4)
+    next.clockError = .milliseconds(43)
+    script.advance(to: 36)
+    script.copy(next)
+    script.advance(to: 41)
+    script.copy(point(at: 40, sent: 5, remaining: 3))
+    #expect(script.view()?.keepalive?.uncertainty == exact.uncertainty + .milliseconds(86))
   }
 
   @Test("Timestamps that are frozen say nothing of the bytes: too old, not stalled, and nothing is lost")

@@ -58,22 +58,25 @@ import Testing
 
   @Test("the end of one that Drover had started waits for libvirt's word of it, for a second at most")
   func called() {
-    for isHeard in [true, false] {
-      var drive = Drive.connected(1)
-      drive.beginMigration(1)
-      drive.feed(.called(domainID(1)))
-      drive.feed(.event(named(), .iteration))
-      drive.advance(2000)
-      drive.fail(1)
-      drive.advance(700)
-      #expect(drive.messages.migrations.last?.ending == nil)
-      if isHeard {
-        drive.feed(.returned(domainID(1)))
-        drive.advance(100)
-      } else {
-        drive.advance(1300)
+    for uri in ["qemu:///system", "qemu+tcp://b/system"] {
+      for how in ["returned", "hangs", "link lost"] {
+        var drive = Drive.connected(1, uri: uri)
+        drive.beginMigration(1)
+        drive.feed(.called(domainID(1)))
+        drive.feed(.event(named(), .iteration))
+        drive.advance(2000)
+        drive.fail(1)
+        drive.advance(700)
+        #expect(drive.messages.migrations.last?.ending == nil, "\(uri) \(how)")
+        switch how {
+        case "returned": drive.feed(.returned(domainID(1)))
+        case "hangs": drive.advance(800)
+        default:
+          drive.feed(.closed(.byDaemon))
+          drive.advance(800)
+        }
+        #expect(drive.messages.migrations.last?.ending?.outcome == .failed, "\(uri) \(how)")
       }
-      #expect(drive.messages.migrations.last?.ending?.outcome == .failed)
     }
   }
 
