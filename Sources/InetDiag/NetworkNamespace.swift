@@ -1,8 +1,6 @@
 internal import CLinux
-internal import Dispatch
 internal import Glibc
 internal import Posix
-internal import Synchronization
 
 /// Work in another network namespace.
 enum NetworkNamespace {
@@ -36,16 +34,9 @@ enum NetworkNamespace {
   static func onThread<Value: Sendable>(
     _ body: @escaping @Sendable () throws(InetDiagError) -> Value
   ) throws(InetDiagError) -> Value {
-    let outcome = Outcome<Value>()
-    let isStarted = startThread("drover-netns") {
-      let result = Result { () throws(InetDiagError) in try body() }
-      outcome.result.withLock { $0 = result }
-      outcome.isThere.signal()
-    }
-    guard isStarted else { throw .noThread }
-    outcome.isThere.wait()
-    guard let result = outcome.result.withLock({ $0 }) else { throw .noThread }
-    return try result.get()
+    let work = ThreadWork("drover-netns") { Result { () throws(InetDiagError) in try body() } }
+    guard let work else { throw .noThread }
+    return try work.result().get()
   }
 }
 
@@ -53,10 +44,4 @@ extension InetDiagError {
   fileprivate static let noThread = InetDiagError(
     .unavailable, call: "starting a thread for a network namespace", message: "the system gives no thread",
     remedy: "raise the limit of threads (ulimit -u)")
-}
-
-/// What a thread leaves for the one that waits for it.
-private final class Outcome<Value: Sendable>: Sendable {
-  let result = Mutex<Result<Value, InetDiagError>?>(nil)
-  let isThere = DispatchSemaphore(value: 0)
 }

@@ -12,7 +12,6 @@ public struct KernelCounters: Sendable {
     let lines = text.utf8.split(separator: UInt8(ascii: "\n"))
       .filter { $0.starts(with: group.utf8) }
       .map { $0.split(separator: UInt8(ascii: " ")) }
-      .filter { $0.first?.elementsEqual(group.utf8) ?? false }
     guard lines.count == 2, let column = lines[0].firstIndex(where: { $0.elementsEqual(name.utf8) }),
       column < lines[1].count
     else { return nil }

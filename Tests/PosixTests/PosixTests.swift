@@ -36,6 +36,13 @@ struct PosixTests {
     }
   }
 
+  @Test("what a thread gives is there for everyone who waits for it")
+  func threadWork() throws {
+    let work = try #require(ThreadWork("drover-test") { 7 })
+    #expect(work.result() == 7)
+    #expect(work.result() == 7)
+  }
+
   @Test("a path of 107 bytes is the longest that a Unix socket can have")
   func longestPath() {
     #expect(UnixAddress.longestPath == 107)
