@@ -25,6 +25,8 @@ public struct DrainAnswer: Sendable {
     public var target: String?
     /// Why it would stay; empty where it would go.
     public var refusals: [Refusal]
+    /// What is not known, and may yet keep it where it is.
+    public var doubts: [Eligibility.Obstacle] = []
   }
 }
 
@@ -231,7 +233,8 @@ extension DrainControl {
           reserved[target.host, default: MoveChoices.Reserved()].memory =
             (reserved[target.host]?.memory ?? 0) + (choices.memory ?? guest.memory ?? 0)
           reserved[target.host, default: MoveChoices.Reserved()].guests += 1
-          forecast.append(.init(vm: guest.vm, target: target.node, refusals: []))
+          forecast.append(
+            .init(vm: guest.vm, target: target.node, refusals: [], doubts: choices.doubts(about: target)))
         case .blocked(let refusals), .noRoom(let refusals):
           forecast.append(.init(vm: guest.vm, refusals: refusals))
         }

@@ -12,7 +12,7 @@ struct Drain: AsyncParsableCommand {
 
       Exit code 0: no VM runs on the node; 1: it was not done, and why is said; 4: it ended, and VMs are there; 3: it \
       is under way, and its end is not seen, or what runs there now cannot be read. With --dry-run 0: every VM would be \
-      moved; 4: some would stay. With --cancel and --uncordon 0: done.
+      moved; 4: some would stay; 3: of some that is not known. With --cancel and --uncordon 0: done.
       """)
 
   @Argument(help: "The node or host: its name, or backend/node.")
@@ -68,6 +68,7 @@ struct Drain: AsyncParsableCommand {
       if dryRun {
         try show(item)
         guard item.vms.allSatisfy({ $0.state != "blocked" }) else { throw ExitCode(4) }
+        if item.vms.contains(where: \.isDoubtful) { throw ExitCode(3) }
       } else if wait {
         let end = try await DrainFollower(client: client, path: path).end(
           from: item, isShown: output == .table)

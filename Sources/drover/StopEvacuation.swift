@@ -3,8 +3,11 @@ import DroverService
 
 struct StopEvacuation: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "End what moves a VM, or the VMs of a node, away: taint, evictions, migrations.",
+    abstract: "End what moves a VM, or the VMs of a node, away in KubeVirt: taint, evictions, migrations.",
     discussion: """
+      For clusters only: at a libvirt host or a QEMU nothing moves VMs away by itself, and drover abort and drover drain \
+      --cancel end what there is.
+
       Of a node: the taint of the drain is taken away, then each VM's eviction is taken back, then the migrations that \
       KubeVirt began for it are ended; of a VM the last two. In post-copy and in the switchover a migration is left to \
       its end. The node stays cordoned. Refused while a Harvester upgrade or its maintenance mode empties the node. \

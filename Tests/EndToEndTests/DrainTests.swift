@@ -87,6 +87,13 @@ extension EndToEnd {
         several.ending == .exited(1) && several.errors.contains("host-b/twin, host-c/twin"), "\(several)")
       let disabled = try await drover(serving, "drain", "host-b/twin")
       #expect(disabled.ending == .exited(1) && disabled.errors.contains("disabled"), "\(disabled)")
+      let asked = try await drover(serving, "drain", "a", "--dry-run")
+      #expect(asked.ending == .exited(4) && asked.output.contains("libvirt.peers"), "\(asked)")
+      #expect(asked.output.contains("control.switches.drain is disabled"), "\(asked)")
+      // What takes no question is not let through by one.
+      let alert = try await serving.control.send(.post, "/api/v1/alerts", #"{"dryRun": true}"#)
+      #expect(
+        alert.status == 403 && alert.text.contains("control.switches.alerts is disabled"), "\(alert.text)")
       try await end(serving)
       let armed = try await serve("enabled")
       let typo = try await armed.control.send(.post, "/api/v1/nodes/host-a/a/drain", #"{"dryrun": true}"#)

@@ -122,6 +122,23 @@ struct DrainTests {
     #expect(scene.starts.map { $0.suffix(1) }.sorted() == ["b", "b", "c"])
   }
 
+  @Test("what is not known of a target is told of whoever would go there, and keeps nobody from being tried")
+  func doubtful() async {
+    let scene = DrainScene("g1", "g2")
+    let silent = Eligibility.Obstacle(
+      .unknown, "b cannot be asked: No route to host", remedy: "let Drover reach it")
+    scene.host.state.withLock { state in
+      state.choices["g1"] = MoveChoices(targets: [.init(node: "b", host: "b", obstacles: [silent])])
+      state.choices["g2"] = MoveChoices(targets: [.init(node: "c", host: "c")])
+    }
+    let asked = await scene.drains.begin(scene.node, requester: "uid 0", isDryRun: true)
+    #expect(asked.forecast.map(\.refusals) == [[], []])
+    #expect(asked.forecast.map(\.doubts) == [[silent], []])
+    await scene.begin()
+    await scene.settle()
+    #expect(Set(scene.starts) == ["start g1 b", "start g2 c"])
+  }
+
   @Test("what cannot move is blocked with its reasons, asked or done")
   func blocked() async {
     let scene = DrainScene("disk", "ok")

@@ -168,12 +168,12 @@ extension NodeControl {
 
   /// Nothing moves guests away by itself here.
   public func evacuation(of subject: EvacuationSubject) async throws(ControlError) -> EvacuationReading {
-    throw Self.unsupported("reading an evacuation")
+    throw Self.notEvacuated("reading an evacuation")
   }
 
   /// Nothing moves guests away by itself here.
   public func stopEvacuation(of subject: EvacuationSubject) async throws(ControlError) -> [String] {
-    throw Self.unsupported("ending an evacuation")
+    throw Self.notEvacuated("ending an evacuation")
   }
 
   /// Nobody drains anything here.
@@ -183,6 +183,12 @@ extension NodeControl {
 
   /// The system itself chooses here.
   public func choices(for vm: VMRef) async throws(ControlError) -> MoveChoices? { nil }
+
+  private static func notEvacuated(_ call: String) -> ControlError {
+    ControlError(
+      .unsupported, call: call, cause: "only KubeVirt moves guests away by itself, and this is no cluster",
+      remedy: "end a migration with drover abort, and a drain of Drover's with drover drain --cancel")
+  }
 
   private static func unsupported(_ call: String) -> ControlError {
     ControlError(

@@ -60,6 +60,8 @@ public struct DrainItem: Codable, Hashable, Sendable {
     public var text: String?
     /// For questions: every reason against it, from the closed list.
     public var reasons: [String]?
+    /// For questions: what is not known, and may yet keep it where it is.
+    public var doubts: [String]?
   }
 }
 
@@ -97,6 +99,9 @@ extension DrainItem {
 }
 
 extension DrainItem.VM {
+  /// Whether a drain may move it or not, for something that is not known.
+  public var isDoubtful: Bool { doubts?.isEmpty == false }
+
   fileprivate init(_ vm: DrainVM, ratio: Double?) {
     self.init(
       vm: vm.vm.name, state: vm.state.rawValue, isSettled: vm.isSettled, attempts: vm.attempts,
@@ -107,10 +112,12 @@ extension DrainItem.VM {
 
   fileprivate init(_ forecast: DrainAnswer.Forecast) {
     let refusals = forecast.refusals
+    let doubts = forecast.doubts.map { "\($0.text); \($0.remedy)" }
+    let words = refusals.isEmpty ? doubts : refusals.map(\.text)
     self.init(
       vm: forecast.vm.name, state: refusals.isEmpty ? "pending" : "blocked", isSettled: false, attempts: 0,
-      target: forecast.target, text: refusals.isEmpty ? nil : refusals.map(\.text).joined(separator: "; "),
-      reasons: refusals.map(\.reason.rawValue))
+      target: forecast.target, text: words.isEmpty ? nil : words.joined(separator: "; "),
+      reasons: refusals.map(\.reason.rawValue), doubts: doubts)
     place(forecast.vm.scope)
   }
 

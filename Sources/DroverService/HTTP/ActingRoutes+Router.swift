@@ -10,11 +10,21 @@ extension Router {
     on(
       route.method, route.pattern,
       .deferred { request in
-        switch await authorizer.authorize(request, route) {
+        let isQuestion = route.takesQuestions && DryRun.isAsked(request.body)
+        switch await authorizer.authorize(request, route, isQuestion: isQuestion) {
         case .allowed(let requester): await act(request, requester.description)
         case .refused(let response): response
         }
       })
+  }
+}
+
+/// The part of a body that says whether anything is to be done.
+private struct DryRun: Decodable {
+  let dryRun: Bool?
+
+  static func isAsked(_ body: [UInt8]) -> Bool {
+    (try? APICoding.decode(Self.self, from: body))?.dryRun ?? false
   }
 }
 

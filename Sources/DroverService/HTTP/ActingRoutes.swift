@@ -10,6 +10,8 @@ public struct ActingRoute: Hashable, Sendable {
   public let rights: Set<Right>
   /// The switch that must be enabled; nil where none arms it.
   public let controlSwitch: ControlSwitch?
+  /// Whether it takes `dryRun`, with which nothing is done and no switch is needed.
+  public var takesQuestions: Bool { [.abort, .migrate, .stopVM, .stopNode, .drain].contains(self) }
 
   private init(_ method: Method, _ path: String, _ rights: Set<Right>, _ controlSwitch: ControlSwitch?) {
     self.method = method

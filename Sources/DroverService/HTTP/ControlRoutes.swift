@@ -28,7 +28,7 @@ struct ControlRoutes: Sendable {
   func add(to router: inout Router) {
     router.on(.abort, asking: authorizer) { await abort($0, by: $1) }
     router.on(.migrate, asking: authorizer) { await start($0, by: $1) }
-    let stops = StopRoutes(monitor: monitor, control: control)
+    let stops = StopRoutes(monitor: monitor, control: control, authorizer: authorizer)
     router.on(.stopVM, asking: authorizer) { await stops.vm($0, by: $1) }
     router.on(.stopNode, asking: authorizer) { await stops.node($0, by: $1) }
   }
@@ -62,7 +62,7 @@ struct ControlRoutes: Sendable {
         id, trigger: .person, requester: requester, endsCause: body.andItsCause ?? false,
         withoutJournal: body.withoutJournal ?? false),
       isDryRun: body.dryRun ?? false)
-    return Self.response(answer.decision, refusals: [], answer.error, ControlItem(answer))
+    return Self.response(answer.decision, refusals: [], answer.error, asked(ControlItem(answer)))
   }
 
   private func start(_ request: Request, by requester: String) async -> Response {
@@ -90,7 +90,15 @@ struct ControlRoutes: Sendable {
     let answer = await control.migrate(
       StartOrder(vm: vm, node: body.to.flatMap { $0.isEmpty ? nil : $0 }), requester: requester,
       withoutJournal: body.withoutJournal ?? false, isDryRun: body.dryRun ?? false)
-    return Self.response(answer.decision, refusals: answer.refusals, answer.error, ControlItem(answer))
+    return Self.response(
+      answer.decision, refusals: answer.refusals, answer.error, asked(ControlItem(answer)))
+  }
+
+  /// An answer to a question says, too, that the switch would not let it be done.
+  private func asked(_ item: ControlItem) -> ControlItem {
+    var item = item
+    if item.isDryRun, let obstacle = authorizer.obstacle(.manual) { item.warnings.append(obstacle) }
+    return item
   }
 
   /// 202 where it goes on, 200 where nothing was sent or all is done, 4xx and 5xx where it is not done.

@@ -64,7 +64,11 @@ struct DrainRoutes: Sendable {
     let node = node(request)
     let answer = await drains.begin(node, requester: requester, isDryRun: body.dryRun ?? false)
     guard answer.refusals.isEmpty else { return Self.refusal(answer) }
-    if answer.isDryRun { return .json(DrainItem(answer, of: node)) }
+    if answer.isDryRun {
+      var item = DrainItem(answer, of: node)
+      if let obstacle = authorizer.obstacle(.drain) { item.notes.append(obstacle) }
+      return .json(item)
+    }
     guard let status = answer.status else { return Self.refusal(answer) }
     return .json(item(status), status: answer.isNew ? 202 : 200)
   }

@@ -6,6 +6,7 @@ internal import MigrationControl
 struct StopRoutes: Sendable {
   let monitor: FleetMonitor
   let control: MigrationControl
+  let authorizer: Authorizer
 
   /// What both may carry.
   struct Body: StrictBody {
@@ -17,7 +18,7 @@ struct StopRoutes: Sendable {
   /// Ends what moves a VM away.
   func vm(_ request: Request, by requester: String) async -> Response {
     let part = { (name: String) in request.parameters[name] ?? "" }
-    return await answer(request, by: requester) { descriptor in
+    return await answer(request, .stopVM, by: requester) { descriptor in
       .vm(
         VMRef(
           backend: descriptor.name,
@@ -28,11 +29,12 @@ struct StopRoutes: Sendable {
 
   /// Ends what moves the VMs of a node away.
   func node(_ request: Request, by requester: String) async -> Response {
-    await answer(request, by: requester) { _ in .node(request.parameters["name"] ?? "") }
+    await answer(request, .stopNode, by: requester) { _ in .node(request.parameters["name"] ?? "") }
   }
 
   private func answer(
-    _ request: Request, by requester: String, about subject: (BackendDescriptor) -> EvacuationSubject
+    _ request: Request, _ route: ActingRoute, by requester: String,
+    about subject: (BackendDescriptor) -> EvacuationSubject
   ) async -> Response {
     let body: Body
     do {
@@ -47,8 +49,11 @@ struct StopRoutes: Sendable {
     let answer = await control.stopEvacuation(
       of: subject(descriptor), at: descriptor.name, requester: requester,
       withoutJournal: body.withoutJournal ?? false, isDryRun: body.dryRun ?? false)
-    return ControlRoutes.response(
-      answer.decision, refusals: answer.refusals, answer.error, ControlItem(answer))
+    var item = ControlItem(answer)
+    if item.isDryRun, let obstacle = route.controlSwitch.flatMap(authorizer.obstacle) {
+      item.warnings.append(obstacle)
+    }
+    return ControlRoutes.response(answer.decision, refusals: answer.refusals, answer.error, item)
   }
 }
 

@@ -29,7 +29,7 @@ struct WhyRoutes: Sendable {
     }
     switch MigrationLookup(name, in: snapshot.migrations) {
     case .found(let view) where !view.isOver || view.lookupID == name:
-      guard !view.isOver, case .allowed = await authorizer.authorize(request, .abort) else {
+      guard !view.isOver, await authorizer.has(request, rightsOf: .abort) else {
         return .json(why.migration(view, abort: nil))
       }
       let answer = await askAbort(view)
@@ -42,12 +42,13 @@ struct WhyRoutes: Sendable {
     case .found(let path):
       guard let view = snapshot.vm(at: path) else { break }
       // The question reaches the API server with Drover's rights; whoever may not act does not cause it.
-      guard case .allowed = await authorizer.authorize(request, .migrate) else {
+      guard await authorizer.has(request, rightsOf: .migrate) else {
         return .json(why.vm(view, start: nil))
       }
       let answer = await control.migrate(StartOrder(vm: view.vm), requester: "nobody", isDryRun: true)
       let isUnsupported = answer.refusals.contains { $0.reason == .unsupported }
-      return .json(why.vm(view, start: isUnsupported ? nil : (answer.refusals, answer.warnings)))
+      let refusals = [disabled].compactMap(\.self) + answer.refusals
+      return .json(why.vm(view, start: isUnsupported ? nil : (refusals, answer.warnings)))
     case .ambiguous(let names): return .ambiguous(name, "VMs", names.map(\.description))
     case .none: break
     }
@@ -62,9 +63,15 @@ struct WhyRoutes: Sendable {
   private func askAbort(_ view: MigrationView) async -> (refusal: Refusal?, consequence: String) {
     let answer = await control.abort(
       AbortOrder(view.identity.id, trigger: .person, requester: "nobody"), isDryRun: true)
-    guard answer.decision.kind == .refused else { return (nil, answer.consequence) }
-    return (Refusal(answer.decision.refusal ?? .unreadable, answer.decision.text), "")
+    let isRefused = answer.decision.kind == .refused
+    let own = isRefused ? Refusal(answer.decision.refusal ?? .unreadable, answer.decision.text) : nil
+    let refusals = [disabled, own].compactMap(\.self)
+    guard let first = refusals.first else { return (nil, answer.consequence) }
+    return (Refusal(first.reason, refusals.map(\.text).joined(separator: "; ")), "")
   }
+
+  /// That nothing is ended and begun by hand, because the switch is off; nil where it is on.
+  private var disabled: Refusal? { authorizer.obstacle(.manual).map { Refusal(.disabled, $0) } }
 }
 
 extension Response {

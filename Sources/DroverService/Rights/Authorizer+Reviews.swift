@@ -16,9 +16,18 @@ struct Review: Sendable {
 extension Authorizer {
   /// Whether a request may do what an acting route does; a token that is in no file is shown to the clusters that `access`
   /// names.
-  public func authorize(_ request: Request, _ route: ActingRoute) async -> Authorization {
+  ///
+  /// - Parameter isQuestion: Whether it only asks what would be done, which no switch has to allow.
+  public func authorize(
+    _ request: Request, _ route: ActingRoute, isQuestion: Bool = false
+  ) async -> Authorization {
     let review = await review(request, route.rights)
-    return authorize(request, route.rights, switch: route.controlSwitch, review)
+    return authorize(request, route.rights, switch: isQuestion ? nil : route.controlSwitch, review)
+  }
+
+  /// Whether a request comes with the rights of an acting route; whoever has them not is refused nothing.
+  func has(_ request: Request, rightsOf route: ActingRoute) async -> Bool {
+    has(request, route.rights, await review(request, route.rights))
   }
 
   /// Asks the clusters, where that can make a difference.

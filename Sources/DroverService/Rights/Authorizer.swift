@@ -99,15 +99,25 @@ public final class Authorizer: Sendable {
       return .refused(
         refusal(of: request, review) ?? refuse(request, missing, shown, isRule: true))
     }
-    if let controlSwitch, !isEnabled(controlSwitch) {
-      let name = "control.switches.\(controlSwitch.rawValue)"
-      return .refused(
-        refuse(
-          request, .switchDisabled,
-          "the switch \(name) is disabled; enable it in the configuration: "
-            + "control: {switches: {\(controlSwitch.rawValue): enabled}}"))
+    if let obstacle = controlSwitch.flatMap(obstacle) {
+      return .refused(refuse(request, .switchDisabled, obstacle))
     }
     return .allowed(Requester(rules.bearers(of: needed, among: shown.credentials)))
+  }
+
+  /// That a switch is not enabled, and how to enable it; nil where it is.
+  func obstacle(_ controlSwitch: ControlSwitch) -> String? {
+    guard !isEnabled(controlSwitch) else { return nil }
+    return
+      "the switch control.switches.\(controlSwitch.rawValue) is disabled; enable it in the configuration: "
+      + "control: {switches: {\(controlSwitch.rawValue): enabled}}"
+  }
+
+  /// Whether a request comes with all of some rights; nobody is refused anything.
+  func has(_ request: Request, _ needed: Set<Right>, _ review: Review) -> Bool {
+    guard !request.isOfBrowser, !needed.isEmpty else { return false }
+    return state.withLock(\.rules).rights(of: credentials(of: request, review).credentials).isSuperset(
+      of: needed)
   }
 
   /// Whether a request may act on Drover itself: on the control socket, as root or as Drover's own user.

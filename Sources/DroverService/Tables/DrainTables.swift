@@ -20,8 +20,7 @@ public struct DrainTables: Sendable {
         rows: item.vms.map { vm in
           TextTable.Row(cells: [
             .init(vm.label),
-            .init(
-              Words.plain(item.isDryRun && vm.state == "pending" ? "would move" : vm.state), colour(vm.state)),
+            state(vm, item.isDryRun),
             .init(vm.target ?? (item.isDryRun && vm.state == "pending" ? "any" : "")),
             .init("\(vm.attempts)"),
             .init(vm.text ?? ""),
@@ -55,7 +54,9 @@ public struct DrainTables: Sendable {
   private func headline(_ item: DrainItem) -> String {
     if item.isDryRun {
       let stay = item.vms.count { $0.state == "blocked" }
+      let doubtful = item.vms.count(where: \.isDoubtful)
       return "\(item.vms.count - stay) of \(item.vms.count) VMs would be moved"
+        + (doubtful > 0 ? ", of which \(doubtful) not for certain" : "")
     }
     let word: String
     switch item.state {
@@ -67,6 +68,11 @@ public struct DrainTables: Sendable {
     default: word = "no drain of it is known"
     }
     return item.vms.isEmpty ? word : "\(word); \(counts(item))"
+  }
+
+  private func state(_ vm: DrainItem.VM, _ isDryRun: Bool) -> TextTable.Cell {
+    guard isDryRun, vm.state == "pending" else { return .init(Words.plain(vm.state), colour(vm.state)) }
+    return vm.isDoubtful ? .init("may move", .yellow) : .init("would move", colour(vm.state))
   }
 
   private func counts(_ item: DrainItem) -> String {

@@ -82,18 +82,24 @@ struct HostPreflight {
     var answer = Preflight()
     var reserved: [String: MoveChoices.Reserved] = [:]
     var withoutRoom: [VMRef] = []
-    var isRoomKnown = true
+    var (unread, silent): (Int, Set<String>) = (0, [])
+    let isAlone = guests.contains { (try? $0.choices?.get())?.targets.isEmpty ?? false }
     // The biggest first, as a drain goes.
     for (guest, choices) in guests.sorted(by: { ($0.guest.memory ?? 0) > ($1.guest.memory ?? 0) }) {
       var vm = Preflight.VM(vm: guest.vm, node: host, outcome: .migrates)
       switch choices {
       case .success(let choices)?:
-        let unknown = choices.targets.contains {
+        let unknown = choices.targets.filter {
           $0.free == nil && $0.obstacles.allSatisfy { $0.reason == .unknown }
         }
         switch choices.choice(reserved: reserved) {
         case .target(let target):
-          if unknown { isRoomKnown = false }
+          vm.causes = choices.doubts(about: target)
+          for peer in unknown {
+            silent.formUnion(
+              peer.obstacles.isEmpty
+                ? ["\(peer.node) does not tell how much memory it has free"] : peer.obstacles.map(\.text))
+          }
           reserved[target.host, default: MoveChoices.Reserved()].memory =
             (reserved[target.host]?.memory ?? 0) + (choices.memory ?? guest.memory ?? 0)
           reserved[target.host, default: MoveChoices.Reserved()].guests += 1
@@ -120,7 +126,7 @@ struct HostPreflight {
           Eligibility.Obstacle(
             .unknown, "what speaks against it cannot be read: \(error.cause)", remedy: error.remedy)
         ]
-        isRoomKnown = false
+        unread += 1
         answer.notes.append("\(guest.vm.name) cannot be read: \(error)")
       case nil: continue
       }
@@ -128,16 +134,27 @@ struct HostPreflight {
     }
     answer.vms.sort { $0.vm.name < $1.vm.name }
     if !guests.isEmpty {
-      let isShort = !withoutRoom.isEmpty
       answer.nodes = [
-        Preflight.Node(
-          node: host, guests: UInt64(guests.count), withoutRoom: isRoomKnown || isShort ? withoutRoom : nil,
-          text: isShort
-            ? "memory is short at the peers for \(withoutRoom.count) of \(guests.count) guests"
-            : isRoomKnown ? "" : "not all peers tell how much memory they have free")
+        room(isAlone ? guests.map(\.guest.vm) : withoutRoom, isAlone: isAlone, unread: unread, silent)
       ]
     }
     return answer
+  }
+
+  private func room(_ withoutRoom: [VMRef], isAlone: Bool, unread: Int, _ silent: Set<String>)
+    -> Preflight.Node
+  {
+    var node = Preflight.Node(node: host, guests: UInt64(guests.count), withoutRoom: withoutRoom)
+    if isAlone {
+      node.text = "no other host is named that could take them; name them in libvirt.peers"
+    } else if !withoutRoom.isEmpty {
+      node.text = "memory is short at the peers for \(withoutRoom.count) of \(guests.count) guests"
+    } else if unread > 0 || !silent.isEmpty {
+      node.withoutRoom = nil
+      let needs = unread > 0 ? ["what \(unread) of \(guests.count) guests need is not known"] : []
+      node.text = (needs + silent.sorted()).joined(separator: "; ")
+    }
+    return node
   }
 }
 

@@ -39,6 +39,13 @@ struct PreflightRulesTests {
     #expect(preflight.nodes[0].guests == 1 && preflight.notes == [])
   }
 
+  @Test("Where there is no other node there is no room, whatever becomes of the guests")
+  func alone() async throws {
+    let preflight = try await preflight(cluster { $0.objects["nodes"]?.removeLast(2) })
+    #expect(preflight.nodes.map(\.withoutRoom) == [[TestCluster.vm]])
+    #expect(preflight.nodes.map(\.text) == ["there is no other node"])
+  }
+
   @Test(
     "What becomes of it, by its own strategy or else the cluster's, and whether it can migrate",
     arguments: [

@@ -194,3 +194,37 @@ private let silent = MoveSurvey.Target(
     #expect(unfit.obstacles.map(\.reason) == [.noTargetNode] && unfit.isMigratable == false)
   }
 }
+
+@Suite("What a drain of a host would do")
+struct HostPreflightTests {
+  private func node(_ targets: [MoveSurvey.Target]) throws -> (Preflight.VM, Preflight.Node) {
+    let guest = NodeReading.Guest(
+      vm: vm, domain: try #require(DomainKey(uuid: named().uuid)), memory: .mebibytes(64))
+    let preflight = HostPreflight(
+      host: "a", guests: [(guest, .success(MoveSurvey(domain: domain(), targets: targets).choices))]
+    ).preflight
+    return (try #require(preflight.vms.first), try #require(preflight.nodes.first))
+  }
+
+  @Test("with a peer that has room")
+  func fine() throws {
+    let (guest, room) = try node([target()])
+    #expect(guest.outcome == .migrates && !guest.isOpen)
+    #expect(room.withoutRoom == [] && room.text.isEmpty)
+  }
+
+  @Test("without a peer there is no room, whatever speaks against the guests")
+  func alone() throws {
+    let (guest, room) = try node([])
+    #expect(guest.outcome == .blocks)
+    #expect(room.withoutRoom == [vm] && room.text.contains("libvirt.peers"))
+  }
+
+  @Test("where the only peer is silent nothing is known, and why is said")
+  func open() throws {
+    let (guest, room) = try node([silent])
+    #expect(guest.isOpen && guest.causes.map(\.reason) == [.unknown])
+    #expect(room.withoutRoom == nil)
+    #expect(room.text == "c cannot be asked: No route to host")
+  }
+}

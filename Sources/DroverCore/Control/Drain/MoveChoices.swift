@@ -102,6 +102,11 @@ public struct MoveChoices: Hashable, Sendable {
     return best.map { .target($0.target) } ?? .noRoom(refusals)
   }
 
+  /// What could not be found out about going to a host, and may yet keep it where it is.
+  public func doubts(about target: Target) -> [Eligibility.Obstacle] {
+    (obstacles + target.obstacles).filter { $0.isEnforced && $0.reason == .unknown }
+  }
+
   private static func refusal(
     _ reason: RefusalReason, _ obstacle: Eligibility.Obstacle, at node: String? = nil
   ) -> Refusal {

@@ -108,6 +108,11 @@ struct PreflightRules: Sendable {
   // MARK: One node
 
   private func room(of node: String, _ judged: [Judged]) -> Preflight.Node {
+    if index.facts.nodes.value != nil, !index.nodes.keys.contains(where: { $0 != node }) {
+      return Preflight.Node(
+        node: node, guests: UInt64(judged.count), withoutRoom: judged.map(\.vm.vm),
+        text: "there is no other node")
+    }
     let verdict = RoomRules.verdict(judged.compactMap(\.mover), free: index.free)
     var text = verdict.text
     if index.free == nil, !judged.allSatisfy({ $0.mover == nil }) {
