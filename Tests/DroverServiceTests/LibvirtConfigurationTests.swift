@@ -325,6 +325,22 @@ struct LibvirtConfigurationTests {
       ),
       ("qemu://system", "names a host; write qemu:///system for this machine"),
       ("qemu://session", "names a host; write qemu:///session for this machine"),
+      (
+        "qemuu:///system",
+        #"names the driver "qemuu", and Drover watches hosts of QEMU only; write qemu:///system"#
+      ),
+      (
+        "ch:///system",
+        #"names the driver "ch", and Drover watches hosts of QEMU only; write qemu:///system, or qemu+ssh://host/system"#
+      ),
+      (
+        "qemu+sshh://host/system",
+        #"names the transport "sshh"; did you mean "ssh"? libvirt knows ext, libssh, libssh2, ssh, tcp, tls, unix"#
+      ),
+      (
+        "qemu+://host/system",
+        #"names the transport ""; libvirt knows ext, libssh, libssh2, ssh, tcp, tls, unix"#
+      ),
       ("qemu:/// system", "has blanks or control characters in it; write a blank as %20"),
       ("qemu:///\u{85}", "has blanks or control characters in it; write a blank as %20"),
       ("a\nf:9:9: all is well", "has blanks or control characters in it; write a blank as %20"),
@@ -342,8 +358,9 @@ struct LibvirtConfigurationTests {
     arguments: [
       "qemu:///system", "qemu:///session", "qemu+unix:///system?socket=/run/libvirt/libvirt-sock-ro",
       "qemu+ssh://root@host:22/system?keyfile=/k&no_tty=1", "qemu+tls://host/system?no_verify=1",
-      "test:///default", "test+tcp://localhost:5000/default", "ch:///system", "QEMU:///system",
-      "qemu://[::1]/system",
+      "test:///default", "test+tcp://localhost:5000/default", "QEMU:///system",
+      "qemu://[::1]/system", "qemu+TLS://host/system", "qemu+libssh2://host/system?known_hosts=/k",
+      "qemu+libssh://host/system", "qemu+ext:///system?command=/usr/local/bin/reach",
     ])
   func taken(uri: String) { #expect(LibvirtURI.refusal(of: uri) == nil) }
 }

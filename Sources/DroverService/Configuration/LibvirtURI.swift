@@ -4,6 +4,11 @@ internal import LibvirtBackend
 enum LibvirtURI {
   static let example = "qemu:///system"
 
+  /// The drivers that tell of live migrations: QEMU's, and libvirt's own for trying out.
+  private static let drivers = ["qemu", "test"]
+  /// How libvirt reaches a daemon.
+  private static let transports = ["ext", "libssh", "libssh2", "ssh", "tcp", "tls", "unix"]
+
   /// Room for a number behind the name of the ten-thousandth of a kind.
   private static let longestName = BackendNames.longest - "-10000".utf8.count
 
@@ -17,7 +22,7 @@ enum LibvirtURI {
     if ["qemu://system", "qemu://session"].contains(text) {
       return "\(quoted(text)) names a host; write qemu:///\(text.dropFirst(7)) for this machine"
     }
-    guard !LibvirtConfiguration.isURI(text) else { return nil }
+    guard !LibvirtConfiguration.isURI(text) else { return refusal(ofScheme: text) }
     guard let meant = meant(by: text) else {
       return "\(quoted(text)) is no URI; write \(example) for this machine, or qemu+ssh://host/system"
     }
@@ -30,6 +35,24 @@ enum LibvirtURI {
     let words = host.utf8.split { !BackendNames.isAllowed($0) }.map { String(decoding: $0, as: UTF8.self) }
     let name = words.joined(separator: "-").prefix(longestName)
     return name.isEmpty ? "libvirt" : String(name)
+  }
+
+  /// Of a URI, why libvirt would find nobody who takes its scheme; nil where nothing speaks against it.
+  private static func refusal(ofScheme uri: String) -> String? {
+    let scheme = uri.prefix { $0 != ":" }
+    let driver = String(scheme.prefix { $0 != "+" })
+    guard drivers.contains(driver.lowercased()) else {
+      let meant = suggestion(for: driver, among: drivers).map { "\($0)\(uri.dropFirst(driver.count))" }
+      return
+        "\(quoted(uri)) names the driver \(quoted(driver)), and Drover watches hosts of QEMU only; write "
+        + (meant.flatMap { $0.utf8.count <= 60 ? $0 : nil } ?? "\(example), or qemu+ssh://host/system")
+    }
+    guard scheme.count > driver.count else { return nil }
+    let transport = String(scheme.dropFirst(driver.count + 1))
+    guard !transports.contains(transport.lowercased()) else { return nil }
+    let meant = suggestion(for: transport, among: transports).map { "did you mean \(quoted($0))? " } ?? ""
+    return "\(quoted(uri)) names the transport \(quoted(transport)); \(meant)libvirt knows "
+      + transports.joined(separator: ", ")
   }
 
   private static func meant(by text: String) -> String? {

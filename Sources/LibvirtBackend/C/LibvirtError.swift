@@ -15,6 +15,8 @@ public struct LibvirtError: Error, Hashable, Sendable, CustomStringConvertible {
     static let internalError = Code(VIR_ERR_INTERNAL_ERROR)
     static let noSupport = Code(VIR_ERR_NO_SUPPORT)
     static let noConnect = Code(VIR_ERR_NO_CONNECT)
+    static let invalidArgument = Code(VIR_ERR_INVALID_ARG)
+    static let configUnsupported = Code(VIR_ERR_CONFIG_UNSUPPORTED)
     static let operationDenied = Code(VIR_ERR_OPERATION_DENIED)
     static let systemError = Code(VIR_ERR_SYSTEM_ERROR)
     static let rpc = Code(VIR_ERR_RPC)
@@ -85,11 +87,16 @@ public struct LibvirtError: Error, Hashable, Sendable, CustomStringConvertible {
     "\(call): \(message) (libvirt error \(code.rawValue))" + (remedy.map { "; \($0)" } ?? "")
   }
 
+  private static let checkURI =
+    "check the URI: its scheme, its transport and their parameters, such as qemu+ssh://host/system"
+
   private var remedy: String? {
     switch code {
     case .authFailed, .authCancelled, .authUnavailable, .accessDenied:
       "let the user that Drover runs as use libvirt's read-only socket, or give the URI what it needs to log in"
-    case .noConnect: "check the URI"
+    case .noConnect: Self.checkURI
+    case .invalidArgument where call == "virConnectOpen": Self.checkURI
+    case .configUnsupported where call == "virConnectOpen": Self.checkURI
     case .operationTimeout: "its QEMU does not answer its monitor"
     case .operationDenied: "that needs a connection that may write"
     default:
