@@ -135,6 +135,16 @@ public final class KubeVirtBackend: MigrationBackend {
 }
 
 extension KubeVirtConfiguration.Access {
+  /// Why nobody can be asked this way now; nil where nothing speaks against it.
+  public func problem(environment: [String: String]) -> String? {
+    do throws(AccessError) {
+      _ = try resolved(environment: environment)
+      return nil
+    } catch {
+      return "\(error)"
+    }
+  }
+
   /// Where it looks, as configured.
   fileprivate var description: String {
     switch self {

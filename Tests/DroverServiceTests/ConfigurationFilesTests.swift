@@ -29,4 +29,36 @@ struct ConfigurationFilesTests {
       #expect(findings.contains { $0.contains("/\(name)") }, "\(findings)")
     }
   }
+
+  @Test("A kubeconfig that is missing, is none, or lacks the context is told; a good one is not")
+  func kubeconfigs() throws {
+    let directory = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let good = directory.appending(path: "good").path
+    try """
+    current-context: a
+    contexts: [{name: a, context: {cluster: c}}]
+    clusters: [{name: c, cluster: {server: "https://127.0.0.1:6443"}}]
+    """.write(toFile: good, atomically: false, encoding: .utf8)
+    let other = directory.appending(path: "other").path
+    try "[]".write(toFile: other, atomically: false, encoding: .utf8)
+    func findings(_ path: String, context: String = "a") throws -> [String] {
+      try Configuration.parse(
+        "backends: [{kubevirt: {name: k, kubeconfig: \"\(path)\", context: \(context)}}]", file: "drover.yaml"
+      ).findingsInFiles
+    }
+    #expect(try findings(good) == [])
+    let faults = [
+      (directory.appending(path: "none").path, "a", "No such file"), (other, "a", "no mapping"),
+      (good, "b", "no context 'b'"), (directory.path, "a", "directory"),
+    ]
+    for (path, context, fault) in faults {
+      let told = try findings(path, context: context)
+      #expect(told.count == 1)
+      #expect(
+        told.first?.hasPrefix("the back end k would be down: kubeconfig \(path)") == true
+          && told.first?.contains(fault) == true, "\(told)")
+    }
+  }
 }
