@@ -97,7 +97,8 @@ public final class KubeVirtBackend: MigrationBackend {
           .health(
             BackendHealth(
               backend: configuration.name, isUp: false, lastSuccess: nil,
-              errorKind: KubernetesError.Kind.credentials.rawValue)))
+              errorKind: KubernetesError.Kind.credentials.rawValue, problem: "no API server to ask: \(error)")
+          ))
       }
       try? await Task.sleep(for: .seconds(10))
     }
@@ -127,7 +128,7 @@ public final class KubeVirtBackend: MigrationBackend {
         await loop.serverAnswered()
       } catch {
         // A refusal is an answer.
-        if case .status = error { await loop.serverAnswered() } else { await loop.serverIsSilent() }
+        if case .status = error { await loop.serverAnswered() } else { await loop.serverIsSilent(error) }
       }
       try? await Task.sleep(for: Self.probeInterval)
     }

@@ -33,12 +33,13 @@ public final class QEMUBackend: MigrationBackend {
   public func run(telling sink: @escaping @Sendable (BackendMessage) -> Void) async {
     while !Task.isCancelled {
       if await watch(telling: sink) { return }
-      log.error("no thread or no descriptors are left for the QMP sockets; trying again in 1 s")
+      let problem = "no thread or no descriptors are left for the QMP sockets"
+      log.error("\(problem); trying again in 1 s")
       sink(
         .health(
           BackendHealth(
             backend: configuration.name, isUp: false, lastSuccess: nil,
-            errorKind: QMPErrorKind.connect.rawValue)))
+            errorKind: QMPErrorKind.connect.rawValue, problem: problem)))
       try? await Task.sleep(for: .seconds(1))
     }
   }

@@ -179,10 +179,11 @@ final class QMPLoop {
     if let owner = SocketOwner.ofSocket(path, in: configuration.owned) {
       guard refused[path] == nil else { return }
       var health = SocketHealth(since: now)
-      health.failed(.socketOwned)
+      let problem = "not watched: \(QEMUConfigurationError.owned(by: owner, path: path))"
+      health.failed(.socketOwned, problem)
       refused[path] = .some(isLiteral ? health : nil)
       isTurned = true
-      log.warning("not watched: \(QEMUConfigurationError.owned(by: owner, path: path))")
+      log.warning("\(problem)")
       board.failed(.socketOwned)
       return
     }

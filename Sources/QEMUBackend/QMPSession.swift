@@ -216,7 +216,7 @@ struct QMPSession: Sendable {
   private mutating func fail(_ kind: QMPErrorKind, _ text: String, _ now: Moment, _ out: inout [Action]) {
     isReopening = false
     out.append(.log(health.isBad ? .debug : .warning, "\(text); trying again"))
-    health.failed(kind)
+    health.failed(kind, "\(path): \(text)")
     out.append(.failed(kind))
     retry(now)
   }

@@ -8,6 +8,8 @@ struct SocketHealth: Sendable {
   private(set) var lastSuccess: Moment?
   /// What is wrong now.
   private(set) var error: QMPErrorKind?
+  /// The same in words, with where.
+  private(set) var problem: String?
   /// Whether the first attempt has ended, well or not.
   private(set) var wasTried = false
   /// A file that a QEMU has left behind; not counted as present.
@@ -37,18 +39,21 @@ struct SocketHealth: Sendable {
   mutating func answered(at now: Moment) {
     lastSuccess = now
     error = nil
+    problem = nil
     wasTried = true
     isStale = false
   }
 
-  mutating func failed(_ kind: QMPErrorKind) {
+  mutating func failed(_ kind: QMPErrorKind, _ problem: String) {
     error = kind
+    self.problem = problem
     wasTried = true
     isStale = false
   }
 
   mutating func stale() {
     error = nil
+    problem = nil
     wasTried = true
     isStale = true
   }
@@ -80,6 +85,7 @@ struct HealthBoard {
     var oldest: Moment?
     var hasAnswer = false
     var isEmpty = true
+    var problems: [String] = []
     for socket in sockets where !socket.isStale {
       guard socket.wasTried else {
         if isUp == nil { return [] }
@@ -87,6 +93,7 @@ struct HealthBoard {
       }
       isEmpty = false
       if socket.isBad { health.isUp = false }
+      if let problem = socket.problem { problems.append(problem) }
       if !socket.version.isEmpty { versions.insert(socket.version) }
       if socket.lastSuccess != nil { hasAnswer = true }
       let success = socket.lastSuccess ?? socket.since
@@ -98,6 +105,8 @@ struct HealthBoard {
     health.lastSuccess = isEmpty ? scannedAt : hasAnswer ? oldest : nil
     health.version = versions.count == 1 ? versions.first ?? "" : ""
     health.collectDuration = collectDuration
+    let others = problems.count - 1
+    health.problem = problems.min().map { others > 0 ? "\($0) (and \(others) more like it)" : $0 }
     defer {
       errors = []
       collectDuration = nil

@@ -221,6 +221,21 @@ struct BackendViewTests {
     #expect(view.errors.map(\.kind) == ["timeout", "refused"])
     #expect(view.errors.map(\.count) == [2, 1])
   }
+
+  @Test("Since when it is down, and why, is kept through the outage and gone after it")
+  func problem() throws {
+    var tracker = MigrationTracker.withHome()
+    func told(_ health: BackendHealth, at now: Moment) throws -> BackendView {
+      _ = tracker.receive(.health(health), at: now)
+      return try #require(tracker.snapshot().backends.first)
+    }
+    let bad = BackendHealth(backend: home, isUp: false, lastSuccess: nil, problem: "connect: refused")
+    _ = try told(bad, at: ms(5))
+    let later = try told(BackendHealth(backend: home, isUp: false, lastSuccess: nil), at: ms(9))
+    #expect(later.downSince == ms(5) && later.problem == "connect: refused")
+    let good = try told(BackendHealth(backend: home, isUp: true, lastSuccess: ms(10)), at: ms(10))
+    #expect(good.downSince == nil && good.problem == nil)
+  }
 }
 
 extension Arrivals {

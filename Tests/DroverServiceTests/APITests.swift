@@ -163,6 +163,12 @@ struct APITests {
     #expect(
       item(isUp: false, last: Timestamp(noon - .seconds(34), sampleOffset)).warning
         == "back end rack1 is down: the oldest answer is from 34s ago")
+    var told = item(isUp: false, last: nil)
+    told.downSince = Timestamp(noon - .seconds(90), sampleOffset)
+    told.problem = "virConnectOpen: refused"
+    #expect(
+      told.warning
+        == "back end rack1 is down: it has not answered yet; down for 1m 30s: virConnectOpen: refused")
   }
 
   @Test("a migration whose sample lies in the future is 0 s old")

@@ -184,16 +184,20 @@ struct PageTests {
 
   @Test("shows back ends with their state and age")
   func backends() {
+    var rack9 = sampleBackend("rack9", isUp: false, lastSuccess: noon - .seconds(600))
+    rack9.downSince = noon - .seconds(90)
+    rack9.problem = "connect: <refused>"
     let text = page(
       sampleSnapshot(
         [],
         backends: [
-          sampleBackend(), sampleBackend("rack9", isUp: false, lastSuccess: noon - .seconds(600)),
+          sampleBackend(), rack9,
           sampleBackend("new", isUp: false, hasAttempted: false, lastSuccess: nil),
         ]))
     #expect(text.contains("<span class=\"tag good\">up</span> <b>qemu</b>"))
     #expect(text.contains("answered 1s ago</span>"))
     #expect(text.contains("<span class=\"tag bad\">down</span> <b>rack9</b>"))
+    #expect(text.contains("<span class=\"bad\">down for 1m 30s: connect: &lt;refused&gt;</span>"))
     #expect(text.contains("answered 10m ago · 4 errors</span>"))
     #expect(text.contains("<span class=\"tag\">not asked yet</span> <b>new</b>"))
     #expect(text.contains("Nothing is migrating."))

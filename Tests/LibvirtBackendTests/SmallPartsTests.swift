@@ -102,6 +102,18 @@ import Testing
     #expect(LibvirtError.lockHeld.description.contains("its QEMU does not answer"))
     #expect(LibvirtError.gone.description.hasSuffix("(libvirt error 42)"))
   }
+
+  @Test(
+    "where libvirt finds nobody who takes the URI, the remedy is the URI, not the daemon",
+    arguments: [5, 8, 67])
+  func badURI(code: Int32) {
+    func told(by call: String) -> String {
+      LibvirtError(code: LibvirtError.Code(rawValue: code), call: call, message: "no").description
+    }
+    #expect(told(by: "virConnectOpen").contains("; check the URI"))
+    #expect(!told(by: "virConnectOpen").contains("libvirtd"))
+    #expect(code == 5 || !told(by: "virDomainGetState").contains("URI"))
+  }
 }
 
 @Suite struct HostHealthTests {
@@ -109,9 +121,11 @@ import Testing
   func lines() {
     var health = HostHealth(backend: lab)
     let lines = [
-      health.opened(version: "9.0.0"), health.answered(at: ms(0), took: .zero), health.failed(.lost),
-      health.failed(.connect), health.failed(.connect), health.opened(version: "9.0.0"),
-      health.answered(at: ms(9000), took: .zero), health.failed(.timeout),
+      health.opened(version: "9.0.0"), health.answered(at: ms(0), took: .zero),
+      health.failed(.lost, what: "lost"),
+      health.failed(.connect, what: "connect"), health.failed(.connect, what: "connect"),
+      health.opened(version: "9.0.0"),
+      health.answered(at: ms(9000), took: .zero), health.failed(.timeout, what: "timeout"),
       health.answered(at: ms(12_000), took: .zero),
     ]
     #expect(lines == [true, false, true, false, false, true, false, true, true])
@@ -132,9 +146,21 @@ import Testing
     health.count(.sockets)
     let early = health.due(at: ms(0))
     #expect(early == nil)
-    _ = health.failed(.connect)
+    _ = health.failed(.connect, what: "connect")
     let told = (0..<3).map { _ in health.due(at: ms(1))?.errorKind }
     #expect(told == ["sockets", "connect", nil])
+  }
+
+  @Test("why a host is down is told until it answers again")
+  func problem() {
+    var health = HostHealth(backend: lab)
+    _ = health.failed(.connect, what: "virConnectOpen: refused")
+    #expect(health.due(at: ms(0))?.problem == "virConnectOpen: refused")
+    _ = health.answered(at: ms(1), took: .zero)
+    _ = health.failed(.call, isHost: false, what: "dirty rates cannot be measured")
+    let told = health.due(at: ms(1))
+    #expect(told?.isUp == true)
+    #expect(told?.problem == nil)
   }
 
   @Test("a host that does well is told again every two seconds")

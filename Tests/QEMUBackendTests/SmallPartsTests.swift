@@ -91,7 +91,7 @@ import Testing
     let good = socket { $0.answered(at: start) }
     let bad = socket {
       $0.answered(at: start)
-      $0.failed(.timeout)
+      $0.failed(.timeout, "timeout")
     }
     #expect(board.due([good], scannedAt: start, at: start).count == 1)
     #expect(board.due([good], scannedAt: start, at: start + .milliseconds(900)).isEmpty)
@@ -103,11 +103,22 @@ import Testing
   @Test("each error is told once")
   func errors() {
     var board = HealthBoard(backend: BackendName(rawValue: "qemu"))
-    let bad = socket { $0.failed(.refused) }
+    let bad = socket { $0.failed(.refused, "refused") }
     board.failed(.refused)
     board.failed(.socketOwned)
     #expect(board.due([bad], scannedAt: start, at: start).map(\.errorKind) == ["refused", "socket_owned"])
     #expect(board.due([bad], scannedAt: start, at: start + .seconds(1)).map(\.errorKind) == [nil])
+  }
+
+  @Test("why the back end is down is told until it is up again")
+  func problem() {
+    var board = HealthBoard(backend: BackendName(rawValue: "qemu"))
+    var bad = socket { $0.failed(.timeout, "/b: no answer") }
+    let other = socket { $0.failed(.permission, "/a: denied") }
+    let told = board.due([bad, other], scannedAt: start, at: start).map(\.problem)
+    #expect(told == ["/a: denied (and 1 more like it)"])
+    bad.answered(at: start)
+    #expect(board.due([bad], scannedAt: start, at: start).map(\.problem) == [nil])
   }
 
   @Test("the last success is the oldest of all sockets, of one that never answered the moment it was seen")
@@ -119,7 +130,7 @@ import Testing
     }
     let old = socket {
       $0.answered(at: start)
-      $0.failed(.timeout)
+      $0.failed(.timeout, "timeout")
     }
     let new = socket { $0.answered(at: start + .seconds(5)) }
     let stale = socket {
@@ -128,8 +139,9 @@ import Testing
     }
     #expect(last([old, new, stale]) == start)
     #expect(last([new, stale]) == start + .seconds(5))
-    #expect(last([new, socket { $0.failed(.timeout) }]) == start)
-    #expect(last([socket { $0.failed(.timeout) }, socket { $0.failed(.refused) }]) == nil)
+    #expect(last([new, socket { $0.failed(.timeout, "timeout") }]) == start)
+    #expect(
+      last([socket { $0.failed(.timeout, "timeout") }, socket { $0.failed(.refused, "refused") }]) == nil)
     #expect(last([]) == start + .seconds(9))
   }
 

@@ -47,11 +47,13 @@ public struct BackendHealth: Hashable, Sendable {
   public var collectDuration: Duration?
   /// An error that happened now, in its closed short form; nil where none did.
   public var errorKind: String?
+  /// Why it is down, in the words of its log; nil where it is up, or nothing new is known.
+  public var problem: String?
 
   /// Describes a back end's health.
   public init(
     backend: BackendName, isUp: Bool, lastSuccess: Moment?, version: String = "",
-    collectDuration: Duration? = nil, errorKind: String? = nil
+    collectDuration: Duration? = nil, errorKind: String? = nil, problem: String? = nil
   ) {
     self.backend = backend
     self.isUp = isUp
@@ -59,6 +61,7 @@ public struct BackendHealth: Hashable, Sendable {
     self.version = version
     self.collectDuration = collectDuration
     self.errorKind = errorKind
+    self.problem = problem
   }
 }
 

@@ -85,6 +85,10 @@ public struct BackendView: Sendable {
   public internal(set) var hasAttempted = false
   /// Whether everything it watches answered at the last attempt.
   public internal(set) var isUp = false
+  /// Since when it has been down; nil where it is up, or has not been tried.
+  public internal(set) var downSince: Moment?
+  /// Why it is down, as told last; nil where it is up, or that is not known.
+  public internal(set) var problem: String?
   /// The oldest "last good answer" of all it watches.
   public internal(set) var lastSuccess: Moment?
   /// Version of the watched system.
@@ -104,9 +108,11 @@ extension BackendView {
     self.init(descriptor: descriptor, errors: descriptor.errorKinds.map { ($0, 0) })
   }
 
-  mutating func take(_ health: BackendHealth) {
+  mutating func take(_ health: BackendHealth, at now: Moment) {
     hasAttempted = true
     isUp = health.isUp
+    downSince = isUp ? nil : downSince ?? now
+    problem = isUp ? nil : health.problem ?? problem
     lastSuccess = health.lastSuccess
     // While it does not answer, it is still the version that it was.
     if health.isUp || !health.version.isEmpty { version = health.version }

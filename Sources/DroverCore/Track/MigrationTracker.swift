@@ -124,7 +124,7 @@ public struct MigrationTracker: Sendable {
     case .slots(_, let slots): backends[index].slots = slots
     case .requests(_, let requests): backends[index].requests = requests
     case .vmGone(let key): inventory.remove(key)
-    case .health(let health): backends[index].take(health)
+    case .health(let health): backends[index].take(health, at: now)
     // Who leads is no matter of migrations.
     case .leader: break
     }

@@ -24,6 +24,8 @@ extension BackendItem {
       BackendItem(
         name: backend.descriptor.name.rawValue, type: backend.descriptor.type, isUp: backend.isUp,
         lastSuccessAt: backend.lastSuccess.map { Timestamp($0, epochOffset) },
+        downSince: backend.downSince.map { Timestamp($0, epochOffset) },
+        problem: backend.problem.map(printable),
         slots: backend.slots.map(Slots.init), asOf: Timestamp(now, epochOffset))
     }
   }

@@ -22,6 +22,10 @@ public struct BackendItem: Codable, Hashable, Sendable {
   public var isUp: Bool
   /// The oldest last good answer of everything that it watches; absent before the first.
   public var lastSuccessAt: Timestamp?
+  /// Since when it has been down; absent where it is up, or has not been tried.
+  public var downSince: Timestamp?
+  /// Why it is down, in the words of the log; absent where it is up, or that is not known.
+  public var problem: String?
   /// Migrations that may run at a time in the whole cluster, and that do; absent where there is no such limit.
   public var slots: Slots?
   /// The server's time.
@@ -31,7 +35,9 @@ public struct BackendItem: Codable, Hashable, Sendable {
   public var warning: String? {
     guard !isUp else { return nil }
     let age = lastSuccessAt.map { "the oldest answer is from \(Words.relative(-asOf.seconds(since: $0)))" }
-    return "back end \(name) is down: \(age ?? "it has not answered yet")"
+    let since = downSince.map { "; down for \(Words.duration(asOf.seconds(since: $0)))" } ?? ""
+    return "back end \(name) is down: \(age ?? "it has not answered yet")\(since)"
+      + (problem.map { ": \($0)" } ?? "")
   }
 }
 

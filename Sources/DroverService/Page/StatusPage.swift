@@ -102,11 +102,14 @@ public enum StatusPage {
         }
       let age = backend.lastSuccess.map { "answered \(Words.relative(-max(0, (now - $0).inSeconds)))" }
       let errors = backend.errors.reduce(0 as UInt64) { $0 &+ $1.count }
+      let since = backend.downSince.map { "down for \(Words.duration(max(0, (now - $0).inSeconds)))" }
+      let why = [since, backend.problem.map(printable)].compactMap(\.self).joined(separator: ": ")
+      let trouble: HTML = why.isEmpty ? "" : "<br/><span class=\"bad\">\(why)</span>"
       return """
         <li>\(state) <b>\(backend.descriptor.name.rawValue)</b> \
         <span class="dim">\(backend.descriptor.type)\(backend.version.isEmpty ? "" : " \(backend.version)") · \
         <span class="endpoint">\(backend.descriptor.endpoint)</span> · \(age ?? "no answer yet")\
-        \(errors > 0 ? " · \(errors) \(errors == 1 ? "error" : "errors")" : "")</span></li>
+        \(errors > 0 ? " · \(errors) \(errors == 1 ? "error" : "errors")" : "")</span>\(trouble)</li>
 
         """
     }

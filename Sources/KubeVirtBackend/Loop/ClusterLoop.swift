@@ -87,7 +87,7 @@ actor ClusterLoop {
   }
 
   private func failed(_ key: WatchKey, _ error: KubernetesError, _ pause: Duration, at instant: Instant) {
-    let isNews = health.failed(key, error.kind)
+    let isNews = health.failed(key, error.kind, "\(error)")
     if isNews {
       let isAbsent = error.kind == .notFound && !ClusterReflectors.isExpected(key.resource)
       log.log(
@@ -131,9 +131,9 @@ actor ClusterLoop {
   }
 
   /// The API server left a question unanswered: its watches are believed no longer than broken ones.
-  func serverIsSilent() {
+  func serverIsSilent(_ error: KubernetesError) {
     let instant = instant
-    health.serverIsSilent = true
+    health.silence = "\(error)"
     for resource in ClusterResource.allCases { tell(.failed(resource, .passing), at: instant) }
     tellHealth(error: KubernetesError.Kind.timeout.rawValue)
   }
@@ -145,7 +145,7 @@ actor ClusterLoop {
         BackendHealth(
           backend: name, isUp: health.isUp, lastSuccess: health.lastSuccess,
           version: watch.settings.versionText,
-          collectDuration: firstCollection, errorKind: error)))
+          collectDuration: firstCollection, errorKind: error, problem: health.problem)))
   }
 
   private func tellRequests() {

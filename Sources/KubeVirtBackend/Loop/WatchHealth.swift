@@ -16,12 +16,13 @@ struct WatchHealth: Sendable {
     var isOpen = false
     var isSynced = false
     var error: KubernetesError.Kind?
+    var problem: String?
     var lastSeen: Moment?
   }
 
   private var states: [WatchKey: State]
-  /// Whether the server has left the last question unanswered, whatever its open watches say.
-  var serverIsSilent = false
+  /// Why the server has left the last question unanswered, whatever its open watches say; nil where it has not.
+  var silence: String?
 
   /// Nothing has been read yet.
   init(_ keys: [WatchKey]) { states = Dictionary(uniqueKeysWithValues: keys.map { ($0, State()) }) }
@@ -30,6 +31,7 @@ struct WatchHealth: Sendable {
   mutating func seen(_ key: WatchKey, at now: Moment) -> Bool {
     let wasFailing = states[key]?.error != nil
     states[key]?.error = nil
+    states[key]?.problem = nil
     // A watch that was broken goes on where it was, without another list.
     if states[key]?.isSynced ?? false { states[key]?.isOpen = true }
     states[key]?.lastSeen = now
@@ -45,9 +47,10 @@ struct WatchHealth: Sendable {
   }
 
   /// A list or a watch failed; returns whether that is news.
-  mutating func failed(_ key: WatchKey, _ kind: KubernetesError.Kind) -> Bool {
+  mutating func failed(_ key: WatchKey, _ kind: KubernetesError.Kind, _ problem: String) -> Bool {
     let isNews = states[key]?.error != kind
     states[key]?.error = kind
+    states[key]?.problem = problem
     states[key]?.isOpen = false
     return isNews
   }
@@ -56,7 +59,7 @@ struct WatchHealth: Sendable {
   ///
   /// Returns the resources of which every watch is.
   mutating func answered(at now: Moment) -> [ClusterResource] {
-    serverIsSilent = false
+    silence = nil
     for (key, state) in states where state.isOpen && state.error == nil { states[key]?.lastSeen = now }
     return ClusterResource.allCases.filter { resource in
       let watches = states.filter { $0.key.resource == resource }
@@ -68,10 +71,20 @@ struct WatchHealth: Sendable {
 
   /// Whether migrations and VMs are watched.
   var isUp: Bool {
-    !serverIsSilent
+    silence == nil
       && states.allSatisfy {
         !Self.vital.contains($0.key.resource) || ($0.value.isSynced && $0.value.error == nil)
       }
+  }
+
+  /// Why that is not so; nil where it is, or its lists are only not complete yet.
+  var problem: String? {
+    if let silence { return silence }
+    let failing = states.filter { Self.vital.contains($0.key.resource) && $0.value.problem != nil }
+    return failing.map { key, state in
+      let place = key.namespace.isEmpty ? "" : " in \(key.namespace)"
+      return "\(key.resource.rawValue)\(place) cannot be watched: \(state.problem ?? "")"
+    }.min()
   }
 
   /// The oldest sign of life of what is vital; nil where there is one without any.

@@ -17,6 +17,7 @@ struct HostHealth: Sendable {
   private var toldAt: Moment?
   private var saidOutage = false
   private var said: Set<String> = []
+  private var problem: String?
 
   init(backend: BackendName) { self.backend = backend }
 
@@ -35,6 +36,7 @@ struct HostHealth: Sendable {
     let isBack = saidOutage
     hasNews = hasNews || !isUp || toldAt.map { now - $0 >= Self.interval } ?? true
     isUp = true
+    problem = nil
     hasAttempted = true
     lastSuccess = now
     duration = took
@@ -46,10 +48,11 @@ struct HostHealth: Sendable {
   ///
   /// - Parameters:
   ///   - isHost: Whether the host itself is unwell, or only something on it.
-  ///   - what: What a line that is said once only is about.
-  mutating func failed(_ kind: LibvirtErrorKind, isHost: Bool = true, what: String = "") -> Bool {
+  ///   - what: What a line that is said once only is about, or why the host is unwell.
+  mutating func failed(_ kind: LibvirtErrorKind, isHost: Bool = true, what: String) -> Bool {
     count(kind)
     guard isHost else { return said.insert(what).inserted }
+    problem = what
     hasAttempted = true
     isUp = false
     defer { saidOutage = true }
@@ -69,6 +72,6 @@ struct HostHealth: Sendable {
     toldAt = now
     return BackendHealth(
       backend: backend, isUp: isUp, lastSuccess: lastSuccess, version: version, collectDuration: duration,
-      errorKind: kind?.rawValue)
+      errorKind: kind?.rawValue, problem: problem)
   }
 }

@@ -34,7 +34,7 @@ extension HostWatch {
     case .failure(let error) where error.isConnectionLost:
       closed(.broken(error.message), at: now, into: &actions)
     case .failure(let error):
-      if health.failed(error.kind) { actions.append(.log(.warning, "\(error)")) }
+      if health.failed(error.kind, what: "\(error)") { actions.append(.log(.warning, "\(error)")) }
     case .success(let running):
       attempts = 0
       if health.answered(at: now, took: now - begunAt) {

@@ -31,8 +31,9 @@ extension HostWatch {
     if let listBegan {
       if !isListLate, now - listBegan >= configuration.callDeadline {
         isListLate = true
-        if health.failed(.timeout) {
-          actions.append(.log(.warning, "libvirt does not answer; waiting for it"))
+        let problem = "libvirt does not answer"
+        if health.failed(.timeout, what: problem) {
+          actions.append(.log(.warning, "\(problem); waiting for it"))
         }
       }
     } else if let listAt, now >= listAt {
@@ -56,10 +57,10 @@ extension HostWatch {
     case .opening(let since):
       guard !health.isOpeningLate, now - since >= configuration.openDeadline else { return }
       health.isOpeningLate = true
-      if health.failed(.timeout) {
-        let patience = configuration.openDeadline.inSeconds
-        actions.append(
-          .log(.warning, "libvirt takes longer than \(patience) s to let Drover in; waiting for it"))
+      let patience = configuration.openDeadline.inSeconds
+      let problem = "libvirt takes longer than \(patience) s to let Drover in"
+      if health.failed(.timeout, what: problem) {
+        actions.append(.log(.warning, "\(problem); waiting for it"))
       }
     case .up: break
     }

@@ -225,7 +225,7 @@ struct HostWatch: Sendable {
     retryAt = now + configuration.retry.pause(after: attempts, name: configuration.uri)
     attempts += 1
     let kind: LibvirtErrorKind = error.kind == .denied ? .denied : .connect
-    if health.failed(kind) {
+    if health.failed(kind, what: "\(error)") {
       actions.append(.log(.warning, "\(error); tried again until it works"))
     }
   }
@@ -241,9 +241,9 @@ struct HostWatch: Sendable {
     attempts += 1
     listBegan = nil
     listAt = nil
-    if health.failed(.lost) {
-      actions.append(
-        .log(.warning, "the connection to libvirt is lost: \(reason.words); opened again until it works"))
+    let problem = "the connection to libvirt is lost: \(reason.words)"
+    if health.failed(.lost, what: problem) {
+      actions.append(.log(.warning, "\(problem); opened again until it works"))
     }
     actions.append(.close)
     // Nobody measures them any more.
