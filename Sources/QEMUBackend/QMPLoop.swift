@@ -61,6 +61,7 @@ final class QMPLoop {
   private var refused: [String: SocketHealth?] = [:]
   /// Patterns that have matched nothing yet, and when that is said of them, once; nil before the first look.
   private var unmatched: (patterns: Set<String>, tellAt: Moment)?
+  private var directories = PatternDirectories()
   private var hasTooMany = false
   private var board: HealthBoard
   /// Whether a socket's state changed since the board was last looked at.
@@ -145,6 +146,7 @@ final class QMPLoop {
   private func scan(_ now: Moment) {
     guard now >= scanAt else { return }
     scanAt = now + Self.scanInterval
+    lookAtDirectories(now)
     var present: Set<String> = []
     var missing = unmatched ?? (Set(patterns.map(\.text)), now + Self.patience)
     defer { unmatched = missing }
@@ -171,6 +173,21 @@ final class QMPLoop {
       feed(.closed(.missing), to: peer, now, clock.epochOffset())
       peers[path] = nil
       byKey[peer.key] = nil
+      isTurned = true
+    }
+  }
+
+  private func lookAtDirectories(_ now: Moment) {
+    for directory in Set(patterns.filter(\.isGlob).map(\.fixedDirectory)).sorted() {
+      let code = access(directory, R_OK | X_OK) == 0 ? 0 : errno
+      switch directories.looked(at: directory, code, now) {
+      case nil: continue
+      case .readable:
+        log.info("the directory of sockets can be read again", metadata: ["directory": "\(directory)"])
+      case .unreadable(let kind, let problem):
+        log.warning("\(problem); looking again until it can be")
+        board.failed(kind)
+      }
       isTurned = true
     }
   }
@@ -342,7 +359,7 @@ final class QMPLoop {
     guard isTurned || board.nextDeadline.map({ now >= $0 }) ?? true else { return }
     isTurned = false
     let due = board.due(
-      peers.values.map { $0.session.health } + refused.values.compactMap { $0 },
+      peers.values.map { $0.session.health } + refused.values.compactMap { $0 } + directories.unreadable,
       scannedAt: scanAt - Self.scanInterval, at: now)
     for health in due { tell(.health(health)) }
   }

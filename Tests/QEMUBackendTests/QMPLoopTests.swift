@@ -131,6 +131,20 @@ import Testing
     }
   }
 
+  @Test("a glob in a directory that is not there is down with the cause, until it is there")
+  func missingDirectory() async throws {
+    let path = directory.path + "/guests"
+    try await RunningBackend.run(configuration([path + "/*.qmp"])) { backend in
+      #expect(
+        await eventually { backend.health.first?.problem?.hasPrefix("access \(path): No such file") == true })
+      #expect(backend.health.first?.isUp == false)
+      #expect(backend.health.compactMap(\.errorKind) == ["connect"])
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+      #expect(await eventually { backend.health.last?.isUp == true })
+      #expect(backend.health.last?.problem == nil)
+    }
+  }
+
   @Test("a glob that finds nothing is up, and its last look counts as success")
   func emptyGlob() async {
     await RunningBackend.run(configuration([directory.path + "/*.qmp"])) { backend in

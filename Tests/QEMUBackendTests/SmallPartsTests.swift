@@ -121,6 +121,24 @@ import Testing
     #expect(board.due([bad], scannedAt: start, at: start).map(\.problem) == [nil])
   }
 
+  @Test("a directory of sockets that cannot be read is said once, with its remedy, and forgotten when it can")
+  func directories() {
+    var directories = PatternDirectories()
+    let problem =
+      "access /run/guests: \(text(of: ENOENT)); create the directory, or name the one that the sockets are in"
+    #expect(directories.looked(at: "/run/guests", ENOENT, start) == .unreadable(.connect, problem))
+    #expect(directories.looked(at: "/run/guests", ENOENT, start) == nil)
+    #expect(directories.unreadable.map(\.problem) == [problem])
+    guard case .unreadable(.permission, let denied) = directories.looked(at: "/run/guests", EACCES, start)
+    else {
+      Issue.record("not told")
+      return
+    }
+    #expect(denied.hasSuffix("let Drover's user read and search the directory, and those above it"))
+    #expect(directories.looked(at: "/run/guests", 0, start) == .readable)
+    #expect(directories.unreadable.isEmpty)
+  }
+
   @Test("the last success is the oldest of all sockets, of one that never answered the moment it was seen")
   func lastSuccess() {
     var board = HealthBoard(backend: BackendName(rawValue: "qemu"))
