@@ -13,6 +13,11 @@ public struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
 
   private let place: Place
 
+  /// Whether what is sent there goes through TLS.
+  public var isEncrypted: Bool {
+    if case .tcp(scheme: "https", _, _, _) = place { true } else { false }
+  }
+
   /// Reads an address; the error names the text, what is wrong and how to write it.
   public init(parsing text: String) throws(CurlError) {
     func refused(_ problem: String) -> CurlError {

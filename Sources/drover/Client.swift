@@ -45,8 +45,14 @@ struct ClientOptions: ParsableArguments {
     if let caFile { tls.authorities = .file(caFile) }
     tls.clientCertificate = certificateFile.map(PEMSource.file)
     tls.clientKey = keyFile.map(PEMSource.file)
+    let addresses = try addresses(environment)
+    if caFile ?? certificateFile ?? keyFile != nil, !addresses.contains(where: \.isEncrypted) {
+      throw Failure(
+        "--ca-file, --cert-file and --key-file are for a server at https://: name one with --server https://host:port"
+      )
+    }
     return DroverClient(
-      addresses: try addresses(environment), token: try tokenFile.map(Self.token), tls: tls)
+      addresses: addresses, token: try tokenFile.map(Self.token), tls: tls)
   }
 
   private func addresses(_ environment: Environment) throws -> [ServerAddress] {
@@ -68,6 +74,9 @@ struct ClientOptions: ParsableArguments {
     let end = text.lastIndex { !$0.isWhitespace }.map(text.index(after:)) ?? text.startIndex
     guard end > text.startIndex else {
       throw Failure("the token file \(file) is empty: put the token into it")
+    }
+    guard !text[..<end].contains(where: \.isWhitespace) else {
+      throw Failure("the token file \(file) holds more than one word: put the token alone into it")
     }
     return BearerToken(String(text[..<end]))
   }

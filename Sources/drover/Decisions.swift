@@ -42,9 +42,11 @@ struct Decisions: AsyncParsableCommand {
 
   func run() async throws {
     if resetHold { return try await reset() }
-    let list: DecisionList = try await client.makeClient().list(
+    let client = try client.makeClient()
+    let list: DecisionList = try await client.list(
       "/api/v1/decisions",
       page.query + vm.query + [("migration", migration), ("kind", kind), ("action", action)])
+    if list.items.isEmpty { try await vm.explainNothing(client) }
     switch output {
     case .table: try write(MigrationTables(.standardOutput).decisions(list.items))
     case .json: try printJSON(list)

@@ -11,10 +11,13 @@ struct Drover: AsyncParsableCommand {
       drover demo shows it at work with real guests on this machine.
       drover serve --libvirt.uri qemu:///system watches the guests of libvirt on this machine.
       drover serve --qemu.socket /run/guest.qmp watches a QEMU of yours.
+
+      Exit code 0: done; 1: it was not, and why is said; 64: the command line is wrong; others: see the command's help.
       """,
     version: "drover \(build.version) (revision \(build.revision.isEmpty ? "unknown" : build.revision))",
     subcommands: [
-      Serve.self, Demo.self, List.self, Show.self, Watch.self, WhyCommand.self, Explain.self,
+      Serve.self, Demo.self, List.self, VMs.self, Nodes.self, Show.self, Watch.self, WhyCommand.self,
+      Explain.self,
       PreflightCommand.self, History.self,
       Decisions.self, Abort.self, Migrate.self, StopEvacuation.self, Drain.self, CheckConfig.self,
       LeashCommand.self,

@@ -30,8 +30,10 @@ struct History: AsyncParsableCommand {
   var output = OutputFormat.table
 
   func run() async throws {
-    let list: HistoryList = try await client.makeClient().list(
+    let client = try client.makeClient()
+    let list: HistoryList = try await client.list(
       "/api/v1/history", page.query + vm.query + [("migration", migration), ("outcome", outcome)])
+    if list.items.isEmpty { try await vm.explainNothing(client) }
     switch output {
     case .table: try write(MigrationTables(.standardOutput).history(list.items))
     case .json: try printJSON(list)
@@ -67,6 +69,16 @@ struct VMOptions: ParsableArguments {
 
   @Option(help: ArgumentHelp("The back end's configured name.", valueName: "name"))
   var backend: String?
+
+  /// Says that a back end that was named is none of those there are now, where nothing was found of it.
+  func explainNothing(_ client: DroverClient) async throws {
+    guard let backend else { return }
+    let names = try await client.migrations().backends.map(\.name)
+    guard !names.contains(backend) else { return }
+    warnLine(
+      "no back end is called \(backend) now; \(names.isEmpty ? "there is none" : "there are \(names.joined(separator: ", "))")"
+    )
+  }
 
   var query: [(String, String?)] {
     [("vm", vm), ("namespace", namespace), ("host", host), ("backend", backend)]

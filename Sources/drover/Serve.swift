@@ -43,6 +43,11 @@ struct Serve: AsyncParsableCommand {
     options.journalPath = journal.path
     options.hasJournal = true
 
+    if web.controlSocket == nil, options.optionalListeners.isEmpty {
+      log.warning(
+        "no control socket: neither $RUNTIME_DIRECTORY nor $XDG_RUNTIME_DIR is set; name one with --control.socket, "
+          + "since over TCP whatever acts needs a token")
+    }
     let service = try Service(options, log: log)
     log.info(
       "drover serves",

@@ -56,7 +56,7 @@ struct StopEvacuation: AsyncParsableCommand {
       return "/api/v1/vms/\(Self.path(vm.backend, vm.scope, vm.name))/stop-evacuation"
     case (.none, 1): return "/api/v1/nodes/\(Self.path(nodes[0].backend, nodes[0].node))/stop-evacuation"
     case (.none, 0):
-      throw Failure("no VM and no node is called \(name); drover list and kubectl get nodes show them")
+      throw Failure("no VM and no node is called \(name); drover vms and drover nodes show them")
     case (.ambiguous(let paths), _):
       throw Failure(
         "\(name) can be several VMs: \(paths.map(\.description).joined(separator: ", ")); name one of them in full"

@@ -461,7 +461,7 @@ struct ConfigurationFileTests {
     #expect(missing?.shortDescription == "unreadable")
     #expect(
       missing?.description == "/nonexistent/drover.yaml: cannot be read: No such file or directory; "
-        + "create it, or give the right path with --config.file")
+        + "create it, or give the right path")
     #expect(error("/")?.description == "/: not a regular file; give the path of a YAML file")
   }
 

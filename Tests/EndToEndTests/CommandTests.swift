@@ -7,7 +7,8 @@ extension EndToEnd {
   @Suite("Commands that need no server")
   struct CommandTests {
     private static let commands = [
-      [], ["serve"], ["demo"], ["list"], ["show"], ["watch"], ["why"], ["explain"], ["history"],
+      [], ["serve"], ["demo"], ["list"], ["vms"], ["nodes"], ["show"], ["watch"], ["why"], ["explain"],
+      ["history"],
       ["decisions"],
       ["abort"], ["migrate"], ["check-config"],
     ]
@@ -109,6 +110,14 @@ extension EndToEnd {
       let token = try await Program.run(["list", "--token-file", "/no/such"], in: directory)
       #expect(token.ending == .exited(1))
       #expect(token.errors == "Error: the token file /no/such cannot be read: No such file or directory\n")
+      let words = try directory.write("two words\n", to: "words.token")
+      let many = try await Program.run(["list", "--token-file", words], in: directory)
+      #expect(
+        many.errors
+          == "Error: the token file \(words) holds more than one word: put the token alone into it\n")
+      let plain = try await Program.run(
+        ["list", "--ca-file", "/ca", "--server", "http://localhost:1"], in: directory)
+      #expect(plain.ending == .exited(1) && plain.errors.contains("https://host:port"), "\(plain)")
 
       let wrong = try await Program.run(["list", "--server", "localhost:10950"], in: directory)
       #expect(wrong.ending == .exited(1))
@@ -127,6 +136,8 @@ extension EndToEnd {
       try await eventually("an answer") { try await control.get("/-/healthy").status == 200 }
       let answered = try await Program.run(["list"], in: directory)
       #expect(answered.output == "No migrations.\n")
+      #expect(try await Program.run(["vms"], in: directory).output == "No VMs.\n")
+      #expect(try await Program.run(["nodes"], in: directory).output == "No nodes.\n")
       killed.signal(SIGKILL)
       _ = try await killed.end()
       let run = try await Program.run(["list"], in: directory)

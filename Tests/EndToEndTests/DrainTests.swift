@@ -69,6 +69,13 @@ extension EndToEnd {
       let decisions = try await drover(serving, "decisions", "--action", "drain")
       #expect(decisions.output.contains("acted"), "\(decisions)")
 
+      let nodes = try await drover(serving, "nodes")
+      #expect(nodes.output.firstMatch(of: /(?m)^a +host-a +- +1 /) != nil, "\(nodes)")
+      let vms = try await drover(serving, "vms")
+      #expect(vms.output.firstMatch(of: /(?m)^a\/\w+ +host-a +a +/) != nil, "\(vms)")
+      let past = try await drover(serving, "history", "--backend", "nope")
+      #expect(past.ending == .exited(0) && past.errors.contains("no back end is called nope now"), "\(past)")
+
       let free = try await drover(serving, "drain", "a", "--uncordon")
       #expect(free.ending == .exited(0), "\(free)")
       #expect(try await serving.web.get("/api/v1/nodes/host-a/a/drain").status == 404)

@@ -167,9 +167,9 @@ extension Configuration {
   private static func unreadable(_ file: String, _ code: Int32) -> ConfigurationError {
     let remedy =
       switch code {
-      case ENOENT: "create it, or give the right path with --config.file"
+      case ENOENT: "create it, or give the right path"
       case EACCES, EPERM: "let the user that Drover runs as read it"
-      default: "give a readable file with --config.file"
+      default: "give a readable file"
       }
     return ConfigurationError(
       .unreadable, file: file, "cannot be read: \(String(cString: strerror(code))); \(remedy)")

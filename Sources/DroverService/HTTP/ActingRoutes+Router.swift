@@ -12,8 +12,8 @@ extension Router {
       .deferred { request in
         let isQuestion = route.takesQuestions && DryRun.isAsked(request.body)
         switch await authorizer.authorize(request, route, isQuestion: isQuestion) {
-        case .allowed(let requester): await act(request, requester.description)
-        case .refused(let response): response
+        case .allowed(let requester): return await act(request, requester.description)
+        case .refused(let response): return response
         }
       })
   }

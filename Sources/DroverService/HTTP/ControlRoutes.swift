@@ -79,11 +79,11 @@ struct ControlRoutes: Sendable {
     switch VMLookup(body.vm, in: snapshot.vms) {
     case .found(let path):
       guard let view = snapshot.vm(at: path) else {
-        return .problem(status: 404, detail: "no VM is called \(body.vm); /api/v1/vms shows them")
+        return .problem(status: 404, detail: "no VM is called \(body.vm); drover vms shows them")
       }
       vm = view.vm
     case .none:
-      return .problem(status: 404, detail: "no VM is called \(body.vm); /api/v1/vms shows them")
+      return .problem(status: 404, detail: "no VM is called \(body.vm); drover vms shows them")
     case .ambiguous(let names):
       return .ambiguous(body.vm, "VMs", names.map(\.description))
     }

@@ -55,7 +55,10 @@ struct WhyRoutes: Sendable {
     let nodes = snapshot.nodes.filter { $0.node == name || "\($0.backend.rawValue)/\($0.node)" == name }
     if nodes.count > 1 { return .ambiguous(name, "nodes", nodes.map { "\($0.backend.rawValue)/\($0.node)" }) }
     guard let node = nodes.first else {
-      return .problem(status: 404, detail: Absence.words(name, "no migration, VM or node"))
+      return .problem(
+        status: 404,
+        detail: Absence.words(
+          name, "no migration, VM or node", shown: "drover list, drover vms and drover nodes show them"))
     }
     return .json(why.node(node))
   }

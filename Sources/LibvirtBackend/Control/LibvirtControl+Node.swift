@@ -19,7 +19,7 @@ extension LibvirtControl {
     guard name == host else {
       throw ControlError(
         .gone, call: call, cause: "back end \(configuration.name.rawValue) is host \(host)",
-        remedy: "see drover list, or /api/v1/nodes")
+        remedy: "drover nodes shows them")
     }
     let guests = told.guests.compactMap { guest -> NodeReading.Guest? in
       guard let domain = DomainKey(uuid: guest.name.uuid) else { return nil }

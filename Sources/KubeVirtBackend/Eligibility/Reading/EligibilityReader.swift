@@ -77,7 +77,7 @@ struct EligibilityReader: Sendable {
     }
     return fact.value == nil
       ? ControlError(
-        .gone, call: call, cause: "no VM is called so", remedy: "drover list and kubectl get vmi -A show them"
+        .gone, call: call, cause: "no VM is called so", remedy: "drover vms and kubectl get vmi -A show them"
       )
       : ControlError(
         .gone, call: call, cause: "the VM does not run",
