@@ -45,8 +45,10 @@ struct Serve: AsyncParsableCommand {
 
     if web.controlSocket == nil, options.optionalListeners.isEmpty {
       log.warning(
-        "no control socket: neither $RUNTIME_DIRECTORY nor $XDG_RUNTIME_DIR is set; name one with --control.socket, "
-          + "since over TCP whatever acts needs a token")
+        """
+        no control socket: neither $RUNTIME_DIRECTORY nor $XDG_RUNTIME_DIR is set; name one with --control.socket, since \
+        over TCP whatever acts needs a token
+        """)
     }
     let service = try Service(options, log: log)
     log.info(
