@@ -70,9 +70,9 @@ extension EndToEnd {
       #expect(decisions.output.contains("acted"), "\(decisions)")
 
       let nodes = try await drover(serving, "nodes")
-      #expect(nodes.output.firstMatch(of: /(?m)^a +host-a +- +1 /) != nil, "\(nodes)")
+      #expect(nodes.output.firstMatch(of: /(?m)^a +host-a\b.* - +1\b/) != nil, "\(nodes)")
       let vms = try await drover(serving, "vms")
-      #expect(vms.output.firstMatch(of: /(?m)^a\/\w+ +host-a +a +/) != nil, "\(vms)")
+      #expect(vms.output.firstMatch(of: /(?m)^a\/\w+ +host-a +a\b/) != nil, "\(vms)")
       let past = try await drover(serving, "history", "--backend", "nope")
       #expect(past.ending == .exited(0) && past.errors.contains("no back end is called nope now"), "\(past)")
 
