@@ -95,7 +95,7 @@ extension EndToEnd {
         (["--qemu.socket", "/var/lib/libvirt/qemu/x"], "it belongs to libvirt", "-qmp unix:"),
         (["--qemu.socket", "guest.qmp"], "the path is not absolute", "from / on"),
         (["--qemu.socket", "/a", "--qemu.socket", "/a"], "is named twice", "one flag"),
-        (["--config.file", "/no/such/file"], "No such file", "--config.file"),
+        (["--config.file", "/no/such/file"], "No such file", "give the right path"),
         (["--kubevirt.in-cluster"], "KUBERNETES_SERVICE_HOST is not set", "--kubevirt.kubeconfig FILE"),
         (["--kubevirt.kubeconfig", "/k", "--kubevirt.kubeconfig", "/k"], "is named twice", "one flag"),
         (["--web.listen-address", "10950"], "there is no port", "host:port"),
