@@ -97,7 +97,8 @@ public final class KubeVirtBackend: MigrationBackend {
           .health(
             BackendHealth(
               backend: configuration.name, isUp: false, lastSuccess: nil,
-              errorKind: KubernetesError.Kind.credentials.rawValue, problem: "no API server to ask: \(error)")
+              errorKind: KubernetesError.Kind.credentials.rawValue,
+              problem: "no API server to ask: \(error.publicDescription)")
           ))
       }
       try? await Task.sleep(for: .seconds(10))

@@ -7,6 +7,8 @@ public struct Listener: Hashable, Sendable {
   public var address: ListenAddress
   /// Whether the directory of a Unix socket is made (mode 0755) when it is missing.
   public var createsDirectory: Bool
+  /// Whether it is a Unix socket.
+  public var isOnSocket: Bool { if case .unix = address { true } else { false } }
 
   /// Makes a listener.
   public init(_ address: ListenAddress, createsDirectory: Bool = false) {

@@ -25,8 +25,8 @@ public struct DrainAnswer: Sendable {
     public var target: String?
     /// Why it would stay; empty where it would go.
     public var refusals: [Refusal]
-    /// What is not known, and may yet keep it where it is.
-    public var doubts: [Eligibility.Obstacle] = []
+    /// What is not known, and may yet keep it where it is; nil where nobody was asked about that.
+    public var doubts: [String]?
   }
 }
 
@@ -233,12 +233,17 @@ extension DrainControl {
           reserved[target.host, default: MoveChoices.Reserved()].memory =
             (reserved[target.host]?.memory ?? 0) + (choices.memory ?? guest.memory ?? 0)
           reserved[target.host, default: MoveChoices.Reserved()].guests += 1
-          forecast.append(
-            .init(vm: guest.vm, target: target.node, refusals: [], doubts: choices.doubts(about: target)))
+          let doubts = choices.doubts(about: target).map { "\($0.text); \($0.remedy)" }
+          forecast.append(.init(vm: guest.vm, target: target.node, refusals: [], doubts: doubts))
         case .blocked(let refusals), .noRoom(let refusals):
           forecast.append(.init(vm: guest.vm, refusals: refusals))
         }
-      case .plan(let refusals)?: forecast.append(.init(vm: guest.vm, refusals: refusals))
+      case .plan(let refusals)?:
+        // What cannot be read speaks neither for it nor against it.
+        let isOpen = !refusals.isEmpty && refusals.allSatisfy { $0.reason == .unreadable }
+        forecast.append(
+          .init(
+            vm: guest.vm, refusals: isOpen ? [] : refusals, doubts: isOpen ? refusals.map(\.text) : nil))
       case nil: break
       }
     }

@@ -179,7 +179,8 @@ final class QMPLoop {
 
   private func lookAtDirectories(_ now: Moment) {
     for directory in Set(patterns.filter(\.isGlob).map(\.fixedDirectory)).sorted() {
-      let code = access(directory, R_OK | X_OK) == 0 ? 0 : errno
+      // With the capabilities in effect, as the glob itself is looked up.
+      let code = faccessat(AT_FDCWD, directory, R_OK | X_OK, AT_EACCESS) == 0 ? 0 : errno
       switch directories.looked(at: directory, code, now) {
       case nil: continue
       case .readable:

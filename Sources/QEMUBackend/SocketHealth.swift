@@ -106,7 +106,7 @@ struct HealthBoard {
     health.version = versions.count == 1 ? versions.first ?? "" : ""
     health.collectDuration = collectDuration
     let others = problems.count - 1
-    health.problem = problems.min().map { others > 0 ? "\($0) (and \(others) more like it)" : $0 }
+    health.problem = problems.min().map { others > 0 ? "\($0) (and \(others) more)" : $0 }
     defer {
       errors = []
       collectDuration = nil

@@ -46,11 +46,11 @@ struct Decisions: AsyncParsableCommand {
     let list: DecisionList = try await client.list(
       "/api/v1/decisions",
       page.query + vm.query + [("migration", migration), ("kind", kind), ("action", action)])
-    if list.items.isEmpty { try await vm.explainNothing(client) }
     switch output {
     case .table: try write(MigrationTables(.standardOutput).decisions(list.items))
     case .json: try printJSON(list)
     }
+    if list.items.isEmpty { await vm.explainNothing(client) }
   }
 
   private struct Nothing: Encodable {}

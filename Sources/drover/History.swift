@@ -33,11 +33,11 @@ struct History: AsyncParsableCommand {
     let client = try client.makeClient()
     let list: HistoryList = try await client.list(
       "/api/v1/history", page.query + vm.query + [("migration", migration), ("outcome", outcome)])
-    if list.items.isEmpty { try await vm.explainNothing(client) }
     switch output {
     case .table: try write(MigrationTables(.standardOutput).history(list.items))
     case .json: try printJSON(list)
     }
+    if list.items.isEmpty { await vm.explainNothing(client) }
   }
 }
 
@@ -71,10 +71,9 @@ struct VMOptions: ParsableArguments {
   var backend: String?
 
   /// Says that a back end that was named is none of those there are now, where nothing was found of it.
-  func explainNothing(_ client: DroverClient) async throws {
-    guard let backend else { return }
-    let names = try await client.migrations().backends.map(\.name)
-    guard !names.contains(backend) else { return }
+  func explainNothing(_ client: DroverClient) async {
+    guard let backend, let names = try? await client.nodes().backends.map(\.name), !names.contains(backend)
+    else { return }
     warnLine(
       "no back end is called \(backend) now; \(names.isEmpty ? "there is none" : "there are \(names.joined(separator: ", "))")"
     )

@@ -43,7 +43,7 @@ struct Serve: AsyncParsableCommand {
     options.journalPath = journal.path
     options.hasJournal = true
 
-    if web.controlSocket == nil, options.optionalListeners.isEmpty {
+    if options.optionalListeners.isEmpty, !options.listeners.contains(where: \.isOnSocket) {
       log.warning(
         """
         no control socket: neither $RUNTIME_DIRECTORY nor $XDG_RUNTIME_DIR is set; name one with --control.socket, since \

@@ -18,7 +18,7 @@ struct DrainTablesTests {
       .init(vm: vm("sure"), target: "b", refusals: []),
       .init(
         vm: vm("open"), target: "c", refusals: [],
-        doubts: [.init(.unknown, "c cannot be asked", remedy: "let Drover reach it")]),
+        doubts: ["c cannot be asked; let Drover reach it"]),
       .init(vm: vm("stuck"), refusals: [Refusal(.notMigratable, "its disk is here only")]),
     ]
     let item = DrainItem(answer, of: NodeRef(backend: BackendName(rawValue: "lab"), node: "a"))

@@ -125,10 +125,17 @@ import Testing
   }
 
   @Test func itsComplaintsAreInTheError() async throws {
-    let text = await problem(try access("echo 'log in\n first' >&2\nexit 3\n"))
+    let failing = try access("echo 'log in\n first' >&2\nexit 3\n")
+    let text = await problem(failing)
     #expect(text.hasPrefix("kubeconfig \(directory.path)/config, line "))
     #expect(text.contains("user 'bob', program '\(directory.path)/bin/plugin': it failed"))
     #expect(text.contains(": log in first; run it by hand"))
+    // What is shown to everybody quotes no program.
+    let error = await #expect(throws: AccessError.self) { _ = try await failing.credentials.current() }
+    let shown = try #require(error.map { KubernetesError.credentials($0).publicDescription })
+    #expect(
+      shown.contains("it failed") && shown.contains("run it by hand") && !shown.contains("log in"), "\(shown)"
+    )
   }
 
   @Test(arguments: [

@@ -116,7 +116,7 @@ import Testing
     var bad = socket { $0.failed(.timeout, "/b: no answer") }
     let other = socket { $0.failed(.permission, "/a: denied") }
     let told = board.due([bad, other], scannedAt: start, at: start).map(\.problem)
-    #expect(told == ["/a: denied (and 1 more like it)"])
+    #expect(told == ["/a: denied (and 1 more)"])
     bad.answered(at: start)
     #expect(board.due([bad], scannedAt: start, at: start).map(\.problem) == [nil])
   }

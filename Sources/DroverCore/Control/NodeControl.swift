@@ -133,7 +133,8 @@ public struct Preflight: Hashable, Sendable {
     public var node: String
     /// How many guests it carries.
     public var guests: UInt64
-    /// Guests that found no place on any other node once the bigger ones had theirs; nil where that is not known.
+    /// Guests that found no place on any other node once the bigger ones had theirs, all where there is no other; nil where
+    /// that is not known.
     public var withoutRoom: [VMRef]?
     /// In words: what is short, and how much of it.
     public var text: String

@@ -47,7 +47,7 @@ public struct BackendHealth: Hashable, Sendable {
   public var collectDuration: Duration?
   /// An error that happened now, in its closed short form; nil where none did.
   public var errorKind: String?
-  /// Why it is down, in the words of its log; nil where it is up, or nothing new is known.
+  /// Why it is down, in the words of its log; nil where it is up, or that is not known.
   public var problem: String?
 
   /// Describes a back end's health.

@@ -112,7 +112,7 @@ extension BackendView {
     hasAttempted = true
     isUp = health.isUp
     downSince = isUp ? nil : downSince ?? now
-    problem = isUp ? nil : health.problem ?? problem
+    problem = isUp ? nil : health.problem
     lastSuccess = health.lastSuccess
     // While it does not answer, it is still the version that it was.
     if health.isUp || !health.version.isEmpty { version = health.version }

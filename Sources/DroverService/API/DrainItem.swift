@@ -60,7 +60,7 @@ public struct DrainItem: Codable, Hashable, Sendable {
     public var text: String?
     /// For questions: every reason against it, from the closed list.
     public var reasons: [String]?
-    /// For questions: what is not known, and may yet keep it where it is.
+    /// For questions: what is not known, and may yet keep it where it is; absent where nobody was asked about that.
     public var doubts: [String]?
   }
 }
@@ -112,12 +112,11 @@ extension DrainItem.VM {
 
   fileprivate init(_ forecast: DrainAnswer.Forecast) {
     let refusals = forecast.refusals
-    let doubts = forecast.doubts.map { "\($0.text); \($0.remedy)" }
-    let words = refusals.isEmpty ? doubts : refusals.map(\.text)
+    let words = refusals.isEmpty ? forecast.doubts ?? [] : refusals.map(\.text)
     self.init(
       vm: forecast.vm.name, state: refusals.isEmpty ? "pending" : "blocked", isSettled: false, attempts: 0,
       target: forecast.target, text: words.isEmpty ? nil : words.joined(separator: "; "),
-      reasons: refusals.map(\.reason.rawValue), doubts: doubts)
+      reasons: refusals.map(\.reason.rawValue), doubts: forecast.doubts)
     place(forecast.vm.scope)
   }
 

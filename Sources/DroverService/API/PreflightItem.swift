@@ -53,7 +53,7 @@ public struct PreflightItem: Codable, Hashable, Sendable {
     public var guests: UInt64
     /// Whether the others have room for those that would move; absent where that is not known.
     public var hasRoom: Bool?
-    /// Guests that found no room, as `namespace/vm` or `host/vm`.
+    /// Guests that found no room, all where there is no other node, as `namespace/vm` or `host/vm`.
     public var withoutRoom: [String]
     /// In words: what is short, and how much of it.
     public var text: String

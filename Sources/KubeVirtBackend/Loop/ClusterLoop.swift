@@ -87,7 +87,7 @@ actor ClusterLoop {
   }
 
   private func failed(_ key: WatchKey, _ error: KubernetesError, _ pause: Duration, at instant: Instant) {
-    let isNews = health.failed(key, error.kind, "\(error)")
+    let isNews = health.failed(key, error.kind, error.publicDescription)
     if isNews {
       let isAbsent = error.kind == .notFound && !ClusterReflectors.isExpected(key.resource)
       log.log(
@@ -133,7 +133,7 @@ actor ClusterLoop {
   /// The API server left a question unanswered: its watches are believed no longer than broken ones.
   func serverIsSilent(_ error: KubernetesError) {
     let instant = instant
-    health.silence = "\(error)"
+    health.silence = error.publicDescription
     for resource in ClusterResource.allCases { tell(.failed(resource, .passing), at: instant) }
     tellHealth(error: KubernetesError.Kind.timeout.rawValue)
   }

@@ -25,7 +25,8 @@ struct ExecProgram: Sendable {
       throw failure("it did not end within \(deadline.formattedSeconds); look why it waits")
     }
     guard ended.wasSuccessful else {
-      throw failure("it failed (\(ended.status))\(Self.quoted(ended.errors)); run it by hand to see why")
+      let (failed, remedy) = ("it failed (\(ended.status))", "run it by hand to see why")
+      throw failure("\(failed)\(Self.quoted(ended.errors)); \(remedy)", inPublic: "\(failed); \(remedy)")
     }
     do {
       return try ExecCredential(parsing: ended.output, version: apiVersion)
@@ -88,8 +89,8 @@ struct ExecProgram: Sendable {
       output: result.standardOutput, errors: result.standardError)
   }
 
-  private func failure(_ problem: String) -> AccessError {
-    AccessError("\(place), program '\(command)'", problem)
+  private func failure(_ problem: String, inPublic: String? = nil) -> AccessError {
+    AccessError("\(place), program '\(command)'", problem, inPublic: inPublic)
   }
 
   /// The end of what a program complained about, on one line.

@@ -83,6 +83,11 @@ public enum KubernetesError: Error, Hashable, Sendable, CustomStringConvertible 
     }
   }
 
+  /// The same for whoever may read without a right.
+  public var publicDescription: String {
+    if case .credentials(let error) = self { error.publicDescription } else { description }
+  }
+
   private func remedy(_ status: KubernetesStatus) -> String? {
     switch kind {
     case .forbidden: status.missingRight.map { "grant \($0)" }

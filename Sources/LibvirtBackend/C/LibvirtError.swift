@@ -87,16 +87,19 @@ public struct LibvirtError: Error, Hashable, Sendable, CustomStringConvertible {
     "\(call): \(message) (libvirt error \(code.rawValue))" + (remedy.map { "; \($0)" } ?? "")
   }
 
-  private static let checkURI =
-    "check the URI: its scheme, its transport and their parameters, such as qemu+ssh://host/system"
+  /// What to do where libvirt finds nobody who takes the URI; nil where that is not it.
+  var remedyOfURI: String? {
+    let isOfURI =
+      code == .noConnect || call == "virConnectOpen" && [.invalidArgument, .configUnsupported].contains(code)
+    return isOfURI
+      ? "check the URI: its scheme, its transport and their parameters, such as qemu+ssh://host/system" : nil
+  }
 
   private var remedy: String? {
-    switch code {
+    if let remedyOfURI { return remedyOfURI }
+    return switch code {
     case .authFailed, .authCancelled, .authUnavailable, .accessDenied:
       "let the user that Drover runs as use libvirt's read-only socket, or give the URI what it needs to log in"
-    case .noConnect: Self.checkURI
-    case .invalidArgument where call == "virConnectOpen": Self.checkURI
-    case .configUnsupported where call == "virConnectOpen": Self.checkURI
     case .operationTimeout: "its QEMU does not answer its monitor"
     case .operationDenied: "that needs a connection that may write"
     default:

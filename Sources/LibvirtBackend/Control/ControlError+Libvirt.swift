@@ -21,7 +21,9 @@ extension ControlError {
     case .connect, .call, .sockets:
       if error.call == "virConnectOpen" {
         self = made(
-          .unreachable, "check that libvirtd or virtqemud runs there, and that Drover may reach its socket")
+          .unreachable,
+          error.remedyOfURI
+            ?? "check that libvirtd or virtqemud runs there, and that Drover may reach its socket")
       } else if error.code == .noDomain {
         self = made(.gone, "look where it runs now")
       } else if error.code == .noSupport {

@@ -6,7 +6,9 @@ internal import Synchronization
 final class KnownMigrations: Sendable {
   private struct State {
     /// The last migration of each domain, by its key.
-    var seen: [String: (id: MigrationID, outcome: Outcome?)] = [:]
+    var seen: [String: MigrationID] = [:]
+    /// The last of each domain that was over; it may be the one before.
+    var ended: [String: (id: MigrationID, outcome: Outcome)] = [:]
     /// Aborts that were sent.
     var aborts: [MigrationID: Moment] = [:]
     /// What libvirt said of migrations that Drover started and that failed, by the domain's key.
@@ -26,8 +28,11 @@ final class KnownMigrations: Sendable {
     guard case .migration(var observation) = message else { return message }
     let key = observation.domain.text
     return state.withLock { state in
-      if state.seen.count >= Self.most { state.seen = state.seen.filter { $0.value.outcome == nil } }
-      state.seen[key] = (observation.id, observation.ending?.outcome)
+      if state.seen.count >= Self.most {
+        state.seen = state.seen.filter { state.ended[$0.key]?.id != $0.value }
+        state.ended = [:]
+      }
+      state.seen[key] = observation.id
       guard let ending = observation.ending else {
         guard let sent = state.aborts[observation.id], observation.takenAt >= sent,
           observation.takenAt - sent < Self.abortPatience,
@@ -36,6 +41,7 @@ final class KnownMigrations: Sendable {
         observation.phase = .aborting
         return .migration(observation)
       }
+      state.ended[key] = (observation.id, ending.outcome)
       state.aborts[observation.id] = nil
       guard ending.outcome != .succeeded, let failure = state.failures.removeValue(forKey: key),
         observation.startedAt + MigrationTarget.sameStart >= failure.startedAt,
@@ -50,9 +56,9 @@ final class KnownMigrations: Sendable {
   /// What is known of a migration.
   func known(_ target: MigrationTarget, at now: Moment) -> KnownMigration {
     state.withLock { state in
-      let seen = state.seen[target.domain.text]
+      let ended = state.ended[target.domain.text]
       return KnownMigration(
-        outcome: seen?.id == target.sourceID ? seen?.outcome : nil,
+        outcome: ended?.id == target.sourceID ? ended?.outcome : nil,
         isAbortSent: state.aborts[target.sourceID].map { now - $0 < Self.abortPatience } ?? false)
     }
   }
@@ -66,7 +72,7 @@ final class KnownMigrations: Sendable {
   }
 
   /// The migration of a domain that was seen last.
-  func last(_ domain: DomainKey) -> MigrationID? { state.withLock { $0.seen[domain.text]?.id } }
+  func last(_ domain: DomainKey) -> MigrationID? { state.withLock { $0.seen[domain.text] } }
 
   /// What libvirt said of a migration that failed.
   func failed(_ domain: DomainKey, startedAt: Moment, at now: Moment, _ text: String) {

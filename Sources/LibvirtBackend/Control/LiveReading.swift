@@ -96,7 +96,8 @@ extension LiveMigration {
         remedy: "ask again")
     }
     let start = readAt - elapsed.milliseconds
-    guard target.isSame(startedAt: start) else {
+    // One that was seen to end does not run again: the next may begin within the tolerance of its start.
+    guard known.outcome == nil, target.isSame(startedAt: start) else {
       self.init(
         .replaced(MigrationID(domain: target.domain, startedUnixMilliseconds: start)),
         word: "another migration, which began at \(start) ms")

@@ -144,16 +144,10 @@ struct MatrixTests {
     var router = Router()
     router.gate = authorizer.gate
     for route in ActingRoute.all {
-      router.on(
-        route.method, route.pattern,
-        .deferred { request in
-          switch await authorizer.authorize(request, route) {
-          case .refused(let refusal): return refusal
-          case .allowed(let requester):
-            acted.add(requester.description)
-            return .text(requester.description)
-          }
-        })
+      router.on(route, asking: authorizer) { _, requester in
+        acted.add(requester)
+        return .text(requester)
+      }
     }
     let path = scratch.file("control.sock")
     try await withRights(router, at: [.tcp(host: "127.0.0.1", port: 0), .unix(path: path)]) { addresses in
@@ -168,13 +162,14 @@ struct MatrixTests {
   }
 
   private func ask(
-    _ route: ActingRoute, _ attempt: Attempt, _ tcp: String, _ socket: String, as uid: UInt32? = nil
+    _ route: ActingRoute, _ attempt: Attempt, _ tcp: String, _ socket: String, as uid: UInt32? = nil,
+    body: String? = nil
   ) async throws -> CurlAnswer {
     let path = route.pattern.replacing(/\{[a-z]+\}/, with: "x")
     let headers = attempt.headers.flatMap { ["--header", $0] }
     let place = attempt.isOnSocket ? ["--unix-socket", socket, "http://x\(path)"] : ["http://\(tcp)\(path)"]
     return try await curl(
-      ["--request", route.method.rawValue] + headers + place,
+      ["--request", route.method.rawValue] + (body.map { ["--data", $0] } ?? []) + headers + place,
       as: uid ?? (Self.isRoot && attempt.isOther ? Self.other : nil), in: scratch)
   }
 
@@ -191,6 +186,31 @@ struct MatrixTests {
         #expect((answer.header("WWW-Authenticate") != nil) == (attempt.status == 401))
       }
       #expect(acted.all == [])
+    }
+  }
+
+  @Test("a question needs no switch, where one can be asked, but the right; anything else is no question")
+  func questions() async throws {
+    let all = ["Authorization: Bearer all"]
+    let entitled = Attempt(name: "", headers: all, status: 0, words: "")
+    let stranger = Attempt(name: "", status: 401, words: "")
+    let reader = Attempt(name: "", headers: ["Authorization: Bearer reads"], status: 403, words: "")
+    try await serve([:]) { tcp, socket, acted in
+      for route in ActingRoute.all where route.controlSwitch != nil {
+        let question = #"{"dryRun": true}"#
+        let asked = try await ask(route, entitled, tcp, socket, body: question)
+        #expect(asked.status == (route.takesQuestions ? 200 : 403), "\(route.pattern) \(asked)")
+        for body in [#"{"dryRun": false}"#, #"{"dryRun": "true"}"#, #"{"dryrun": true}"#, "[]", ""] {
+          let answer = try await ask(route, entitled, tcp, socket, body: body)
+          #expect(
+            answer.status == 403 && answer.body.contains("is disabled"), "\(route.pattern) \(body) \(answer)")
+        }
+        for attempt in [stranger, reader] {
+          let answer = try await ask(route, attempt, tcp, socket, body: question)
+          #expect(answer.status == attempt.status, "\(route.pattern) \(answer)")
+        }
+      }
+      #expect(acted.all.count == ActingRoute.all.count(where: \.takesQuestions))
     }
   }
 

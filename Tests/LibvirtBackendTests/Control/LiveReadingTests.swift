@@ -93,7 +93,9 @@ private func reading(
       (reading(.success(.idle)), .finished(.aborted)), (reading(nil, .failure(.gone)), .finished(.aborted)),
       (reading(.success(.saving(1))), .finished(.aborted)),
       (reading(nil, .success(.pausedMigration)), .finished(.aborted)),
-      (reading(.success(.copying(10_000))), .running(.precopy)),
+      // A job that runs is the next one, however close it began.
+      (reading(.success(.copying(10_000))), .replaced(meant.id)),
+      (reading(.success(.copying(9000))), .replaced(target(startedAt: 1_001_000).id)),
     ]
     for (reading, state) in rows {
       #expect(try LiveMigration(reading, of: meant, known: KnownMigration(outcome: .aborted)).state == state)
@@ -159,5 +161,13 @@ private func reading(
     seen.startedAt = ms(10)
     guard case .migration(let later) = known.hear(.migration(seen)) else { return }
     #expect(later.ending?.text == "it ended")
+    // How it ended is known while the next one runs, too.
+    _ = known.hear(
+      .migration(
+        MigrationObservation(
+          id: other.id, vm: other.vm, domain: other.domain, takenAt: ms(20), startedAt: ms(20),
+          phase: .precopy)))
+    #expect(known.last(meant.domain) == other.id)
+    #expect(known.known(meant, at: ms(20)) == KnownMigration(outcome: .aborted))
   }
 }

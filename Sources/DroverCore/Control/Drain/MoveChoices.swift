@@ -104,7 +104,12 @@ public struct MoveChoices: Hashable, Sendable {
 
   /// What could not be found out about going to a host, and may yet keep it where it is.
   public func doubts(about target: Target) -> [Eligibility.Obstacle] {
-    (obstacles + target.obstacles).filter { $0.isEnforced && $0.reason == .unknown }
+    let unknown = (obstacles + target.obstacles).filter { $0.isEnforced && $0.reason == .unknown }
+    guard unknown.isEmpty, target.free == nil else { return unknown }
+    return [
+      Eligibility.Obstacle(
+        .unknown, "\(target.node) does not tell how much memory it has free", remedy: "look there before")
+    ]
   }
 
   private static func refusal(
