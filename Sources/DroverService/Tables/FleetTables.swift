@@ -17,16 +17,10 @@ public struct FleetTables: Sendable {
         .init(title: "WHY NOT", shrinksTo: 12),
       ],
       rows: items.map { item in
-        let isMigratable: TextTable.Cell =
-          switch item.isMigratable {
-          case true?: .init("yes", .green)
-          case false?: .init("no", .red)
-          case nil: .init("unknown", .yellow)
-          }
-        return .init(cells: [
+        .init(cells: [
           .init("\(item.namespace ?? item.host ?? "")/\(item.vm)"), .init(item.backend),
           .init(item.node ?? "-"),
-          isMigratable, .init(item.migrationTargets.map(String.init) ?? "-"),
+          .isSo(item.isMigratable), .init(item.migrationTargets.map(String.init) ?? "-"),
           .init(item.drainOutcome.map(Words.plain) ?? "-"), .init("\(item.consecutiveFailures)"),
           .init((item.notMigratable ?? []).map(Words.plain).joined(separator: ", ")),
         ])
@@ -45,15 +39,10 @@ public struct FleetTables: Sendable {
         .init(title: "DRAIN"), .init(title: "AGAINST A REBOOT", shrinksTo: 16, isExpendable: true),
       ],
       rows: items.map { item in
-        let isReady: TextTable.Cell =
-          switch item.isReady {
-          case true?: .init("yes", .green)
-          case false?: .init("no", .red)
-          case nil: .init("-")
-          }
         let drain = item.drain.map { $0.isDraining ? "being drained" : $0.isDrained ? "drained" : "no" }
         return .init(cells: [
-          .init(item.node), .init(item.backend), isReady, .init("\(item.vms)"), .init("\(item.outbound)"),
+          .init(item.node), .init(item.backend), item.isReady.map { .isSo($0) } ?? .init("-"),
+          .init("\(item.vms)"), .init("\(item.outbound)"),
           .init("\(item.inbound)"), .init(item.pending.map(String.init) ?? "-"), .init(drain ?? "-"),
           .init(item.drain.map { $0.rebootBlockers.map(Words.plain).joined(separator: ", ") } ?? "-"),
         ])

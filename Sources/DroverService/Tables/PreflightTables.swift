@@ -62,14 +62,9 @@ public struct PreflightTables: Sendable {
         .init(title: "GUESTS", alignRight: true), .init(title: "ROOM"), .init(title: ""),
       ],
       rows: items.map { node in
-        let room: TextTable.Cell =
-          switch node.hasRoom {
-          case true?: .init("yes", .green)
-          case false?: .init("no", .red)
-          case nil: .init("unknown", .yellow)
-          }
-        return .init(cells: [
-          .init(node.node), .init(node.backend), .init("\(node.guests)"), room, .init(node.text),
+        .init(cells: [
+          .init(node.node), .init(node.backend), .init("\(node.guests)"), .isSo(node.hasRoom),
+          .init(node.text),
         ])
       })
   }

@@ -108,3 +108,14 @@ struct TextTable {
     return lead + style.paint(String(body.dropLast(trail)), colour) + String(repeating: " ", count: trail)
   }
 }
+
+extension TextTable.Cell {
+  /// What is good where it is so; unknown where that is nil.
+  static func isSo(_ answer: Bool?) -> TextTable.Cell {
+    switch answer {
+    case true?: .init("yes", .green)
+    case false?: .init("no", .red)
+    case nil: .init("unknown", .yellow)
+    }
+  }
+}
