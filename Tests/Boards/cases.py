@@ -102,6 +102,14 @@ def keepalive_near(bad):
     return [play]
 
 
+@case("DroverMigrationKeepaliveDeadlineNear", fires=70, ends=85, says="silent", labels={**SHOP, "node": "node-a"})
+def inferred_keepalive_near(bad):
+    play = kubevirt()  # no byte after 60 s; a healthy one sends them to its end, and is not looked at for its last 17 s
+    migration(play, over=85, inferred=lambda t: min(t - t % 5, 60 if bad else 68),
+              age=lambda t: t % 5 if bad or t < 68 else t - 68)
+    return [play]
+
+
 @case("DroverNodeManagementNetworkLost", fires=60, ends=90, says="to host-b", labels={"backend": "rack", "node": "host-a"})
 def management_lost(bad):
     play = libvirt()  # two migrations leave the node: one alert

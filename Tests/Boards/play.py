@@ -114,6 +114,7 @@ def migration(
     deadline=None,
     running="source",
     keepalive=None,
+    inferred=None,
     lost=None,
     enforced_by="kubevirt",
     entered=None,
@@ -128,7 +129,7 @@ def migration(
     """A migration from `begin` to `over`, healthy unless told otherwise.
 
     After its end it stays for `after` seconds, with what Drover leaves of it. `stuck_since` is when the remaining bytes fell
-    last, `keepalive` when the peer was heard last, `lost` which network is lost; each a value or a function of the time.
+    last, `keepalive` when the peer was heard last, `inferred` the same where only bytes tell, `lost` which network is lost; each a value or a function of the time.
     """
     identity = f"{vm}-{number}"
     labels = {
@@ -234,6 +235,11 @@ def migration(
     if keepalive is not None:
         add("drover_migration_keepalive_timeout_seconds", 30, copying, method="measured")
         add("drover_migration_keepalive_deadline_timestamp_seconds", lambda t: at(keepalive, t) + 30, copying)
+    if inferred is not None:
+        # As of samples each 5 s: the question that went unanswered may be as old as the last byte but one.
+        add("drover_migration_keepalive_timeout_seconds", 30, copying, method="inferred")
+        add("drover_migration_keepalive_deadline_timestamp_seconds", lambda t: at(inferred, t) + 20, copying)
+        add("drover_migration_deadline_uncertainty_seconds", 10, copying, deadline="keepalive")
     for network in ("management", "migration"):
         add(
             "drover_migration_network_lost",
