@@ -162,6 +162,16 @@ public struct Ending: Hashable, Sendable {
     self.endedAt = endedAt
     self.duration = duration
   }
+
+  /// Whether an abort that was sent is why it ended: a job that is gone with nothing said has heard it, and that the
+  /// target closes the connection then is what an abort does.
+  public var isExplainedByAbort: Bool {
+    switch cause {
+    case .userAbort: true
+    case .unknown, .targetLost, .connectionLost: certainty == .inferred
+    default: false
+    }
+  }
 }
 
 /// Facts of a migration that seldom change; they become labels of `drover_migration_info`.

@@ -343,14 +343,8 @@ struct MigrationWatch: Sendable {
     view.interruptions = progress?.interruptions ?? view.interruptions
 
     var ending = ending
-    if let announcedAbort {
-      // A job that is gone with nothing said, after an abort was sent, has heard it; that the target closes the
-      // connection then is what an abort does.
-      let isByAbort = [.unknown, .targetLost, .connectionLost].contains(ending.cause)
-      let hasVanished = isByAbort && ending.certainty == .inferred
-      if ending.cause == .userAbort || hasVanished {
-        (ending.outcome, ending.cause) = (.aborted, announcedAbort)
-      }
+    if let announcedAbort, ending.isExplainedByAbort {
+      (ending.outcome, ending.cause) = (.aborted, announcedAbort)
     }
     view.ending = ending
     view.phase = ending.outcome.phase

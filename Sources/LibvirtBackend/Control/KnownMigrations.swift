@@ -8,11 +8,15 @@ final class KnownMigrations: Sendable {
     /// The last migration of each domain, by its key.
     var seen: [String: MigrationID] = [:]
     /// The last of each domain that was over; it may be the one before.
-    var ended: [String: (id: MigrationID, outcome: Outcome)] = [:]
+    var ended: [String: (id: MigrationID, ending: Ending)] = [:]
     /// Aborts that were sent.
     var aborts: [MigrationID: Moment] = [:]
     /// What libvirt said of migrations that Drover started and that failed, by the domain's key.
     var failures: [String: (text: String, startedAt: Moment, endedAt: Moment)] = [:]
+
+    mutating func endedByAbort(_ domain: String) {
+      if ended[domain]?.ending.isExplainedByAbort ?? false { ended[domain]?.ending.outcome = .aborted }
+    }
   }
 
   /// More ends than this are not remembered.
@@ -41,8 +45,8 @@ final class KnownMigrations: Sendable {
         observation.phase = .aborting
         return .migration(observation)
       }
-      state.ended[key] = (observation.id, ending.outcome)
-      state.aborts[observation.id] = nil
+      state.ended[key] = (observation.id, ending)
+      if state.aborts.removeValue(forKey: observation.id) != nil { state.endedByAbort(key) }
       guard ending.outcome != .succeeded, let failure = state.failures.removeValue(forKey: key),
         observation.startedAt + MigrationTarget.sameStart >= failure.startedAt,
         observation.startedAt <= failure.endedAt
@@ -58,16 +62,21 @@ final class KnownMigrations: Sendable {
     state.withLock { state in
       let ended = state.ended[target.domain.text]
       return KnownMigration(
-        outcome: ended?.id == target.sourceID ? ended?.outcome : nil,
+        outcome: ended?.id == target.sourceID ? ended?.ending.outcome : nil,
         isAbortSent: state.aborts[target.sourceID].map { now - $0 < Self.abortPatience } ?? false)
     }
   }
 
   /// An abort has been sent.
-  func abortSent(_ id: MigrationID, at now: Moment) {
+  func abortSent(_ target: MigrationTarget, at now: Moment) {
     state.withLock { state in
       state.aborts = state.aborts.filter { now - $0.value < Self.abortPatience }
-      state.aborts[id] = now
+      // The end that it brings about may be seen before libvirt has answered.
+      if state.ended[target.domain.text]?.id == target.sourceID {
+        state.endedByAbort(target.domain.text)
+      } else {
+        state.aborts[target.sourceID] = now
+      }
     }
   }
 

@@ -84,7 +84,7 @@ final class LibvirtControl: Sendable {
       } catch {
         throw ControlError(abort: error)
       }
-      known.abortSent(target.sourceID, at: clock.now())
+      known.abortSent(target, at: clock.now())
     }
   }
 

@@ -130,7 +130,7 @@ private func reading(
     _ = known.hear(.migration(seen))
     #expect(known.known(meant, at: ms(0)) == KnownMigration())
     #expect(known.last(meant.domain) == meant.id)
-    known.abortSent(meant.id, at: ms(0))
+    known.abortSent(meant, at: ms(0))
     #expect(known.known(meant, at: ms(29_000)) == KnownMigration(isAbortSent: true))
     #expect(known.known(other, at: ms(0)) == KnownMigration())
     for (phase, taken, told) in [
@@ -169,5 +169,35 @@ private func reading(
           phase: .precopy)))
     #expect(known.last(meant.domain) == other.id)
     #expect(known.known(meant, at: ms(20)) == KnownMigration(outcome: .aborted))
+  }
+
+  @Test("an end that nothing else explains is that of the abort that was sent, whichever is told first")
+  func abortedEnds() {
+    for (cause, certainty, outcome) in [
+      (.unknown, .inferred, .aborted), (.connectionLost, .inferred, .aborted),
+      (.targetLost, .inferred, .aborted),
+      (.connectionLost, .reported, .failed), (.guestShutdown, .inferred, .failed),
+    ] as [(FailureCause, Certainty, Outcome)] {
+      for isToldFirst in [true, false] {
+        let known = KnownMigrations()
+        var seen = MigrationObservation(
+          id: meant.id, vm: meant.vm, domain: meant.domain, takenAt: ms(0), startedAt: ms(0), phase: .precopy)
+        seen.end(Ending(outcome: .failed, cause: cause, certainty: certainty, text: "", endedAt: ms(9)))
+        if isToldFirst { _ = known.hear(.migration(seen)) }
+        known.abortSent(meant, at: ms(5))
+        if !isToldFirst { _ = known.hear(.migration(seen)) }
+        #expect(known.known(meant, at: ms(10)) == KnownMigration(outcome: outcome), "\(cause)")
+        // Nor is it forgotten with the aborts of others.
+        known.abortSent(target(startedAt: 2_000_000), at: ms(90_000))
+        #expect(known.known(meant, at: ms(90_000)).outcome == outcome)
+      }
+    }
+    // Without an abort it is what it was told to be.
+    let known = KnownMigrations()
+    var seen = MigrationObservation(
+      id: meant.id, vm: meant.vm, domain: meant.domain, takenAt: ms(0), startedAt: ms(0), phase: .precopy)
+    seen.end(Ending(outcome: .failed, cause: .unknown, certainty: .inferred, text: "", endedAt: ms(9)))
+    _ = known.hear(.migration(seen))
+    #expect(known.known(meant, at: ms(10)) == KnownMigration(outcome: .failed))
   }
 }
