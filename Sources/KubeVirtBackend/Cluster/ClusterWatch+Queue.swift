@@ -51,6 +51,7 @@ extension ClusterWatch {
   /// Counts slots, and those that wait for one.
   mutating func lookAtQueue(at instant: Instant) {
     var book = QueueBook()
+    book.isOutdated = false
     // Looked at in place, as most hold a slot: a copy of each costs more than all the rest.
     for index in migrations.indices {
       guard !migrations.values[index].isFinal, !migrations.values[index].isGone else { continue }
@@ -59,6 +60,8 @@ extension ClusterWatch {
         book.use(from: migrations.values[index].sourceNode, at: here.map { vms.values[$0].node } ?? "")
       } else if migrations.values[index].phase == .pending {
         let record = migrations.values[index]
+        // A back-off ends by itself.
+        book.isOutdated = true
         if otherWait(record, at: instant) == nil { book.wait(record) }
       }
     }
@@ -88,6 +91,8 @@ extension ClusterWatch {
 
 /// Slots and queue as of the last look: made for all migrations at once, since thousands may wait.
 struct QueueBook: Sendable {
+  /// Whether something may have changed since: something came, or somebody waits for what time changes.
+  var isOutdated = true
   private(set) var used: UInt64 = 0
   private(set) var usedByNode: [String: UInt64] = [:]
   private var waiting: [(rank: (Int, String, String), uid: String, node: String)] = []

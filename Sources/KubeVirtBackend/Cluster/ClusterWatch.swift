@@ -201,6 +201,7 @@ struct ClusterWatch: Sendable {
       for (name, record) in vms where changed.contains(record.uid) { tellVM(name, record, &messages) }
     }
     tellChangedNodes(at: instant, &messages)
+    queue.isOutdated = true
     return messages
   }
 
@@ -209,7 +210,7 @@ struct ClusterWatch: Sendable {
     guard told.hasBegun else { return [] }
     var messages: [BackendMessage] = []
     orphans.forget(before: instant.now - .seconds(60))
-    lookAtQueue(at: instant)
+    if queue.isOutdated { lookAtQueue(at: instant) }
     var (timely, unseen): ([String], [String]) = ([], [])
     let renewal = networkRenewal()
     // Looked at in place: of a thousand records, a copy each second costs more than all the rest.
