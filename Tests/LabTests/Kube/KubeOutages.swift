@@ -193,9 +193,10 @@ extension LabTests {
           }
           print("lab: \(line)")
           #expect(scene.view(foreign)?.sample.transferred == nil)
-          #expect(
-            scene.watcher.record.snapshot.backends.first?.errors
-              .contains { $0.kind == "handler_tls" && $0.count > 0 } == true)
+          // Counted a moment after it was logged.
+          _ = try await scene.watcher.until("a count of it") { record in
+            record.snapshot.backends.first?.errors.first { $0.kind == "handler_tls" && $0.count > 0 }
+          }
           #expect(!scene.watcher.record.lines.contains { $0.contains("certificates are not checked") })
         }
         try await KubeScene.watch(
