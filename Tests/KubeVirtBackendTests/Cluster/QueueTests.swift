@@ -218,6 +218,25 @@ struct QueueTests {
     }
   }
 
+  @Test("One whose back-off is over has a place in the queue, though nothing has come since")
+  func placeAfterBackoff() {
+    var script = cluster(2, perNode: 1)
+    running(2, in: &script)
+    func evacuation(_ name: String, _ phase: String, at second: Double) -> MadeVMIM {
+      MadeVMIM(name: name, vmi: "vm1", annotations: ["kubevirt.io/evacuationMigration": "node-a"]).entering(
+        phase, at: second)
+    }
+    script.advance(to: 12)
+    var failed = evacuation("e1", "Failed", at: 12)
+    failed.state = MadeState(uid: "e1-uid", start: 5).failed("x", at: 12)
+    script.put(failed)
+    script.put(evacuation("m1", "Pending", at: 13))
+    script.advance(to: 31)
+    #expect(wait(script) == "backoff")
+    script.advance(to: 33)
+    #expect(wait(script) == "queue_node 1")
+  }
+
   @Test("A person's migration does not wait for that, nor does one of another VM, nor one after a success")
   func noBackoff() {
     var script = cluster(2)
