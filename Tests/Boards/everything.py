@@ -39,7 +39,7 @@ def fleet():
     backend(play, "prod")
     backend(play, "rack", up=lambda t: int(not 20 < t < 40))
     play.add("drover_leader", {}, lambda t: int(not 20 < t < 40))
-    migration(play, keepalive=lambda t: t)
+    migration(play, inferred=lambda t: t)
     migration(play, vm="db", verdict="not_converging")
     migration(play, vm="cache", phase="pending", verdict=None, pending="queue_node", position=1)
     migration(
