@@ -186,7 +186,9 @@ final class QMPLoop {
       case .readable:
         log.info("the directory of sockets can be read again", metadata: ["directory": "\(directory)"])
       case .unreadable(let kind, let problem):
-        log.warning("\(problem); looking again until it can be")
+        log.warning(
+          "\(problem); looking again until it can be",
+          metadata: ["backend": "\(configuration.name)"])
         board.failed(kind)
       }
       isTurned = true

@@ -62,7 +62,11 @@ struct Drain: AsyncParsableCommand {
       try exit(item)
     } else if cancel || uncordon {
       let item: DrainItem = try await client.act(path, EndBody(uncordon: uncordon), by: .delete)
-      try show(item)
+      if uncordon, output == .table, item.state == nil {
+        try write(DrainTables(.standardOutput).reopened(item))
+      } else {
+        try show(item)
+      }
     } else {
       let item: DrainItem = try await client.act(path, BeginBody(dryRun: dryRun))
       if dryRun {
@@ -101,9 +105,11 @@ struct Drain: AsyncParsableCommand {
 
   /// The path of the one node that is meant.
   private func path(_ client: DroverClient) async throws -> String {
-    let nodes = try await client.nodes().items
+    let list = try await client.nodes()
+    let nodes = list.items
     let found = nodes.filter { $0.node == node || "\($0.backend)/\($0.node)" == node }
     guard let one = found.first else {
+      warn(of: list.backends)
       let names = nodes.map { "\($0.backend)/\($0.node)" }.joined(separator: ", ")
       throw Failure("no node is called \(node); there are \(names.isEmpty ? "none" : names)")
     }

@@ -56,6 +56,7 @@ struct StopEvacuation: AsyncParsableCommand {
       return "/api/v1/vms/\(Self.path(vm.backend, vm.scope, vm.name))/stop-evacuation"
     case (.none, 1): return "/api/v1/nodes/\(Self.path(nodes[0].backend, nodes[0].node))/stop-evacuation"
     case (.none, 0):
+      warn(of: try await client.nodes().backends)
       throw Failure("no VM and no node is called \(name); drover vms and drover nodes show them")
     case (.ambiguous(let paths), _):
       throw Failure(

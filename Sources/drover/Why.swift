@@ -18,7 +18,15 @@ struct WhyCommand: AsyncParsableCommand {
   var output = OutputFormat.table
 
   func run() async throws {
-    let item = try await client.makeClient().why(name)
+    let client = try client.makeClient()
+    let item: WhyItem
+    do {
+      item = try await client.why(name)
+    } catch let failure as Failure {
+      // What has this name may be on one that is down.
+      if let list = try? await client.vms() { warn(of: list.backends) }
+      throw failure
+    }
     switch output {
     case .table: try write(WhyTables(.standardOutput).show(item))
     case .json: try printJSON(item)

@@ -77,7 +77,9 @@ extension EndToEnd {
       #expect(past.ending == .exited(0) && past.errors.contains("no back end is called nope now"), "\(past)")
 
       let free = try await drover(serving, "drain", "a", "--uncordon")
-      #expect(free.ending == .exited(0), "\(free)")
+      #expect(
+        free.ending == .exited(0)
+          && free.output == "host-a/a: VMs may come to it again; no drain of it is kept\n", "\(free)")
       #expect(try await serving.web.get("/api/v1/nodes/host-a/a/drain").status == 404)
       let again = try await drover(serving, "drain", "a", "--cancel")
       #expect(again.ending == .exited(1) && again.errors.contains("no drain of a is in force"), "\(again)")

@@ -46,6 +46,19 @@ extension EndToEnd {
       #expect(serving.program.errors.contains("there is no such socket"))
     }
 
+    @Test("a name that nothing has may be on a back end that is down, and each command says so")
+    func absentBesideDown() async throws {
+      let serving = try await Serving(["--qemu.socket", "/tmp/no-such-directory/guest.qmp"])
+      for command in [["why"], ["explain"], ["drain"], ["stop-evacuation"]] {
+        let asked = try await Program.run(
+          command + ["host-a", "--server", serving.control.url], in: serving.directory)
+        #expect(asked.ending == .exited(1) && asked.errors.contains("is called host-a"), "\(asked)")
+        #expect(asked.errors.contains("back end qemu is down"), "\(command): \(asked)")
+      }
+      serving.program.signal(SIGTERM)
+      _ = try await serving.program.end()
+    }
+
     @Test("listens on several addresses of every kind")
     func severalAddresses() async throws {
       let directory = try TemporaryDirectory()

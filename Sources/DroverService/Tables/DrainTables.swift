@@ -31,6 +31,12 @@ public struct DrainTables: Sendable {
     return lines.map { "\($0)\n" }.joined()
   }
 
+  /// That a node takes VMs again, and its drain is forgotten.
+  public func reopened(_ item: DrainItem) -> String {
+    style.paint(printable("\(item.backend)/\(item.node)"), .bold)
+      + ": VMs may come to it again; no drain of it is kept\n"
+  }
+
   /// In a line: a bar for those that have left, and how many are in each state.
   public func progress(_ item: DrainItem, width: Int = 20) -> String {
     let total = item.vms.count
