@@ -350,3 +350,11 @@ def stalled(bad):
     play = libvirt()  # the last fall at 60 s, 150 s, and 5 s or more of uncertainty; the healthy one is not sure yet
     on_host(play, over=300, stuck_since=lambda t: 60 if t > 60 else None, uncertainty=10 if bad else 600)
     return [play]
+
+
+@case("DroverMigrationStalled", fires=230, ends=300, says="over 15s ago", labels={**RACK, "drover_action": "abort"})
+def stalled_as_seen(bad):
+    play = libvirt()  # over at 215 s; a sample is 12 s old, and the healthy one's last is from before that
+    on_host(play, over=300, stuck_since=lambda t: 60 if t > 60 else None, uncertainty=5,
+            age=lambda t: 12 if bad else max(1, t - 214))
+    return [play]
