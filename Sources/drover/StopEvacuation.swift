@@ -50,13 +50,14 @@ struct StopEvacuation: AsyncParsableCommand {
 
   private func path(_ client: DroverClient) async throws -> String {
     let vms = node ? .none : VMLookup(name, in: try await client.vms().items)
-    let nodes = try await nodes(client)
+    let list = try await client.nodes()
+    let nodes = list.items.filter { $0.node == name || "\($0.backend)/\($0.node)" == name }
     switch (vms, nodes.count) {
     case (.found(let vm), 0):
       return "/api/v1/vms/\(Self.path(vm.backend, vm.scope, vm.name))/stop-evacuation"
     case (.none, 1): return "/api/v1/nodes/\(Self.path(nodes[0].backend, nodes[0].node))/stop-evacuation"
     case (.none, 0):
-      warn(of: try await client.nodes().backends)
+      warn(of: list.backends)
       throw Failure("no VM and no node is called \(name); drover vms and drover nodes show them")
     case (.ambiguous(let paths), _):
       throw Failure(
@@ -68,11 +69,6 @@ struct StopEvacuation: AsyncParsableCommand {
     case (.found(let vm), _):
       throw Failure("\(name) is a VM and a node: name the VM as \(vm), or say --node")
     }
-  }
-
-  private func nodes(_ client: DroverClient) async throws -> [NodeItem] {
-    let list: NodeList = try await client.list("/api/v1/nodes", [])
-    return list.items.filter { $0.node == name || "\($0.backend)/\($0.node)" == name }
   }
 
   private static func path(_ parts: String...) -> String {
