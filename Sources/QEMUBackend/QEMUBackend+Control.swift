@@ -29,8 +29,8 @@ extension QEMUBackend: ControllableBackend {
       .unsupported, call: "eligibility of \(vm.scope.name)/\(vm.name)",
       cause: "a QEMU without libvirt does not know where it could go",
       remedy:
-        "what QEMU itself holds against a migration (its blocked-reasons) is what drover why \(vm.scope.name)/\(vm.name) "
-        + "shows; compare machine type, CPU and storage of the destination by hand")
+        "drover why \(vm.scope.name)/\(vm.name) says whether QEMU itself holds something against a migration (its "
+        + "blocked-reasons); compare machine type, CPU and storage of the destination by hand")
   }
 
   /// Never called: ``plan(_:)`` refuses.

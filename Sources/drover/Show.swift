@@ -5,7 +5,9 @@ struct Show: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show all that is known of one migration.")
 
-  @Argument(help: "Its id, or host/vm (namespace/vm, namespace/vmim) where that is one migration only.")
+  @Argument(
+    help:
+      "Its id, or the VM's name, host/vm, namespace/vm or namespace/vmim where that is one migration only.")
   var id: String
 
   @OptionGroup var client: ClientOptions

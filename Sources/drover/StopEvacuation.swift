@@ -54,8 +54,11 @@ struct StopEvacuation: AsyncParsableCommand {
     let nodes = list.items.filter { $0.node == name || "\($0.backend)/\($0.node)" == name }
     switch (vms, nodes.count) {
     case (.found(let vm), 0):
+      try checkMoves(vm.backend, list.backends)
       return "/api/v1/vms/\(Self.path(vm.backend, vm.scope, vm.name))/stop-evacuation"
-    case (.none, 1): return "/api/v1/nodes/\(Self.path(nodes[0].backend, nodes[0].node))/stop-evacuation"
+    case (.none, 1):
+      try checkMoves(nodes[0].backend, list.backends)
+      return "/api/v1/nodes/\(Self.path(nodes[0].backend, nodes[0].node))/stop-evacuation"
     case (.none, 0):
       warn(of: list.backends)
       throw Failure("no VM and no node is called \(name); drover vms and drover nodes show them")
@@ -69,6 +72,14 @@ struct StopEvacuation: AsyncParsableCommand {
     case (.found(let vm), _):
       throw Failure("\(name) is a VM and a node: name the VM as \(vm), or say --node")
     }
+  }
+
+  /// Says so before a switch is asked for that would change nothing.
+  private func checkMoves(_ backend: String, _ backends: [BackendItem]) throws {
+    guard let type = backends.first(where: { $0.name == backend })?.type, type != "kubevirt" else { return }
+    throw Failure(
+      "only KubeVirt moves VMs away by itself, and \(backend) is \(type): drover abort and drover drain --cancel end "
+        + "what there is")
   }
 
   private static func path(_ parts: String...) -> String {

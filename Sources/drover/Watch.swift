@@ -10,7 +10,8 @@ struct Watch: AsyncParsableCommand {
       """)
 
   @Argument(
-    help: "One migration: its id, or host/vm (namespace/vm, namespace/vmim); all where none is given.")
+    help: "One migration: its id, or the VM's name, host/vm, namespace/vm or namespace/vmim; all without one."
+  )
   var id: String?
 
   @OptionGroup var client: ClientOptions

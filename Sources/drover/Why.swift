@@ -8,7 +8,8 @@ struct WhyCommand: AsyncParsableCommand {
     discussion: "What one can do is asked of the system itself, without doing it.")
 
   @Argument(
-    help: "A migration (its id, host/vm, namespace/vmim), a VM (its name, namespace/vm) or a node (its name)."
+    help:
+      "A migration (its id, or as drover show takes it), a VM (its name, namespace/vm) or a node (its name)."
   )
   var name: String
 

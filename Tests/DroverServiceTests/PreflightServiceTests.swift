@@ -195,6 +195,8 @@ struct PreflightServiceTests {
     #expect(code == 200 && item?.vms.count == 2 && item?.verdict == .ready)
     (code, detail, item) = await ask("?node=b", [Source("prod"), Source("test")])
     #expect(code == 404 && detail.contains("no node is called b"))
+    (code, detail, item) = await ask("?node=b", [], hasMute: true)
+    #expect(code == 404 && detail.contains("no node is called b"))
     (code, detail, item) = await ask("?vm=shop/web", [Source("prod")])
     #expect(item?.vms.map(\.vm) == ["web"] && item?.nodes == [])
     (code, detail, item) = await ask("?vm=web", [Source("prod"), Source("test")])

@@ -17,7 +17,7 @@ struct WhyTests {
     let view = sampleView()
     let item = why([view]).migration(view, abort: (nil, "the guest runs on"))
     #expect(item.name == "rack1/web, 0b1f-1700000000000")
-    #expect(item.now.first == "precopy for 2m, from rack1 to rack2, asked for by nobody who is known")
+    #expect(item.now.first == "precopy for 2m, from rack1 to rack2, by whose wish is not known")
     #expect(item.now.contains { $0.hasPrefix("converging: ") })
     #expect(item.now.contains("it ends in 1m 23s if this goes on"))
     #expect(item.now.last == "the guest runs at the source, rack1")

@@ -55,7 +55,6 @@ public struct MigrationTracker: Sendable {
     registeredAt[descriptor.name] = now ?? startedAt
     backends.sort { $0.descriptor.name < $1.descriptor.name }
     ledger.prepare(descriptor)
-    if let node = descriptor.node { inventory.nodes.prepare(node, of: descriptor.name) }
   }
 
   /// Forgets a back end and everything it told.
@@ -124,7 +123,12 @@ public struct MigrationTracker: Sendable {
     case .slots(_, let slots): backends[index].slots = slots
     case .requests(_, let requests): backends[index].requests = requests
     case .vmGone(let key): inventory.remove(key)
-    case .health(let health): backends[index].take(health, at: now)
+    case .health(let health):
+      backends[index].take(health, at: now)
+      // Only now it is known how many VMs are on it.
+      if health.isUp, let node = backends[index].descriptor.node {
+        inventory.nodes.prepare(node, of: message.backend)
+      }
     // Who leads is no matter of migrations.
     case .leader: break
     }

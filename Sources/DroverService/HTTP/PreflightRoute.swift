@@ -22,7 +22,9 @@ struct PreflightRoute: Sendable {
     let began = ContinuousClock.now
     let node = query.text("node")
     let answers = await ask(names, node)
-    if let refusal = refusal(answers, node) { return .failure(refusal) }
+    let isKnown = node.map { node in snapshot.nodes.contains { $0.node == node && names.contains($0.backend) }
+    }
+    if let refusal = refusal(answers, node, isKnown: isKnown ?? true) { return .failure(refusal) }
     let item = PreflightItem(
       node == nil ? answers : answers.filter { !$0.answer.isGone },
       tookSeconds: (ContinuousClock.now - began).inSeconds)
@@ -68,14 +70,16 @@ struct PreflightRoute: Sendable {
   }
 
   /// Why nobody could answer; nil where somebody did, or might have.
-  private func refusal(_ answers: [Answer], _ node: String?) -> EligibilityRoute.Refusal? {
+  ///
+  /// - Parameter isKnown: Whether one of them has told of the node before.
+  private func refusal(_ answers: [Answer], _ node: String?, isKnown: Bool) -> EligibilityRoute.Refusal? {
     let errors = answers.compactMap { (answer) -> (BackendName, ControlError)? in
       if case .failure(let error) = answer.answer { (answer.backend, error) } else { nil }
     }
     guard errors.count == answers.count else { return nil }
     guard !errors.isEmpty else { return .init(404, "no back end is watched: there is nothing to ask about") }
     let words = errors.map { "\($0.0.rawValue): \($0.1)" }.joined(separator: "; ")
-    if errors.allSatisfy({ $0.1.kind == .unsupported }) { return .init(501, words) }
+    if isKnown, errors.allSatisfy({ $0.1.kind == .unsupported }) { return .init(501, words) }
     if let node, errors.allSatisfy({ $0.1.kind == .gone || $0.1.kind == .unsupported }) {
       return .init(404, "no node is called \(node): \(words)")
     }

@@ -52,7 +52,8 @@ struct Why: Sendable {
     var lines = [
       "\(Words.plain(item.phase)) for \(Words.duration(item.seconds(since: item.phaseEnteredAt))), "
         + "from \(item.source.isEmpty ? "?" : item.source) to \(item.target.isEmpty ? "?" : item.target), "
-        + "asked for by \(item.origin == "unknown" ? "nobody who is known" : Words.plain(item.origin))"
+        + (item.origin == "unknown"
+          ? "by whose wish is not known" : "asked for by \(Words.plain(item.origin))")
     ]
     if let pending = item.pending { lines.append(Words.wait(pending)) }
     if view.phase == .precopy {
