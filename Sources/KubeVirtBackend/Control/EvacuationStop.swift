@@ -113,7 +113,7 @@ struct EvacuationStop<Cluster: EvacuationCluster>: Sendable {
     guard !cluster.isLate, !report.stuck.contains(name) else { return report.leave(step, name) }
     do throws(ControlError) {
       if let refusal = try await cluster.refusal(of: vmim) {
-        if refusal.reason == .finished || refusal.reason == .aborting || refusal.reason.lastsShortly {
+        if refusal.reason.endsWithoutUs {
           report.done.append("left VMIM \(vmim.key): \(refusal.text)")
         } else {
           report.fail(
@@ -178,6 +178,11 @@ struct EvacuationStop<Cluster: EvacuationCluster>: Sendable {
 }
 
 extension RefusalReason {
-  /// Whether the migration that it is about ends by itself soon, and cannot be ended otherwise.
-  fileprivate var lastsShortly: Bool { self == .postcopy || self == .switchover }
+  /// Whether the migration that it is about is over, or ends soon whatever is done.
+  fileprivate var endsWithoutUs: Bool {
+    switch self {
+    case .finished, .aborting, .postcopy, .switchover: true
+    default: false
+    }
+  }
 }

@@ -202,9 +202,10 @@ struct EvacuationStopTests {
   }
 
   @Test(
-    "A migration in post-copy or in the switchover is left to end, which is no failure; an unreadable one is")
-  func left() async throws {
-    let cluster = Played { $0.refusals = ["m1": .postcopy, "m2": .switchover] }
+    "A migration that is over, or ends whatever is done, is left alone, which is no failure; an unreadable one is",
+    arguments: [(RefusalReason.postcopy, RefusalReason.switchover), (.finished, .aborting)])
+  func left(one: RefusalReason, other: RefusalReason) async throws {
+    let cluster = Played { $0.refusals = ["m1": one, "m2": other] }
     let done = try await cluster.stop()
     #expect(cluster.calls == ["mark a", "mark b"] && done.count { $0.hasPrefix("left VMIM") } == 2)
     let unreadable = Played { $0.refusals = ["m1": .unreadable] }
