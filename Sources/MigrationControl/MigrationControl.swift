@@ -150,7 +150,7 @@ public final class MigrationControl: Sendable {
   func announce(_ decision: Decision) {
     if decision.action == .abort { withState { $0.totals.count(decision.trigger, decision.kind) } }
     log.log(
-      level: decision.kind == .acted ? .notice : .warning,
+      level: decision.kind == .acted && decision.trigger == .person ? .notice : .warning,
       "\(decision.action.rawValue) \(decision.kind.rawValue)",
       metadata: Self.metadata(decision))
     leaveNote(of: decision)
@@ -167,7 +167,7 @@ public final class MigrationControl: Sendable {
       withState { $0.totals.count(decision.trigger, result, after: latency) }
     }
     log.log(
-      level: result == .error ? .error : .notice, "\(decision.action.rawValue) \(result.rawValue)",
+      level: result == .error ? .error : .notice, "\(decision.action.rawValue): \(result.rawValue)",
       metadata: Self.metadata(decision))
     if let id = decision.id { await close(id, result, text, at: decision.resultAt ?? unixNow) }
     return decision

@@ -188,7 +188,7 @@ final class QMPLoop {
       case .unreadable(let kind, let problem):
         log.warning(
           "\(problem); looking again until it can be",
-          metadata: ["backend": "\(configuration.name)"])
+          metadata: ["backend": "\(configuration.name.rawValue)"])
         board.failed(kind)
       }
       isTurned = true

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CRevision
 import Exposition
+import Glibc
 
 @main
 struct Drover: AsyncParsableCommand {
@@ -22,6 +23,33 @@ struct Drover: AsyncParsableCommand {
       Decisions.self, Abort.self, Migrate.self, StopEvacuation.self, Drain.self, CheckConfig.self,
       LeashCommand.self,
     ])
+
+  /// Runs the command, and ends the process without the clean-up of libraries.
+  ///
+  /// OpenSSL cleans up in `exit`, whether or not threads that use it still run: one that closes a connection, or ends, at
+  /// that moment crashes the process behind its whole answer.
+  static func main() async {
+    do {
+      var command = try parseAsRoot()
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+      end(.success)
+    } catch {
+      let (code, text) = (exitCode(for: error), fullMessage(for: error))
+      if !text.isEmpty {
+        try? write(Array("\(text)\n".utf8), to: code == .success ? STDOUT_FILENO : STDERR_FILENO)
+      }
+      end(code)
+    }
+  }
+
+  private static func end(_ code: ExitCode) -> Never {
+    fflush(nil)
+    _exit(code.rawValue)
+  }
 
   static let build = BuildInfo(version: "0.1.0", revision: String(cString: drover_revision()))
 }

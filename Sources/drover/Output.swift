@@ -20,13 +20,13 @@ func printJSON(_ value: some Encodable) throws {
 
 func write(_ text: String) throws { try write(Array(text.utf8)) }
 
-/// Writes to standard output at once, without a buffer.
+/// Writes to standard output, or to standard error, at once, without a buffer.
 ///
 /// A reader that has gone away, as `head` does, ends the command without a word.
-func write(_ bytes: [UInt8]) throws {
+func write(_ bytes: [UInt8], to descriptor: Int32 = STDOUT_FILENO) throws {
   var rest = bytes[...]
   while !rest.isEmpty {
-    let count = rest.withUnsafeBytes { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+    let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
     if count < 0 {
       switch errno {
       case EINTR: continue

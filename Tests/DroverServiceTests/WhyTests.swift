@@ -215,6 +215,12 @@ struct WhyTests {
     other.vm = nil
     let item = why([view], decisions: [other, decision]).migration(view, abort: nil)
     #expect(item.decided == ["1m 30s ago: abort refused by uid 0: no; error"])
+    decision.node = "rack1"
+    let node = NodeView(
+      backend: BackendName(rawValue: "qemu"), node: "rack1", vms: 1, outbound: 0, inbound: 0,
+      failedOutbound: 0)
+    let atNode = why([view], decisions: [decision]).node(node)
+    #expect(atNode.decided == ["1m 30s ago: abort of web refused by uid 0: no; error"])
   }
 
   @Test("A VM: where it is, what speaks against it, and whether it could go")
@@ -230,6 +236,15 @@ struct WhyTests {
     #expect(refused.now.contains("3 of its migrations failed in a row"))
     #expect(refused.impossible.map(\.text) == ["it migrates"])
     #expect(refused.next.map(\.name) == ["progress", "completion"])
+    let over = sampleView {
+      $0.ending = Ending(
+        outcome: .failed, cause: .keepalive, certainty: .reported, endedAt: noon - .seconds(60))
+      $0.phase = .failed
+    }
+    #expect(
+      why([over]).vm(vm, start: nil).now.contains(
+        "no migration of it is under way; its last failed 1m ago (keepalive)"))
+    #expect(why().vm(vm, start: nil).now.contains("no migration of it is under way"))
     let free = why().vm(vm, start: ([], ["a CD-ROM"]))
     #expect(
       free.possible.first == .init(command: "drover migrate qemu/rack1/web", text: "migrates it; a CD-ROM"))

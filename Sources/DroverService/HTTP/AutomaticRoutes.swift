@@ -43,7 +43,9 @@ struct AutomaticRoutes: Sendable {
   }
 
   /// What is wrong with a body, as its sender would call it.
-  static func words(_ error: any Error) -> String {
+  ///
+  /// - Parameter model: Whose form it should have.
+  static func words(_ error: any Error, model: String = "Alertmanager's") -> String {
     func place(_ path: [any CodingKey]) -> String {
       path.map { key in key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue)" }.joined().drop { $0 == "." }
         .description
@@ -53,7 +55,9 @@ struct AutomaticRoutes: Sendable {
       return "it has no \(quoted(place(context.codingPath + [key])))"
     case .typeMismatch(_, let context), .valueNotFound(_, let context):
       let name = place(context.codingPath)
-      return name.isEmpty ? "it is no object" : "\(quoted(name)) is of another kind than Alertmanager's"
+      return name.isEmpty ? "it is no object" : "\(quoted(name)) is of another kind than \(model)"
+    case .dataCorrupted(let context) where !context.codingPath.isEmpty:
+      return "\(quoted(place(context.codingPath))) says what \(model) never says: \(context.debugDescription)"
     case .dataCorrupted, nil: return "it is no JSON"
     @unknown default: return "it is no JSON of that form"
     }

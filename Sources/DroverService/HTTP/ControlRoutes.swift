@@ -38,7 +38,8 @@ struct ControlRoutes: Sendable {
     do {
       body = request.body.isEmpty ? AbortBody() : try AbortBody.read(request.body)
     } catch {
-      return .problem(status: 400, detail: "the body is no JSON of the documented form: \(error)")
+      return .problem(
+        status: 400, detail: "the body is not of the documented form: \(AbortBody.words(error))")
     }
     let typed = request.parameters["id"] ?? ""
     let id: MigrationID
@@ -72,7 +73,9 @@ struct ControlRoutes: Sendable {
     } catch {
       return .problem(
         status: 400,
-        detail: #"the body is no JSON of the form {"vm": "namespace/name", "to": "node"}: \#(error)"#)
+        detail:
+          #"the body is no JSON of the form {"vm": "namespace/name", "to": "node"}: \#(StartBody.words(error))"#
+      )
     }
     let vm: VMRef
     let snapshot = monitor.snapshot()
@@ -165,6 +168,11 @@ protocol StrictBody: Decodable {
 }
 
 extension StrictBody {
+  /// What is wrong with a body that cannot be read.
+  static func words(_ error: any Error) -> String {
+    (error as? UnknownKey)?.description ?? AutomaticRoutes.words(error, model: "the documented one")
+  }
+
   /// Reads a body.
   static func read(_ bytes: [UInt8]) throws -> Self {
     _ = try APICoding.decode(KnownKeys<Self>.self, from: bytes)

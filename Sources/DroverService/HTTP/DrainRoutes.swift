@@ -59,7 +59,9 @@ struct DrainRoutes: Sendable {
     do {
       body = request.body.isEmpty ? BeginBody() : try BeginBody.read(request.body)
     } catch {
-      return .problem(status: 400, detail: #"the body is no JSON of the form {"dryRun": false}: \#(error)"#)
+      return .problem(
+        status: 400, detail: #"the body is no JSON of the form {"dryRun": false}: \#(BeginBody.words(error))"#
+      )
     }
     let node = node(request)
     let answer = await drains.begin(node, requester: requester, isDryRun: body.dryRun ?? false)
@@ -79,7 +81,9 @@ struct DrainRoutes: Sendable {
     do {
       body = request.body.isEmpty ? EndBody() : try EndBody.read(request.body)
     } catch {
-      return .problem(status: 400, detail: #"the body is no JSON of the form {"uncordon": false}: \#(error)"#)
+      return .problem(
+        status: 400, detail: #"the body is no JSON of the form {"uncordon": false}: \#(EndBody.words(error))"#
+      )
     }
     let node = node(request)
     let answer = await drains.end(node, requester: requester, uncordons: body.uncordon ?? false)

@@ -40,7 +40,7 @@ struct StopRoutes: Sendable {
     do {
       body = request.body.isEmpty ? Body() : try Body.read(request.body)
     } catch {
-      return .problem(status: 400, detail: "the body is no JSON of the documented form: \(error)")
+      return .problem(status: 400, detail: "the body is not of the documented form: \(Body.words(error))")
     }
     let (typed, snapshot) = (request.parameters["backend"] ?? "", monitor.snapshot())
     guard let descriptor = snapshot.descriptor(of: typed) else {

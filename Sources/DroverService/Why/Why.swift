@@ -93,7 +93,7 @@ struct Why: Sendable {
     if let open {
       lines.append("it has a migration: \(Words.plain(open.phase.rawValue)), drover why \(open.identity.id)")
     } else {
-      lines.append("it does not migrate")
+      lines.append("no migration of it is under way\(lastEnd(of: view.vm))")
     }
     if view.blockers == [.unknown] {
       lines.append("whether it can be migrated is not known: drover explain \(name) says what cannot be read")
@@ -132,6 +132,14 @@ struct Why: Sendable {
       }
     }
     return answer
+  }
+
+  /// How its latest migration ended; empty where none is shown.
+  private func lastEnd(of vm: VMRef) -> String {
+    let ends = snapshot.migrations.lazy.filter { $0.identity.vm == vm }.compactMap(\.ending)
+    guard let last = ends.max(by: { $0.endedAt < $1.endedAt }) else { return "" }
+    let cause = last.cause.map { " (\(Words.plain($0.rawValue)))" } ?? ""
+    return "; its last \(last.outcome.rawValue) \(Words.relative(-(now - last.endedAt).inSeconds))\(cause)"
   }
 
   /// QEMU alone knows of no other place that a guest could go to.
@@ -174,7 +182,7 @@ struct Why: Sendable {
     return WhyItem(
       kind: "node", name: "\(view.backend.rawValue)/\(view.node)", now: lines,
       next: leaving.flatMap(namedLimits).sorted { $0.inSeconds < $1.inSeconds }.prefix(5).map(\.self),
-      decided: decided { $0.node == view.node },
+      decided: decided(namesVM: true) { $0.node == view.node },
       possible: leaving.prefix(10).map {
         .init(
           command: "drover why \($0.identity.id)",
@@ -201,7 +209,7 @@ struct Why: Sendable {
     }
   }
 
-  private func decided(_ isMeant: (Decision) -> Bool) -> [String] {
+  private func decided(namesVM: Bool = false, _ isMeant: (Decision) -> Bool) -> [String] {
     if let journalProblem { return ["not known: \(journalProblem)"] }
     // A record that was written anew keeps its number, and is as late as what it says.
     let latest = decisions.filter(isMeant).sorted {
@@ -211,7 +219,8 @@ struct Why: Sendable {
       let when = Words.relative(-Double(epochOffset.unixMilliseconds(now) - decision.madeAt) / 1000)
       let words = decision.resultText.isEmpty ? "" : " (\(decision.resultText))"
       let result = decision.result.map { "; \(Words.plain($0.rawValue))\(words)" } ?? ""
-      return "\(when): \(decision.action.rawValue) \(decision.kind.rawValue) by \(decision.requester): "
+      let vm = namesVM ? decision.vm.map { " of \($0.name)" } ?? "" : ""
+      return "\(when): \(decision.action.rawValue)\(vm) \(decision.kind.rawValue) by \(decision.requester): "
         + "\(decision.text)\(result)"
     }
   }

@@ -67,21 +67,25 @@ extension AutomaticAborts {
       return .ignored("it was resolved before this came")
     }
     guard isRestored else { return .ignored("") }
-    if let standing = standings[key] {
-      if standing.isUnderWay { return .underWay }
-      let isFinal =
-        standing.kind == .acted || standing.kind == .refused && standing.configuration == configuration
-      if isFinal { return .known(standing.kind, standing.refusal, standing.record) }
+    if standings[key]?.isUnderWay == true { return .underWay }
+    let final = standings[key].flatMap { isFinal($0) ? $0 : nil }
+    if let final, !final.isAboutLabels { return .known(final.kind, final.refusal, final.record) }
+    let id = MigrationID(alert.migration)
+    let view = snapshot.migrations.first { $0.identity.id == id }
+    let obstacle = screen(alert, view, snapshot)
+    if let final {
+      if obstacle?.reason == final.refusal?.reason { return .known(final.kind, final.refusal, final.record) }
+      standings[key] = nil
     }
     var decision = AutomaticDecision(
-      key: key, migration: MigrationID(alert.migration), kind: .refused,
+      key: key, migration: id, kind: .refused,
       requester: "alert \(key.alert.isEmpty ? "without a name" : key.alert)", because: "the alert fires",
       facts: [.init(FactName.alert, key.alert), .init("fingerprint", String(alert.fingerprint.prefix(64)))],
       asking: alert)
+    decision.record = final?.record
     if let vm = alert.labels["vm"] { decision.facts.append(.init(FactName.alertVM, String(vm.prefix(253)))) }
-    let view = snapshot.migrations.first { $0.identity.id == decision.migration }
-    if let refusal = screen(alert, view, snapshot) {
-      decision.refusal = refusal
+    if let obstacle {
+      decision.refusal = obstacle
       return concludeWithoutView(&decision)
     }
     guard let view, let action = settings.alerts else {
@@ -90,7 +94,7 @@ extension AutomaticAborts {
     }
     if AutomaticGate.refusal(of: view, settings.limits, at: now) == nil, !isStillSo(alert, view, at: now) {
       decision.refusal = Refusal(
-        .changed, "what the alert says does not hold any more: now it is \(view.verdict.kind.rawValue)")
+        .changed, "what the alert says does not hold now: it is \(view.verdict.kind.rawValue)")
       return concludeWithoutView(&decision)
     }
     // Each repeat is looked at anew.
@@ -98,6 +102,10 @@ extension AutomaticAborts {
     if conclude(&decision, action, view, at: now) { return .decision(decision) }
     let standing = standings[key]
     return .known(standing?.kind ?? .held, standing?.refusal, standing?.record)
+  }
+
+  private func isFinal(_ standing: Standing) -> Bool {
+    standing.kind == .acted || standing.kind == .refused && standing.configuration == configuration
   }
 
   /// Why an alert that is about to end a migration must not any more.
@@ -127,7 +135,7 @@ extension AutomaticAborts {
     if let standing, standing.kind == .shadowed, settings.alerts != .abort {
       return .known(.shadowed, nil, standing.record)
     }
-    decision.record = standing?.continuedRecord
+    if let standing { decision.record = standing.continuedRecord }
     if let standing, standing.refusal?.reason == decision.refusal?.reason {
       standings[decision.key]?.configuration = configuration
       return .known(standing.kind, standing.refusal, standing.record)
@@ -187,5 +195,13 @@ extension AutomaticAborts {
       kind == .stalled || kind == .networkLost || PolicyCondition.of(.progressTimeout, view, at: now) != nil
     default: true
     }
+  }
+}
+
+extension AutomaticAborts.Standing {
+  /// Whether it was refused for its labels: with others it is no repeat, since its rule was mended, or two Prometheuses
+  /// tell of it and only one of them rightly.
+  fileprivate var isAboutLabels: Bool {
+    kind == .refused && (refusal?.reason == .notOptedIn || refusal?.reason == .mismatch)
   }
 }

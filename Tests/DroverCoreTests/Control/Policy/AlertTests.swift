@@ -55,6 +55,38 @@ struct AlertTests {
     for _ in 0..<3 { #expect(scene.ask(wish, [scene.view()]) == "again refused \(row.reason.rawValue)") }
   }
 
+  @Test(
+    "one whose labels were put right is no repeat: it is decided anew, in the same record", arguments: forged)
+  func putRight(row: Forged) {
+    var scene = AutomaticScene()
+    let wrong = alert { row.change(&$0) }
+    #expect(scene.ask(wrong, [scene.view()]) == "refused alert \(row.reason.rawValue)")
+    guard
+      case .decision(let decision) = scene.aborts.ask(alert(), scene.snapshot([scene.view()]), at: scene.now)
+    else {
+      Issue.record("nothing decided")
+      return
+    }
+    #expect(decision.words == "acted alert")
+    // Other names, and other migrations, are other matters.
+    let isSame = row.reason == .notOptedIn || row.reason == .mismatch
+    #expect(decision.record == (isSame ? DecisionID(rawValue: 1) : nil))
+  }
+
+  @Test(
+    "one whose labels were put right is decided by what holds then, and a wrong one beside it cannot stop it")
+  func wrongBeside() {
+    var scene = AutomaticScene()
+    let wrong = alert { $0["host"] = "host-b" }
+    let old = scene.view { $0.sampledAt = $0.sampledAt - .seconds(11) }
+    #expect(scene.ask(wrong, [old]) == "refused alert mismatch")
+    #expect(scene.ask(alert(), [old]) == "held alert old_sample")
+    #expect(scene.ask(alert(), [old]) == "again held old_sample")
+    #expect(scene.ask(wrong, [old]) == "refused alert mismatch")
+    #expect(scene.ask(alert(), [scene.view()]) == "acted alert")
+    #expect(scene.ask(wrong, [scene.view()]) == "again acted -")
+  }
+
   @Test("one that is late, for what is over or gone, ends nothing")
   func late() {
     var scene = AutomaticScene()

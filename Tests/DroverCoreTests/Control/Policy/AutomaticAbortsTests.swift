@@ -354,6 +354,18 @@ struct AutomaticAbortsTests {
     #expect(scene.decide([scene.stuck()]) == [])
   }
 
+  @Test("what was shadowed and never recorded counts against nobody")
+  func unrecordedShadow() {
+    var scene = AutomaticScene { $0.policies = .shadow }
+    for case .decision(let decision) in scene.see((1...3).map { scene.stuck($0) }) {
+      #expect(decision.kind == .shadowed)
+      scene.aborts.settle(decision, .noted(nil), at: scene.now)
+    }
+    scene.see((1...3).map { scene.view($0) }, after: 61)
+    scene.aborts.forgetUnrecorded(at: scene.now)
+    #expect(scene.decide([scene.stuck(4)]) == ["shadowed progress_timeout shadow"])
+  }
+
   @Test("nothing is decided before it is known what was decided earlier")
   func unrestored() {
     var scene = AutomaticScene()

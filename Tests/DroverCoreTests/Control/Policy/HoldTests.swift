@@ -326,6 +326,26 @@ struct HoldTests {
     #expect(AutomaticScene(history: three + [reset]).aborts.holds == [])
   }
 
+  @Test("what was lost before a person ended the hold does not begin another")
+  func lostBeforeReset() {
+    var scene = AutomaticScene { $0.rules = [] }
+    scene.see((1...3).map { scene.view($0, lost) })
+    #expect(scene.aborts.reset([.partition], at: scene.now) == [.partition])
+    scene.see((1...5).map { scene.view($0, lost) }, after: 10)
+    #expect(scene.aborts.holds == [])
+    scene.see((1...6).map { scene.view($0, lost) }, after: 10)
+    #expect(scene.aborts.holds == [.partition])
+  }
+
+  @Test("a wall clock that was set back before a restart makes no bound longer")
+  func restoredFuture() {
+    var scene = AutomaticScene(history: [made(1, 20_000)])
+    scene.see([], after: 1799)
+    #expect(scene.decide([scene.stuck(2, vm: "vm1")]) == ["held progress_timeout per_vm"])
+    scene.see([], after: 2)
+    #expect(scene.decide([scene.stuck(2, vm: "vm1")]) == [acted])
+  }
+
   @Test("a restart counts neither what was surely not sent nor what a drain ended")
   func restoredUncounted() {
     let unsent = (1...3).map { n in
