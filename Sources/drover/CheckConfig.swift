@@ -22,7 +22,9 @@ struct CheckConfig: AsyncParsableCommand {
     do {
       configuration = try Configuration.load(file: file)
       for finding in configuration.findingsInFiles + configuration.findings { warnLine(finding) }
-      if configuration.backends.isEmpty { warnLine("no back end is configured: nothing would be watched") }
+      if configuration.backends.isEmpty {
+        warnLine("it names no back end: only what flags of drover serve name would be watched")
+      }
     } catch {
       throw Failure("\(file) is not good:\n\(error)")
     }

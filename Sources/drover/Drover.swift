@@ -30,7 +30,7 @@ struct Drover: AsyncParsableCommand {
   /// that moment crashes the process behind its whole answer.
   static func main() async {
     do {
-      var command = try parseAsRoot()
+      var command = try await asyncParseAsRoot()
       if var command = command as? any AsyncParsableCommand {
         try await command.run()
       } else {

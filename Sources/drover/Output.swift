@@ -31,7 +31,7 @@ func write(_ bytes: [UInt8], to descriptor: Int32 = STDOUT_FILENO) throws {
       switch errno {
       case EINTR: continue
       case EPIPE, EIO: throw ExitCode(128 + SIGPIPE)
-      case let code: throw Failure("standard output cannot be written: \(String(cString: strerror(code)))")
+      case let code: throw Failure("the output cannot be written: \(String(cString: strerror(code)))")
       }
     }
     rest = rest.dropFirst(count)

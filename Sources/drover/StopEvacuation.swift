@@ -74,7 +74,7 @@ struct StopEvacuation: AsyncParsableCommand {
     }
   }
 
-  /// Says so before a switch is asked for that would change nothing.
+  /// Refuses what only a cluster has, before the server asks for a switch that would help nothing.
   private func checkMoves(_ backend: String, _ backends: [BackendItem]) throws {
     guard let type = backends.first(where: { $0.name == backend })?.type, type != "kubevirt" else { return }
     throw Failure(

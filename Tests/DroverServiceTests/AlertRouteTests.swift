@@ -112,10 +112,7 @@ struct AlertRouteTests {
       for body in [
         "", "{", "[]", "{}", #"{"version": "4"}"#, #"{"version": "4", "alerts": 1}"#,
         #"{"version": "4", "alerts": [{}]}"#, Self.payload(Self.alert(), version: #""5""#),
-        Self.payload(Self.alert(), version: "4"),
-        Self.payload(Self.alert("bogus")),
-        Self.payload(Self.alert().replacing("2026-01-01T00:00:00+01:00", with: "yesterday")),
-        Self.payload(Self.alert()).dropLast(20).description,
+        Self.payload(Self.alert(), version: "4"), Self.payload(Self.alert()).dropLast(20).description,
       ] {
         let answer = try await post(body)
         #expect(answer.status == 400, "\(body) \(answer)")

@@ -56,8 +56,10 @@ public struct NodeView: Hashable, Sendable {
   public internal(set) var backend: BackendName
   /// Its name.
   public internal(set) var node: String
-  /// VMs on it.
+  /// VMs on it, as far as they have been told.
   public internal(set) var vms: UInt64
+  /// Whether its back end has answered: before, nobody knows how many there are.
+  public internal(set) var isCounted = true
   /// Migrations under way from it.
   public internal(set) var outbound: UInt64
   /// Migrations under way to it.
@@ -75,6 +77,11 @@ public struct NodeView: Hashable, Sendable {
 
   /// The last drain of it that Drover itself ran or runs; nil where there is none, or it was given free again.
   public internal(set) var ownDrain: DrainStatus?
+}
+
+extension NodeView {
+  /// VMs on it; nil where that is not known.
+  public var knownVMs: UInt64? { isCounted || vms > 0 ? vms : nil }
 }
 
 /// What is shown of a back end.

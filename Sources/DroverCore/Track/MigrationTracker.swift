@@ -55,6 +55,7 @@ public struct MigrationTracker: Sendable {
     registeredAt[descriptor.name] = now ?? startedAt
     backends.sort { $0.descriptor.name < $1.descriptor.name }
     ledger.prepare(descriptor)
+    if let node = descriptor.node { inventory.nodes.prepare(node, of: descriptor.name) }
   }
 
   /// Forgets a back end and everything it told.
@@ -125,10 +126,7 @@ public struct MigrationTracker: Sendable {
     case .vmGone(let key): inventory.remove(key)
     case .health(let health):
       backends[index].take(health, at: now)
-      // Only now it is known how many VMs are on it.
-      if health.isUp, let node = backends[index].descriptor.node {
-        inventory.nodes.prepare(node, of: message.backend)
-      }
+      if health.isUp { inventory.nodes.takeAnswer(of: message.backend) }
     // Who leads is no matter of migrations.
     case .leader: break
     }

@@ -12,9 +12,17 @@ struct NodeTable: Sendable {
   private(set) var views: [NodeView] = []
   /// Nodes that are no longer there: what was on them still ends, and some come back.
   private var gone: [Name: NodeView] = [:]
+  /// Back ends that have answered.
+  private var answered: Set<BackendName> = []
 
   mutating func prepare(_ node: String, of backend: BackendName) {
     if !node.isEmpty { _ = index(of: node, backend) }
+  }
+
+  /// Remembers that a back end has told all that it watches.
+  mutating func takeAnswer(of backend: BackendName) {
+    guard answered.insert(backend).inserted else { return }
+    for index in views.indices where views[index].backend == backend { views[index].isCounted = true }
   }
 
   mutating func take(_ state: NodeObservation, at now: Moment) {
@@ -34,6 +42,7 @@ struct NodeTable: Sendable {
   mutating func remove(_ backend: BackendName) {
     views.removeAll { $0.backend == backend }
     gone = gone.filter { $0.key.backend != backend }
+    answered.remove(backend)
   }
 
   /// Shows Drover's own drains, and no others; a node that is only drained is there, too.
@@ -89,8 +98,10 @@ struct NodeTable: Sendable {
     let (index, isThere) = place(of: node, backend)
     if !isThere {
       let before = gone.removeValue(forKey: Name(backend: backend, node: node))
-      let new = NodeView(backend: backend, node: node, vms: 0, outbound: 0, inbound: 0, failedOutbound: 0)
-      views.insert(before ?? new, at: index)
+      var view =
+        before ?? NodeView(backend: backend, node: node, vms: 0, outbound: 0, inbound: 0, failedOutbound: 0)
+      view.isCounted = answered.contains(backend)
+      views.insert(view, at: index)
     }
     return index
   }

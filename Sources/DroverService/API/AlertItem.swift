@@ -19,15 +19,8 @@ struct AlertPayload: Decodable {
     init(from decoder: any Decoder) throws {
       let keys = try decoder.container(keyedBy: CodingKeys.self)
       status = try keys.decode(String.self, forKey: .status)
-      guard status == "firing" || status == "resolved" else {
-        throw DecodingError.dataCorruptedError(
-          forKey: .status, in: keys, debugDescription: "neither firing nor resolved")
-      }
       labels = try keys.decodeIfPresent([String: String].self, forKey: .labels) ?? [:]
       startsAt = try keys.decodeIfPresent(String.self, forKey: .startsAt) ?? ""
-      guard startsAt.isEmpty || Self.unixMilliseconds(startsAt) != nil else {
-        throw DecodingError.dataCorruptedError(forKey: .startsAt, in: keys, debugDescription: "no time")
-      }
       fingerprint = try keys.decodeIfPresent(String.self, forKey: .fingerprint) ?? ""
     }
 

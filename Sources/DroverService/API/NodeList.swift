@@ -14,8 +14,8 @@ public struct NodeItem: Codable, Hashable, Sendable {
   public var backend: String
   /// The node's name.
   public var node: String
-  /// VMs on it.
-  public var vms: UInt64
+  /// VMs on it; absent until its back end has answered.
+  public var vms: UInt64?
   /// Whether the cluster calls it ready.
   public var isReady: Bool?
   /// When the daemon that migrates from it gave its last sign of life.
@@ -66,7 +66,7 @@ extension NodeItem {
   public init(_ view: NodeView, epochOffset: EpochOffset) {
     let state = view.state
     self.init(
-      backend: view.backend.rawValue, node: view.node, vms: view.vms, isReady: state?.isReady,
+      backend: view.backend.rawValue, node: view.node, vms: view.knownVMs, isReady: state?.isReady,
       heartbeatAt: state?.heartbeat.map { Timestamp($0, epochOffset) }, outbound: view.outbound,
       inbound: view.inbound, pending: state.map { _ in view.pending },
       failedOutbound: view.failedOutbound, failedInbound: state.map { _ in view.failedInbound },

@@ -56,8 +56,6 @@ struct AutomaticRoutes: Sendable {
     case .typeMismatch(_, let context), .valueNotFound(_, let context):
       let name = place(context.codingPath)
       return name.isEmpty ? "it is no object" : "\(quoted(name)) is of another kind than \(model)"
-    case .dataCorrupted(let context) where !context.codingPath.isEmpty:
-      return "\(quoted(place(context.codingPath))) says what \(model) never says: \(context.debugDescription)"
     case .dataCorrupted, nil: return "it is no JSON"
     @unknown default: return "it is no JSON of that form"
     }

@@ -42,7 +42,7 @@ public struct FleetTables: Sendable {
         let drain = item.drain.map { $0.isDraining ? "being drained" : $0.isDrained ? "drained" : "no" }
         return .init(cells: [
           .init(item.node), .init(item.backend), item.isReady.map { .isSo($0) } ?? .init("-"),
-          .init("\(item.vms)"), .init("\(item.outbound)"),
+          .init(item.vms.map(String.init) ?? "-"), .init("\(item.outbound)"),
           .init("\(item.inbound)"), .init(item.pending.map(String.init) ?? "-"), .init(drain ?? "-"),
           .init(item.drain.map { $0.rebootBlockers.map(Words.plain).joined(separator: ", ") } ?? "-"),
         ])

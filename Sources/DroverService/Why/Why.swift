@@ -151,7 +151,7 @@ struct Why: Sendable {
 
   func node(_ view: NodeView) -> WhyItem {
     var lines = [
-      "\(view.vms) \(view.vms == 1 ? "VM" : "VMs") on it, \(view.outbound) leaving, \(view.inbound) arriving, \(view.pending) waiting"
+      "\(view.knownVMs.map { "\($0) \($0 == 1 ? "VM" : "VMs") on it" } ?? "its VMs are not known"), \(view.outbound) leaving, \(view.inbound) arriving, \(view.pending) waiting"
     ]
     if let state = view.state {
       if let isReady = state.isReady { lines.append(isReady ? "the cluster calls it ready" : "NOT READY") }

@@ -3,7 +3,7 @@ internal import DroverCore
 extension FleetFamilies {
   /// Nodes and hosts.
   static let nodes: [Family<Fleet>] = [
-    number("drover_node_vms", .gauge, by: .all, "VMs on the node.") { $0.vms },
+    number("drover_node_vms", .gauge, by: .all, "VMs on the node.") { $0.knownVMs },
     number(
       "drover_node_ready", .gauge,
       "Whether the cluster calls the node ready (Kubernetes Node condition Ready)."

@@ -49,17 +49,21 @@ public enum AlertAnswer: Hashable, Sendable {
 extension AutomaticAborts {
   /// Decides about an alert; its labels have to be those of a migration that is known, and runs.
   public mutating func ask(_ alert: AlertWish, _ snapshot: FleetSnapshot, at now: Moment) -> AlertAnswer {
-    let key = alert.key
     // One webhook may be told to many Drovers.
     if let backend = alert.labels["backend"],
       !snapshot.backends.contains(where: { $0.descriptor.name.rawValue == backend })
     {
       return .foreign("this Drover watches no back end \(String(backend.prefix(100)))")
     }
+    let id = MigrationID(alert.migration)
+    let view = snapshot.migrations.first { $0.identity.id == id }
+    let obstacle = screen(alert, view, snapshot)
     if !alert.isFiring {
       // Before anything is decided nothing is swept either.
-      if let began = alert.startedAt, isRestored || resolved.count < Self.mostStandings {
-        resolved[key] = max(resolved[key] ?? began, began)
+      if let began = alert.startedAt, obstacle?.reason.isAboutLabels != true,
+        isRestored || resolved.count < Self.mostStandings
+      {
+        resolved[alert.key] = max(resolved[alert.key] ?? began, began)
       }
       return .ignored("it does not fire any more")
     }
@@ -67,22 +71,18 @@ extension AutomaticAborts {
       return .ignored("it was resolved before this came")
     }
     guard isRestored else { return .ignored("") }
-    if standings[key]?.isUnderWay == true { return .underWay }
-    let final = standings[key].flatMap { isFinal($0) ? $0 : nil }
-    if let final, !final.isAboutLabels { return .known(final.kind, final.refusal, final.record) }
-    let id = MigrationID(alert.migration)
-    let view = snapshot.migrations.first { $0.identity.id == id }
-    let obstacle = screen(alert, view, snapshot)
-    if let final {
-      if obstacle?.reason == final.refusal?.reason { return .known(final.kind, final.refusal, final.record) }
-      standings[key] = nil
+    let key = key(of: alert, obstacle)
+    if let standing = standings[key] {
+      if standing.isUnderWay { return .underWay }
+      let isFinal =
+        standing.kind == .acted || standing.kind == .refused && standing.configuration == configuration
+      if isFinal { return .known(standing.kind, standing.refusal, standing.record) }
     }
     var decision = AutomaticDecision(
       key: key, migration: id, kind: .refused,
       requester: "alert \(key.alert.isEmpty ? "without a name" : key.alert)", because: "the alert fires",
       facts: [.init(FactName.alert, key.alert), .init("fingerprint", String(alert.fingerprint.prefix(64)))],
       asking: alert)
-    decision.record = final?.record
     if let vm = alert.labels["vm"] { decision.facts.append(.init(FactName.alertVM, String(vm.prefix(253)))) }
     if let obstacle {
       decision.refusal = obstacle
@@ -104,8 +104,17 @@ extension AutomaticAborts {
     return .known(standing?.kind ?? .held, standing?.refusal, standing?.record)
   }
 
-  private func isFinal(_ standing: Standing) -> Bool {
-    standing.kind == .acted || standing.kind == .refused && standing.configuration == configuration
+  /// What an alert is about, and which record.
+  private func key(of alert: AlertWish, _ obstacle: Refusal?) -> AutomaticKey {
+    var mislabelled = alert.key
+    mislabelled.isMislabelled = true
+    switch obstacle?.reason {
+    case let reason? where reason.isAboutLabels: return mislabelled
+    // While its migration is not shown there is nothing to compare its labels with.
+    case .unknown, .unreadable:
+      return standings[alert.key] == nil && standings[mislabelled] != nil ? mislabelled : alert.key
+    default: return alert.key
+    }
   }
 
   /// Why an alert that is about to end a migration must not any more.
@@ -135,7 +144,7 @@ extension AutomaticAborts {
     if let standing, standing.kind == .shadowed, settings.alerts != .abort {
       return .known(.shadowed, nil, standing.record)
     }
-    if let standing { decision.record = standing.continuedRecord }
+    decision.record = standing?.continuedRecord
     if let standing, standing.refusal?.reason == decision.refusal?.reason {
       standings[decision.key]?.configuration = configuration
       return .known(standing.kind, standing.refusal, standing.record)
@@ -198,10 +207,7 @@ extension AutomaticAborts {
   }
 }
 
-extension AutomaticAborts.Standing {
-  /// Whether it was refused for its labels: with others it is no repeat, since its rule was mended, or two Prometheuses
-  /// tell of it and only one of them rightly.
-  fileprivate var isAboutLabels: Bool {
-    kind == .refused && (refusal?.reason == .notOptedIn || refusal?.reason == .mismatch)
-  }
+extension RefusalReason {
+  /// Whether an alert with other labels may be answered otherwise.
+  var isAboutLabels: Bool { self == .notOptedIn || self == .mismatch }
 }

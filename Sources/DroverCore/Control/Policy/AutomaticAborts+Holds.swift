@@ -160,8 +160,9 @@ extension AutomaticAborts {
       isShadow ? shadowLedger.noteWish(at: at) : ledger.noteWish(at: at)
     }
     guard fact(FactName.holdBegan) == nil else { return }
-    let key = AutomaticKey(
+    var key = AutomaticKey(
       decision.migration?.description ?? "", decision.trigger, alert: fact(FactName.alert) ?? "")
+    key.isMislabelled = decision.trigger == .alert && decision.refusal?.isAboutLabels ?? false
     if isUnsent {
       // It may be tried again; a record that was acted upon is never changed.
       standings[key] = Standing(
