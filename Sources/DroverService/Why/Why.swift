@@ -182,7 +182,9 @@ struct Why: Sendable {
     return WhyItem(
       kind: "node", name: "\(view.backend.rawValue)/\(view.node)", now: lines,
       next: leaving.flatMap(namedLimits).sorted { $0.inSeconds < $1.inSeconds }.prefix(5).map(\.self),
-      decided: decided(namesVM: true) { $0.node == view.node },
+      decided: decided(namesVM: true) {
+        $0.node == view.node && ($0.vm?.backend ?? view.backend) == view.backend
+      },
       possible: leaving.prefix(10).map {
         .init(
           command: "drover why \($0.identity.id)",

@@ -110,8 +110,8 @@ extension AutomaticAborts {
     mislabelled.isMislabelled = true
     switch obstacle?.reason {
     case let reason? where reason.isAboutLabels: return mislabelled
-    // While its migration is not shown there is nothing to compare its labels with.
-    case .unknown, .unreadable:
+    // Once its migration is not shown any more there is nothing to compare its labels with.
+    case .unknown:
       return standings[alert.key] == nil && standings[mislabelled] != nil ? mislabelled : alert.key
     default: return alert.key
     }
@@ -168,11 +168,14 @@ extension AutomaticAborts {
     guard MigrationID(alert.migration) != nil else {
       return Refusal(.unknown, "it names no migration: it needs the label migration, with the id of one")
     }
+    guard let backend = alert.labels["backend"] else {
+      return Refusal(.mismatch, "it names no back end: it needs the label backend, with the name of one")
+    }
     guard let view else {
       let isUp = snapshot.backends.contains {
-        $0.descriptor.name.rawValue == alert.labels["backend"] && $0.hasAttempted && $0.isUp
+        $0.descriptor.name.rawValue == backend && $0.hasAttempted && $0.isUp
       }
-      return isUp || alert.labels["backend"] == nil
+      return isUp
         ? Refusal(.unknown, "no migration is called \(alert.migration)")
         : Refusal(
           .unreadable, "its back end does not answer now: whether there is such a migration is not known")
@@ -182,7 +185,7 @@ extension AutomaticAborts {
     case .namespace: label = settings.namespaceLabel
     case .host: label = "host"
     }
-    guard alert.labels["backend"] == view.identity.vm.backend.rawValue,
+    guard backend == view.identity.vm.backend.rawValue,
       alert.labels[label] == view.identity.vm.scope.name
     else {
       return Refusal(
