@@ -1,12 +1,11 @@
-// Unchecked because a raw pointer is never Sendable: nothing writes to the memory once `init` has returned, and whoever
-// had it before has given it up.
-
 /// Immutable bytes at an address that stays the same until the last reference goes.
 ///
 /// A block is what a response is sent from without copying: whoever renders keeps blocks, and hands out
 /// slices of them to any number of responses at once.
-public final class ByteBlock: @unchecked Sendable {
-  private let memory: UnsafeMutableRawBufferPointer
+public final class ByteBlock: Sendable {
+  // A raw pointer is never Sendable. Nothing writes to this memory once `init` has returned, whoever had it before has given
+  // it up, and only `deinit` frees it, when nobody has the block any more.
+  nonisolated(unsafe) private let memory: UnsafeMutableRawBufferPointer
   /// How many bytes the block holds.
   public let count: Int
 

@@ -209,8 +209,7 @@ final class DroverClient: Sendable {
 
 /// Says something on standard error.
 func warnLine(_ text: String) {
-  let line = Array("warning: \(text)\n".utf8)
-  _ = line.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+  try? write(Array("warning: \(text)\n".utf8), to: STDERR_FILENO)
 }
 
 /// Says on standard error which back ends are down: an empty list then does not mean that nothing migrates.

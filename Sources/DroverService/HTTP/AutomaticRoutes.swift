@@ -22,7 +22,10 @@ struct AutomaticRoutes: Sendable {
     do {
       payload = try APICoding.decode(AlertPayload.self, from: request.body)
     } catch {
-      return .problem(status: 400, detail: "the body is no webhook of Alertmanager's: \(Self.words(error))")
+      return .problem(
+        status: 400,
+        detail:
+          "the body is no webhook of Alertmanager's: \(APICoding.words(of: error, model: "Alertmanager's"))")
     }
     guard payload.version == "4" else {
       return .problem(
@@ -40,25 +43,6 @@ struct AutomaticRoutes: Sendable {
     // Behind a Service the same connection would lead to the same standby for ever.
     response.headers["Connection"] = "close"
     return response
-  }
-
-  /// What is wrong with a body, as its sender would call it.
-  ///
-  /// - Parameter model: Whose form it should have.
-  static func words(_ error: any Error, model: String = "Alertmanager's") -> String {
-    func place(_ path: [any CodingKey]) -> String {
-      path.map { key in key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue)" }.joined().drop { $0 == "." }
-        .description
-    }
-    switch error as? DecodingError {
-    case .keyNotFound(let key, let context):
-      return "it has no \(quoted(place(context.codingPath + [key])))"
-    case .typeMismatch(_, let context), .valueNotFound(_, let context):
-      let name = place(context.codingPath)
-      return name.isEmpty ? "it is no object" : "\(quoted(name)) is of another kind than \(model)"
-    case .dataCorrupted, nil: return "it is no JSON"
-    @unknown default: return "it is no JSON of that form"
-    }
   }
 
   private func decide(_ wishes: [AlertWish]) async -> [AutomaticControl.AlertResult] {

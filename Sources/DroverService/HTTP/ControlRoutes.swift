@@ -170,7 +170,7 @@ protocol StrictBody: Decodable {
 extension StrictBody {
   /// What is wrong with a body that cannot be read.
   static func words(_ error: any Error) -> String {
-    (error as? UnknownKey)?.description ?? AutomaticRoutes.words(error, model: "the documented one")
+    (error as? UnknownKey)?.description ?? APICoding.words(of: error, model: "the documented one")
   }
 
   /// Reads a body.

@@ -27,7 +27,8 @@ final class HostConnection: Sendable {
   /// Our own connection is asked for a sign of life so often; a daemon that is stopped is noticed after 20 s.
   private static let keepalive = (interval: Int32(5), count: UInt32(3))
 
-  // libvirt lets any number of threads use a connection at once.
+  // A pointer is never Sendable. This one never changes, and libvirt lets any number of threads use a connection at once;
+  // whoever keeps connections closes only one that no call has.
   nonisolated(unsafe) let handle: OpaquePointer
   private let domains = Mutex<[String: DomainHandle]>([:])
   private let callbacks: [Int32]
@@ -256,7 +257,8 @@ final class HostConnection: Sendable {
 
 /// A domain, for as long as anybody asks it something.
 final class DomainHandle: Sendable {
-  // libvirt lets any number of threads use a domain at once.
+  // A pointer is never Sendable. This one never changes, libvirt lets any number of threads use a domain at once, and only
+  // `deinit` gives up the reference, when nobody has this any more.
   nonisolated(unsafe) let handle: OpaquePointer
   private let wasMissed = Mutex(false)
 

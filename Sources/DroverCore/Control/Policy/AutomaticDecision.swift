@@ -10,7 +10,8 @@ public struct AutomaticKey: Hashable, Sendable {
   public var alert = ""
   /// Whether it is an alert that is refused for its labels.
   ///
-  /// That is another matter than one of the same name with the right ones: its rule may be mended, or two Prometheuses tell of it and only one of them rightly.
+  /// That is another matter than one of the same name with the right ones: its rule may be mended, or two Prometheuses
+  /// tell of it and only one of them rightly.
   var isMislabelled = false
 
   /// Names what is decided about.
