@@ -228,7 +228,7 @@ extension MigrationControl {
 
   private func follow(_ decision: Decision, _ migration: MigrationID, sentAt: Moment, isResumed: Bool = false)
   {
-    withState { state in
+    queue { state in
       state.lastFollowed += 1
       state.followed.append(
         FollowedAbort(
@@ -251,15 +251,21 @@ extension MigrationControl {
     }
   }
 
-  /// Follows aborts to the ends of their migrations, until cancelled.
+  /// Follows aborts to the ends of their migrations, until cancelled; where there are none it is not woken.
   public func keepFollowing() async {
+    let (wakes, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    withState { $0.wake = wake }
+    // For what came before.
+    wake.yield()
     var looks = 0
-    while !Task.isCancelled {
-      await look(at: clock.now())
-      await nameSeen(at: clock.now())
-      looks += 1
-      if looks % 25 == 0 { await recordAgain() }
-      try? await Task.sleep(for: Self.lookInterval)
+    for await _ in wakes {
+      while withState(\.hasToLook), !Task.isCancelled {
+        await look(at: clock.now())
+        await nameSeen(at: clock.now())
+        looks += 1
+        if looks % 25 == 0 { await recordAgain() }
+        try? await Task.sleep(for: Self.lookInterval)
+      }
     }
   }
 

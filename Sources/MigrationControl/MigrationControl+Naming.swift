@@ -20,7 +20,7 @@ extension MigrationControl {
     if let migration = decision.migration {
       await name(id, migration)
     } else {
-      withState { $0.unseen.append(UnseenStart(decision: id, vm: vm, sentAt: sentAt)) }
+      queue { $0.unseen.append(UnseenStart(decision: id, vm: vm, sentAt: sentAt)) }
     }
   }
 

@@ -54,6 +54,10 @@ public final class MigrationControl: Sendable {
     var unrecorded: [(id: DecisionID, result: DecisionResult, text: String, at: Int64)] = []
     /// Migrations that automatic aborts were sent to, or may have been: what was claimed of others was not sent.
     var sent: Set<MigrationID> = []
+    /// Wakes what looks at all that.
+    var wake: AsyncStream<Void>.Continuation?
+
+    var hasToLook: Bool { !(followed.isEmpty && unseen.isEmpty && unrecorded.isEmpty) }
   }
 
   /// Makes a module that decides about the migrations of `fleet`.
@@ -81,6 +85,15 @@ public final class MigrationControl: Sendable {
   public var totals: ControlTotals { state.withLock(\.totals) }
 
   func withState<Value>(_ body: (inout State) -> Value) -> Value { state.withLock { body(&$0) } }
+
+  /// Adds what has to be looked at, and wakes what looks.
+  func queue(_ body: (inout State) -> Void) {
+    let wake = withState { state in
+      body(&state)
+      return state.wake
+    }
+    wake?.yield()
+  }
 
   /// Now, in Unix milliseconds.
   var unixNow: Int64 { clock.epochOffset().unixMilliseconds(clock.now()) }
@@ -192,7 +205,7 @@ public final class MigrationControl: Sendable {
     }
     guard case .failure(let error) = await answer.value(within: longestRecording) else { return true }
     log.error("what became of a decision is not recorded yet", metadata: ["error": "\(error)"])
-    withState { state in
+    queue { state in
       if state.unrecorded.count < Self.mostUnrecorded { state.unrecorded.append((id, result, text, unix)) }
     }
     return false
