@@ -27,7 +27,8 @@ extension Response {
       }
     case .segments(let slices):
       let segments = SegmentList(slices)
-      return segments.isSmall ? segments.makeVector() : segments.makeReader()
+      return segments.isShort
+        ? segments.makeCopy() : segments.isSmall ? segments.makeVector() : segments.makeReader()
     }
   }
 }

@@ -34,6 +34,17 @@ final class SegmentList {
 
   var isSmall: Bool { vectors.count <= Self.maxVectors }
 
+  /// Many pieces that come to little: with the headers they go out in one call, which wakes the client once.
+  var isShort: Bool { vectors.count > 1 && count <= 128 << 10 }
+
+  func makeCopy() -> OpaquePointer? {
+    guard let copy = malloc(count) else { return nil }
+    _ = read(into: UnsafeMutableRawBufferPointer(start: copy, count: count))
+    let response = MHD_create_response_from_buffer(count, copy, .RESPMEM_MUST_FREE)
+    if response == nil { free(copy) }
+    return response
+  }
+
   func makeVector() -> OpaquePointer? {
     let context = Unmanaged.passRetained(self)
     let response = MHD_create_response_from_iovec(

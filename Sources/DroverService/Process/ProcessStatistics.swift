@@ -4,85 +4,104 @@ internal import Glibc
 internal import Posix
 
 /// Reads the values of the `process_*` families that Prometheus' clients export.
+///
+/// It is most of what a small scrape takes: where the kernel tells a number by a call, no text is asked for.
 extension ProcessStatistics {
-  /// Reads the statistics of this process; a handful of short reads from /proc, which do not block.
+  /// Reads the statistics of this process; a handful of short calls, which do not block.
   static func current() -> ProcessStatistics {
-    ProcessStatistics(
-      stat: contents("/proc/self/stat"), systemStat: contents("/proc/stat"),
-      limits: contents("/proc/self/limits"),
-      netstat: contents("/proc/self/net/netstat"), openDescriptors: countDescriptors(),
-      ticksPerSecond: sysconf(Int32(_SC_CLK_TCK)), pageSize: sysconf(Int32(_SC_PAGESIZE)))
+    var statistics = ProcessStatistics(
+      statm: contents("/proc/self/statm"), netstat: contents("/proc/self/net/netstat"),
+      pageSize: sysconf(Int32(_SC_PAGESIZE)))
+    statistics.cpuSeconds = processorSeconds
+    statistics.openDescriptors = openDescriptorCount
+    statistics.maximumDescriptors = limit(RLIMIT_NOFILE)
+    statistics.maximumVirtualMemory = limit(RLIMIT_AS).map { Bytes($0) }
+    statistics.startUnixSeconds = ownStart
+    return statistics
   }
 
-  init(
-    stat: String, systemStat: String, limits: String, netstat: String, openDescriptors: UInt64?,
-    ticksPerSecond: Int, pageSize: Int
-  ) {
+  init(statm: [UInt8], netstat: [UInt8], pageSize: Int) {
     self.init()
-    self.openDescriptors = openDescriptors
-    maximumDescriptors = Self.limit("Max open files", in: limits)
-    maximumVirtualMemory = Self.limit("Max address space", in: limits).map { Bytes($0) }
-    let counters = KernelCounters(text: netstat)
+    let counters = KernelCounters(bytes: netstat)
     networkReceived = counters["InOctets", of: "IpExt:"].map { Bytes($0) }
     networkSent = counters["OutOctets", of: "IpExt:"].map { Bytes($0) }
+    // proc(5): all of it and the resident part, in pages.
+    let pages = Self.words(statm).prefix(2).map {
+      Self.number($0).map { Bytes($0 &* UInt64(max(0, pageSize))) }
+    }
+    guard pages.count == 2 else { return }
+    virtualMemory = pages[0]
+    residentMemory = pages[1]
+  }
 
+  /// When a process started, in Unix seconds, by its `/proc/PID/stat` and the system's `/proc/stat`.
+  static func start(stat: [UInt8], systemStat: [UInt8], ticksPerSecond: Int) -> Double? {
     // The command in brackets may hold spaces and brackets: the fields begin behind the last one.
-    guard let bracket = stat.utf8.lastIndex(of: UInt8(ascii: ")")), ticksPerSecond > 0 else { return }
-    let fields = Self.words(stat.utf8[stat.utf8.index(after: bracket)...])
-    // proc(5) counts from 1 and the state is its field 3.
-    func field(_ number: Int) -> UInt64? { fields.count > number - 3 ? Self.number(fields[number - 3]) : nil }
-    let ticks = Double(ticksPerSecond)
-    if let user = field(14), let system = field(15) { cpuSeconds = (Double(user) + Double(system)) / ticks }
-    if let start = field(22), let boot = Self.bootTime(in: systemStat) {
-      startUnixSeconds = Double(boot) + Double(start) / ticks
-    }
-    virtualMemory = field(23).map { Bytes($0) }
-    residentMemory = field(24).map { Bytes($0 &* UInt64(max(0, pageSize))) }
-  }
-
-  // By bytes: characters take as long as all the rest of a small scrape.
-
-  private static func lines(of text: String, beginning prefix: String) -> [Substring.UTF8View] {
-    text.utf8.split(separator: UInt8(ascii: "\n")).filter { $0.starts(with: prefix.utf8) }
-  }
-
-  private static func words(_ line: Substring.UTF8View) -> [Substring.UTF8View] {
-    line.split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }
-  }
-
-  private static func number(_ word: Substring.UTF8View) -> UInt64? { UInt64(Substring(word)) }
-
-  private static func bootTime(in text: String) -> UInt64? {
-    lines(of: text, beginning: "btime ").first.flatMap { number($0.dropFirst(6)) }
-  }
-
-  private static func limit(_ name: String, in text: String) -> UInt64? {
-    guard let line = lines(of: text, beginning: name + " ").first,
-      let soft = words(line.dropFirst(name.utf8.count)).first
+    guard let bracket = stat.lastIndex(of: UInt8(ascii: ")")), ticksPerSecond > 0 else { return nil }
+    let fields = words(stat[(bracket + 1)...])
+    // proc(5) counts from 1; the state, which is the first here, is its field 3.
+    let field = 22 - 3
+    let line = systemStat.split(separator: UInt8(ascii: "\n")).first { $0.starts(with: "btime ".utf8) }
+    guard fields.count > field, let start = number(fields[field]),
+      let boot = line.flatMap({ number($0.dropFirst(6)) })
     else { return nil }
-    return soft.elementsEqual("unlimited".utf8) ? .max : number(soft)
+    return Double(boot) + Double(start) / Double(ticksPerSecond)
   }
 
-  private static func contents(_ path: String) -> String {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return "" }
-    defer { close(descriptor) }
-    var bytes: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 16 << 10)
-    while true {
-      let count = read(descriptor, &chunk, chunk.count)
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { return String(decoding: bytes, as: UTF8.self) }
-      bytes += chunk[..<count]
-    }
+  private static let ownStart = start(
+    stat: contents("/proc/self/stat"), systemStat: contents("/proc/stat"),
+    ticksPerSecond: sysconf(Int32(_SC_CLK_TCK)))
+
+  private static var processorSeconds: Double? {
+    var time = timespec()
+    guard clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time) == 0 else { return nil }
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 
-  private static func countDescriptors() -> UInt64? {
+  /// The soft limit; the largest number where there is none.
+  private static func limit(_ resource: __rlimit_resource) -> UInt64? {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(resource.rawValue), &limit) == 0 else { return nil }
+    return UInt64(limit.rlim_cur)
+  }
+
+  private static var openDescriptorCount: UInt64? {
+    var status = stat()
+    // Linux counts them itself since 6.2, and says 0 before.
+    if stat("/proc/self/fd", &status) == 0, status.st_size > 0 { return UInt64(status.st_size) }
+    return countDescriptors()
+  }
+
+  static func countDescriptors() -> UInt64? {
     guard let directory = opendir("/proc/self/fd") else { return nil }
     defer { closedir(directory) }
     var count: UInt64 = 0
     while readdir(directory) != nil { count += 1 }
     // ".", "..", and the descriptor that reads this.
     return count >= 3 ? count - 3 : nil
+  }
+
+  private static func words(_ line: some Collection<UInt8>) -> [some Collection<UInt8>] {
+    line.split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }
+  }
+
+  private static func number(_ word: some Collection<UInt8>) -> UInt64? {
+    UInt64(String(decoding: word, as: UTF8.self))
+  }
+
+  private static func contents(_ path: String) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return [] }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    while true {
+      var count = 0
+      bytes += [UInt8](unsafeUninitializedCapacity: 8 << 10) { chunk, length in
+        count = read(descriptor, chunk.baseAddress, chunk.count)
+        length = max(0, count)
+      }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { return bytes }
+    }
   }
 }

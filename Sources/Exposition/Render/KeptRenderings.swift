@@ -112,6 +112,8 @@ struct KeptRenderings: Sendable {
 private struct Work: Sendable {
   /// So few in a half are not worth another thread.
   private static let few = 2
+  /// Room for a migration's samples, and the most at once.
+  private static let (room, mostRoom) = (12 << 10, 1 << 19)
 
   /// Each with what is kept of it uncompressed.
   let changed: [(MigrationGroup, Pieces?)]
@@ -133,7 +135,9 @@ private struct Work: Sendable {
   private func render(_ some: ArraySlice<(MigrationGroup, Pieces?)>) throws(DeflateError) -> [Pieces] {
     guard !some.isEmpty else { return [] }
     let deflater = try coding.deflater()
-    var sink = SampleSink(capacity: 1 << 19, offset: offset, vmLabels: vmLabels)
+    let largest = some.lazy.map(\.0.views.count).max() ?? 0
+    var sink = SampleSink(
+      capacity: min(Self.mostRoom, largest * Self.room), offset: offset, vmLabels: vmLabels)
     var rendered: [Pieces] = []
     rendered.reserveCapacity(some.count)
     for (group, kept) in some {

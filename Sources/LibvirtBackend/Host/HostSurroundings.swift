@@ -86,7 +86,7 @@ final class HostSurroundings: Sendable {
 
   private var openedConnections: UInt64? {
     text(of: root.isEmpty ? "/proc/self/net/snmp" : "/proc/1/net/snmp")
-      .flatMap { KernelCounters(text: $0)["ActiveOpens", of: "Tcp:"] }
+      .flatMap { KernelCounters(bytes: Array($0.utf8))["ActiveOpens", of: "Tcp:"] }
   }
 
   private var networkNamespace: String? { root.isEmpty ? nil : root + "/proc/1/ns/net" }
