@@ -251,7 +251,8 @@ let package = Package(
       dependencies: [
         "CBench", "CLinux", "CMicroHTTP", "CurlClient", "DroverCore", "DroverService", "Exposition",
         "KeptBytes", "KubeLab", "Kubernetes",
-        "LibvirtLab", "MicroHTTP", "QEMURig", "QEMUBackend", .product(name: "Logging", package: "swift-log"),
+        "LibvirtLab", "MicroHTTP", "Posix", "QEMURig", "QEMUBackend",
+        .product(name: "Logging", package: "swift-log"),
       ],
       path: "Tests/Bench", exclude: ["CBench"], swiftSettings: settings),
     // Counts the allocations of whatever it is linked into, so nothing else may be.

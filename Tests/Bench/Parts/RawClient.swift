@@ -72,17 +72,11 @@ final class RawClient: Sendable {
     while true {
       filled += try more(at: filled)
       let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<filled])
-      guard let end = bytes.indices.first(where: { bytes[$0...].starts(with: "\r\n\r\n".utf8) }) else {
-        continue
-      }
-      let head = String(decoding: bytes[..<end], as: UTF8.self).lowercased()
-      guard let status = head.split(separator: " ").dropFirst().first.flatMap({ Int($0) }),
-        let field = head.split(separator: "\r\n").first(where: { $0.hasPrefix("content-length:") }),
-        let length = Int(field.dropFirst("content-length:".count).drop { $0 == " " })
-      else { throw BenchError("an answer without status or length") }
-      var left = length - (filled - end - 4)
-      guard left > 0 else { return Answer(status: status, length: length, body: Array(bytes[(end + 4)...])) }
-      taking(UnsafeRawBufferPointer(rebasing: bytes[(end + 4)...]))
+      guard let (status, length, start) = try head(of: bytes) else { continue }
+      let body = UnsafeRawBufferPointer(rebasing: bytes[start...])
+      var left = length - body.count
+      guard left > 0 else { return Answer(status: status, length: length, body: Array(body)) }
+      taking(body)
       while left > 0 {
         let count = try more()
         taking(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count]))
@@ -90,6 +84,32 @@ final class RawClient: Sendable {
       }
       return Answer(status: status, length: length, body: [])
     }
+  }
+
+  /// Status, length of the body and where that begins; nil as long as the headers have no end.
+  ///
+  /// By bytes: what strings take would be a third of a small answer's time.
+  private func head(of bytes: UnsafeRawBufferPointer) throws -> (status: Int, length: Int, body: Int)? {
+    func number(at start: Int) -> Int? {
+      let digits = bytes[start...].prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+      return digits.isEmpty ? nil : digits.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
+    }
+    var length: Int?
+    var line = 0
+    while let end = bytes[line...].firstIndex(of: UInt8(ascii: "\n")) {
+      if end - line <= 1 {
+        guard let status = number(at: "HTTP/1.1 ".utf8.count), let length else {
+          throw BenchError("an answer without status or length")
+        }
+        return (status, length, end + 1)
+      }
+      let name = "content-length: "
+      if bytes[line..<end].lazy.map({ $0 | 0x20 }).starts(with: name.utf8) {
+        length = number(at: line + name.utf8.count)
+      }
+      line = end + 1
+    }
+    return nil
   }
 }
 
