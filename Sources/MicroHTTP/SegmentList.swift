@@ -34,8 +34,10 @@ final class SegmentList {
 
   var isSmall: Bool { vectors.count <= Self.maxVectors }
 
-  /// Many pieces that come to little: with the headers they go out in one call, which wakes the client once.
-  var isShort: Bool { vectors.count > 1 && count <= 128 << 10 }
+  /// Pieces that come to no more go out with the headers, in most cases in one call that wakes the client once.
+  static let maxCopied = 128 << 10
+
+  var isShort: Bool { vectors.count > 1 && count <= Self.maxCopied }
 
   func makeCopy() -> OpaquePointer? {
     guard let copy = malloc(count) else { return nil }

@@ -221,8 +221,6 @@ extension MigrationControl {
 
   // MARK: Following
 
-  /// How often migrations that were aborted are looked at.
-  private static let lookInterval = Duration.milliseconds(200)
   /// One that its back end does not show for so long is over, however it ended.
   private static let longestUnseen = Duration.seconds(60)
 
@@ -251,7 +249,7 @@ extension MigrationControl {
     }
   }
 
-  /// Follows aborts to the ends of their migrations, until cancelled; where there are none it is not woken.
+  /// Follows aborts to the ends of their migrations, until cancelled; where nothing is to be looked at it is not woken.
   public func keepFollowing() async {
     let (wakes, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     withState { $0.wake = wake }
@@ -264,7 +262,7 @@ extension MigrationControl {
         await nameSeen(at: clock.now())
         looks += 1
         if looks % 25 == 0 { await recordAgain() }
-        try? await Task.sleep(for: Self.lookInterval)
+        try? await Task.sleep(for: lookInterval)
       }
     }
   }

@@ -31,6 +31,7 @@ public final class MigrationControl: Sendable {
   let log: Logger
   /// How long the journal may take; a disk that hangs must not make an abort come late.
   private let longestRecording: Duration
+  let lookInterval: Duration
   private let state = Mutex(State())
   /// What this process claims by; another for each.
   let claimant = String(UInt64.random(in: .min ... .max), radix: 16)
@@ -66,10 +67,12 @@ public final class MigrationControl: Sendable {
   ///   - backend: The running back end of a name; nil where there is none, or it cannot be asked to do anything.
   ///   - journal: Where decisions are kept; nil where there is none.
   ///   - longestRecording: How long that may take.
+  ///   - lookInterval: How often migrations that were aborted or begun are looked at.
   ///   - election: Who leads, where several Drovers watch the same.
   public init(
     fleet: any ControlledFleet, journal: (any DecisionJournal)?, clock: any Timepiece, log: Logger,
-    longestRecording: Duration = .seconds(3), election: Election = .none,
+    longestRecording: Duration = .seconds(3), lookInterval: Duration = .milliseconds(200),
+    election: Election = .none,
     backend: @escaping @Sendable (BackendName) -> (any ControllableBackend)?
   ) {
     self.fleet = fleet
@@ -79,6 +82,7 @@ public final class MigrationControl: Sendable {
     self.clock = clock
     self.log = log
     self.longestRecording = longestRecording
+    self.lookInterval = lookInterval
   }
 
   /// What was decided since the start.

@@ -49,8 +49,8 @@ struct ProcessStatisticsTests {
     ProcessStatistics(statm: Array(statm.utf8), netstat: Array(netstat.utf8), pageSize: 4096)
   }
 
-  private func start(stat: String = stat, systemStat: String = "cpu 1 2\nbtime 1700000000\n") -> Double? {
-    ProcessStatistics.start(stat: Array(stat.utf8), systemStat: Array(systemStat.utf8), ticksPerSecond: 100)
+  private func start(stat: String = stat) -> Moment? {
+    ProcessStatistics.start(stat: Array(stat.utf8), ticksPerSecond: 100)
   }
 
   @Test("are read from what the kernel writes, whatever the command is called")
@@ -60,48 +60,63 @@ struct ProcessStatisticsTests {
     #expect(read.residentMemory?.count == 2560 * 4096)
     #expect(read.networkReceived == 5000)
     #expect(read.networkSent == 6000)
-    #expect(start() == 1_700_000_123.45)
+    #expect(start() == Moment(milliseconds: 123_450))
   }
 
   @Test(
-    "are absent where the kernel does not tell them",
+    "the start is absent where the kernel does not tell it",
     arguments: [
       "", "1 (x) S", "1 (x)", ")", "no brackets", "1 (x) S a b c d e f g h i j k l m n o p q r s t u v w",
     ])
-  func absent(stat: String) {
-    #expect(start(stat: stat) == nil)
-    let read = statistics(statm: stat, netstat: "IpExt: InOctets\nIpExt:\n")
-    #expect(read.residentMemory == nil)
+  func noStart(stat: String) { #expect(start(stat: stat) == nil) }
+
+  @Test(
+    "the others are absent where the kernel does not tell them",
+    arguments: [("", false, false), ("1\n", false, false), ("x 5\n", false, true), ("5 x\n", true, false)])
+  func absent(statm: String, hasVirtual: Bool, hasResident: Bool) {
+    let read = statistics(statm: statm, netstat: "IpExt: InOctets\nIpExt:\n")
+    #expect((read.virtualMemory != nil) == hasVirtual)
+    #expect((read.residentMemory != nil) == hasResident)
     #expect(read.networkReceived == nil)
   }
 
-  @Test(
-    "the start is absent where the kernel does not tell when it booted",
-    arguments: ["", "btime\n", "btime x\n"])
-  func noBoot(systemStat: String) { #expect(start(systemStat: systemStat) == nil) }
+  @Test("the start follows a step of the wall clock")
+  func step() throws {
+    let before = try #require(ProcessStatistics.current(EpochOffset(milliseconds: 1000)).startUnixSeconds)
+    let after = try #require(ProcessStatistics.current(EpochOffset(milliseconds: 61_000)).startUnixSeconds)
+    #expect(abs(after - before - 60) < 0.001)
+  }
 
   @Test("of this process make sense")
   func ownProcess() {
-    let before = ProcessStatistics.current()
+    let used = clock(CLOCK_PROCESS_CPUTIME_ID)
+    let before = ProcessStatistics.current(SystemTimepiece().epochOffset())
     #expect((before.residentMemory ?? 0) > .mebibytes(1))
     #expect((before.virtualMemory ?? 0) >= (before.residentMemory ?? 0))
     #expect((before.openDescriptors ?? 0) >= 3)
-    #expect((before.maximumDescriptors ?? 0) > 3)
-    #expect((before.maximumVirtualMemory ?? 0) >= (before.virtualMemory ?? .init(.max)))
+    #expect(before.maximumDescriptors == limit(RLIMIT_NOFILE))
+    #expect(before.maximumVirtualMemory?.count == limit(RLIMIT_AS))
     // Not longer ago than the system's start, and not after now.
     let now = Double(time(nil)) + 1
     let uptime = clock(CLOCK_BOOTTIME)
     #expect((now - uptime - 2...now).contains(before.startUnixSeconds ?? -1))
-    #expect((0...clock(CLOCK_PROCESS_CPUTIME_ID)).contains(before.cpuSeconds ?? -1))
+    #expect((used...clock(CLOCK_PROCESS_CPUTIME_ID)).contains(before.cpuSeconds ?? -1))
   }
 
   @Test("the descriptors that a kernel before 6.2 has counted are those that it says later")
   func descriptors() {
     // Other tests open some meanwhile, and close them.
     let counted = (0..<100).contains { _ in
-      ProcessStatistics.current().openDescriptors == ProcessStatistics.countDescriptors()
+      ProcessStatistics.current(EpochOffset(milliseconds: 0)).openDescriptors
+        == ProcessStatistics.countDescriptors()
     }
     #expect(counted)
+  }
+
+  private func limit(_ resource: __rlimit_resource) -> UInt64 {
+    var limit = rlimit()
+    getrlimit(__rlimit_resource_t(resource.rawValue), &limit)
+    return UInt64(limit.rlim_cur)
   }
 
   private func clock(_ clock: clockid_t) -> Double {

@@ -37,7 +37,8 @@ struct StreamingTests {
   @Test(
     "any number of segments of any size arrives as the bytes they are",
     arguments: [
-      (1, 10), (255, 100), (256, 3), (256, 600), (257, 3), (257, 600), (1024, 2000), (1025, 1), (5000, 1),
+      (1, 10), (255, 100), (256, 3), (256, 512), (256, 513), (257, 3), (257, 600), (1024, 2000), (1025, 1),
+      (5000, 1),
       (50_000, 20),
     ])
   func segments(count: Int, size: Int) async throws {

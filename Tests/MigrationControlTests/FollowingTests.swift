@@ -4,15 +4,22 @@ import Testing
 
 @testable import MigrationControl
 
-@Suite("What comes after a time with nothing to follow", .timeLimit(.minutes(2)))
+@Suite("What comes up where nothing was followed", .timeLimit(.minutes(2)))
 struct FollowingTests {
-  /// Runs `body` beside what follows, once that has found nothing to do.
-  private func atRest(_ scene: Scene, _ body: () async throws -> Void) async throws {
+  /// Runs `body` beside what follows, which has begun.
+  private func whileFollowing(_ scene: Scene, _ body: () async throws -> Void) async throws {
     let following = Task { await scene.control.keepFollowing() }
+    defer { following.cancel() }
     await eventually { scene.control.withState { $0.wake != nil } }
     try await body()
     following.cancel()
     await following.value
+  }
+
+  private func end(_ scene: Scene) async {
+    let ending = Ending(outcome: .aborted, certainty: .reported, endedAt: scene.clock.now())
+    scene.fleet.tell(scene.observation(.aborted, ending: ending))
+    await eventually { scene.journal.decisions.map(\.result) == [.aborted] }
   }
 
   private func eventually(_ isSo: () -> Bool) async {
@@ -22,13 +29,19 @@ struct FollowingTests {
   @Test("An abort is followed to its end")
   func abort() async throws {
     let scene = try Scene()
-    try await atRest(scene) {
+    try await whileFollowing(scene) {
       _ = await scene.control.abort(scene.order())
-      let ending = Ending(outcome: .aborted, certainty: .reported, endedAt: scene.clock.now())
-      scene.fleet.tell(scene.observation(.aborted, ending: ending))
-      await eventually { scene.journal.decisions.map(\.result) == [.aborted] }
+      await end(scene)
     }
     #expect(scene.control.withState { !$0.hasToLook })
+  }
+
+  @Test("So is one from before, whether it was followed then or not", arguments: [false, true])
+  func before(isFollowed: Bool) async throws {
+    let scene = try Scene()
+    if isFollowed { try await whileFollowing(scene) {} }
+    _ = await scene.control.abort(scene.order())
+    try await whileFollowing(scene) { await end(scene) }
   }
 
   @Test("A start is named once its migration is seen")
@@ -37,7 +50,7 @@ struct FollowingTests {
     scene.backend.state.withLock { $0.receipt = StartReceipt() }
     await scene.end(.failed, cause: .other)
     scene.clock.advance(.seconds(60))
-    try await atRest(scene) {
+    try await whileFollowing(scene) {
       _ = await scene.control.migrate(StartOrder(vm: scene.vm), requester: "x")
       var seen = scene.observation(.precopy)
       let new = try #require(MigrationID("6f2d8f0e-0000-4000-8000-000000000001-1700001070000"))
@@ -53,7 +66,7 @@ struct FollowingTests {
     let scene = try Scene()
     scene.backend.state.withLock { $0.abortError = .sample(.denied) }
     scene.journal.state.withLock { $0.refusedResults = 1 }
-    try await atRest(scene) {
+    try await whileFollowing(scene) {
       _ = await scene.control.abort(scene.order())
       #expect(scene.journal.decisions.map(\.result) == [nil])
       await eventually { scene.journal.decisions.map(\.result) == [.error] }

@@ -56,11 +56,12 @@ struct Routes: Sendable {
     }
     let agreed = Negotiation(
       accept: request.headers.joined("Accept"), acceptEncoding: request.headers.joined("Accept-Encoding"))
+    let offset = clock.epochOffset()
     let scrape = renderer.render(
       monitor.snapshot(), parts: parts, as: agreed,
       in: RenderContext(
-        now: clock.now(), epochOffset: clock.epochOffset(), build: build, configuration: reloader.state,
-        process: parts.contains(.exporter) ? .current() : nil, vms: reloader.vms,
+        now: clock.now(), epochOffset: offset, build: build, configuration: reloader.state,
+        process: parts.contains(.exporter) ? .current(offset) : nil, vms: reloader.vms,
         control: automatic.totals, isLeader: monitor.leadership.isLeader(at: clock.now()),
         journalErrors: journal.errors, vmLabels: reloader.vmLabels))
     var headers = Headers()

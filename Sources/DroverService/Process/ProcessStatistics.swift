@@ -2,13 +2,14 @@ internal import DroverCore
 internal import Exposition
 internal import Glibc
 internal import Posix
+internal import Synchronization
 
 /// Reads the values of the `process_*` families that Prometheus' clients export.
 ///
 /// It is most of what a small scrape takes: where the kernel tells a number by a call, no text is asked for.
 extension ProcessStatistics {
   /// Reads the statistics of this process; a handful of short calls, which do not block.
-  static func current() -> ProcessStatistics {
+  static func current(_ offset: EpochOffset) -> ProcessStatistics {
     var statistics = ProcessStatistics(
       statm: contents("/proc/self/statm"), netstat: contents("/proc/self/net/netstat"),
       pageSize: sysconf(Int32(_SC_PAGESIZE)))
@@ -16,7 +17,7 @@ extension ProcessStatistics {
     statistics.openDescriptors = openDescriptorCount
     statistics.maximumDescriptors = limit(RLIMIT_NOFILE)
     statistics.maximumVirtualMemory = limit(RLIMIT_AS).map { Bytes($0) }
-    statistics.startUnixSeconds = ownStart
+    statistics.startUnixSeconds = ownStart.map { Double(offset.unixMilliseconds($0)) / 1000 }
     return statistics
   }
 
@@ -34,23 +35,26 @@ extension ProcessStatistics {
     residentMemory = pages[1]
   }
 
-  /// When a process started, in Unix seconds, by its `/proc/PID/stat` and the system's `/proc/stat`.
-  static func start(stat: [UInt8], systemStat: [UInt8], ticksPerSecond: Int) -> Double? {
+  /// When a process started, by its `/proc/PID/stat`: on the clock that moments come from, whatever the wall clock does.
+  static func start(stat: [UInt8], ticksPerSecond: Int) -> Moment? {
     // The command in brackets may hold spaces and brackets: the fields begin behind the last one.
     guard let bracket = stat.lastIndex(of: UInt8(ascii: ")")), ticksPerSecond > 0 else { return nil }
     let fields = words(stat[(bracket + 1)...])
     // proc(5) counts from 1; the state, which is the first here, is its field 3.
     let field = 22 - 3
-    let line = systemStat.split(separator: UInt8(ascii: "\n")).first { $0.starts(with: "btime ".utf8) }
-    guard fields.count > field, let start = number(fields[field]),
-      let boot = line.flatMap({ number($0.dropFirst(6)) })
-    else { return nil }
-    return Double(boot) + Double(start) / Double(ticksPerSecond)
+    guard fields.count > field, let ticks = number(fields[field]) else { return nil }
+    return Moment(milliseconds: Int64(Double(ticks) * 1000 / Double(ticksPerSecond)))
   }
 
-  private static let ownStart = start(
-    stat: contents("/proc/self/stat"), systemStat: contents("/proc/stat"),
-    ticksPerSecond: sysconf(Int32(_SC_CLK_TCK)))
+  private static let knownStart = Mutex<Moment?>(nil)
+
+  /// Read once; again where no file could be opened.
+  private static var ownStart: Moment? {
+    knownStart.withLock { known in
+      known = known ?? start(stat: contents("/proc/self/stat"), ticksPerSecond: sysconf(Int32(_SC_CLK_TCK)))
+      return known
+    }
+  }
 
   private static var processorSeconds: Double? {
     var time = timespec()
@@ -95,12 +99,13 @@ extension ProcessStatistics {
     defer { close(descriptor) }
     var bytes: [UInt8] = []
     while true {
-      var count = 0
+      var (count, failure) = (0, Int32(0))
       bytes += [UInt8](unsafeUninitializedCapacity: 8 << 10) { chunk, length in
         count = read(descriptor, chunk.baseAddress, chunk.count)
+        failure = errno
         length = max(0, count)
       }
-      if count < 0, errno == EINTR { continue }
+      if count < 0, failure == EINTR { continue }
       guard count > 0 else { return bytes }
     }
   }

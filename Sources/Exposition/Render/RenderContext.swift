@@ -81,7 +81,7 @@ public struct ProcessStatistics: Hashable, Sendable {
   public var maximumDescriptors: UInt64?
   /// Virtual memory.
   public var virtualMemory: Bytes?
-  /// Most virtual memory that there may be; nil where it is unlimited.
+  /// Most virtual memory that there may be; the largest number where it is unlimited.
   public var maximumVirtualMemory: Bytes?
   /// Resident memory.
   public var residentMemory: Bytes?

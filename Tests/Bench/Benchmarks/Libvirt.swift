@@ -35,13 +35,11 @@ extension Benchmark {
           "processor time of a cycle (2 s), by that of the exporter's scrape", cycle / scrape, atMost: 0.1),
         Figure("processor time of a cycle", cycle * 1e3, "ms"),
         Figure("processor time of the exporter's scrape", scrape * 1e3, "ms"),
-        Figure("scrape, slowest", idle.slowestOwn, "ms", atMost: 5),
-        Figure("scrape, slowest, the machine's standstills included", idle.slowest, "ms"),
-        Figure("scrape, median", idle.median, "ms"),
         Figure("scrape of the exporter, median", scrapes.map(\.seconds).median * 1e3, "ms"),
         Figure("resident", drover.resident / 1e6, "MB"),
         Figure("resident, exporter", peer.resident / 1e6, "MB"),
       ]
+      figures += try idle.figures("scrape")
 
       try await lab.guest(
         "busy", memoryMebibytes: 256, rate: DirtyRate(atLeastMebibytesPerSecond: 200),
@@ -56,15 +54,10 @@ extension Benchmark {
       try await lab.heal(.mig)
       try await lab.abort("busy")
       _ = await migration.result()
-      return figures + [
-        Figure("processor time while one guest migrates", migrating.processorSeconds / 20 * 100, "% of one"),
-        Figure("scrape while one guest migrates, slowest", migrating.slowestOwn, "ms", atMost: 5),
-        Figure(
-          "scrape while one guest migrates, slowest, standstills included", migrating.slowest, "ms"),
-        Figure("scrape in an outage, slowest", outage.slowestOwn, "ms", atMost: 5),
-        Figure("scrape in an outage, slowest, standstills included", outage.slowest, "ms"),
-        Figure("scrape in an outage, median", outage.median, "ms"),
-      ]
+      figures.append(
+        Figure("processor time while one guest migrates", migrating.processorSeconds / 20 * 100, "% of one"))
+      return try figures + migrating.figures("scrape while one guest migrates")
+        + outage.figures("scrape in an outage")
     }
   }
 
@@ -80,14 +73,28 @@ extension Benchmark {
 
   private struct Watched {
     var processorSeconds = 0.0
-    /// What each scrape took.
+    /// What each scrape took in which the machine did not stand still.
     var seconds: [Double] = []
-    /// The same, less what the machine stood still meanwhile.
-    var ownSeconds: [Double] = []
+    /// What each other took.
+    var disturbed: [Double] = []
 
-    var slowest: Double { (seconds.max() ?? .nan) * 1e3 }
-    var slowestOwn: Double { (ownSeconds.max() ?? .nan) * 1e3 }
-    var median: Double { seconds.median * 1e3 }
+    /// Too few scrapes say nothing of the slowest.
+    func figures(_ what: String) throws -> [Figure] {
+      let count = seconds.count + disturbed.count
+      let share = Double(disturbed.count) / Double(count)
+      guard share <= 0.2 else {
+        throw BenchError(
+          "the machine stood still in \(disturbed.count) of \(count) scrapes: nothing can be said")
+      }
+      let slowest = disturbed.max().map {
+        Figure("\(what), slowest while the machine stood still", $0 * 1e3, "ms")
+      }
+      return [
+        Figure("\(what), slowest", (seconds.max() ?? .nan) * 1e3, "ms", atMost: 5),
+        Figure("\(what), median", seconds.median * 1e3, "ms"),
+        Figure("\(what), share in which the machine stood still", share * 100, "%"),
+      ] + (slowest.map { [$0] } ?? [])
+    }
   }
 
   /// Watches `drover` for a while, and scrapes it once a second; what the scrapes take is not counted.
@@ -99,11 +106,10 @@ extension Benchmark {
       let before = drover.processorSeconds
       sleep(1)
       watched.processorSeconds += drover.processorSeconds - before
-      let (took, stalled) = try StallWitness.time {
+      let (took, isDisturbed) = try StallWitness.time {
         guard try client.get().status == 200 else { throw BenchError("a scrape failed") }
       }
-      watched.seconds.append(took)
-      watched.ownSeconds.append(took - stalled)
+      if isDisturbed { watched.disturbed.append(took) } else { watched.seconds.append(took) }
     }
     return watched
   }

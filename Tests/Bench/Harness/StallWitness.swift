@@ -5,57 +5,57 @@ import Synchronization
 
 /// Notices when this machine stands still, as a virtual one does while its host runs something else.
 ///
-/// On each processor a thread that goes before all programs wakes every half a millisecond; what it wakes too late nobody
-/// could run there. The time that the kernel counts as stolen does not tell: of a processor that was at rest and is not
-/// woken by the host it has nothing.
+/// On each processor a thread that goes before all programs wakes now and then; where it wakes too late, either the host
+/// did not run the processor or the kernel was busy on it, for whomever. The time that the kernel counts as stolen does not
+/// tell: of a processor that was at rest and is not woken by the host it has nothing.
 final class StallWitness: Sendable {
+  /// Seldom, since each wake-up also has the kernel choose anew who runs.
+  private static let period: UInt64 = 2_000_000
   /// What is later than this was no stall.
-  private static let least: UInt64 = 500_000
-  private static let period: UInt64 = 500_000
+  private static let least: UInt64 = 1_000_000
 
   private let stalls = Mutex<[Range<UInt64>]>([])
   private let watching = Atomic(0)
+  private let failure = Atomic<Int32>(0)
   private let isEnding = Atomic(false)
 
   private init() {}
 
-  /// Seconds that `body` took, and in how many of these a processor stood still; needs the right to real-time
-  /// scheduling, which root has.
-  static func time(_ body: () throws -> Void) throws -> (seconds: Double, stalled: Double) {
+  /// Seconds that `body` took, and whether a processor stood still meanwhile; needs the right to real-time scheduling,
+  /// which root has.
+  static func time(_ body: () throws -> Void) throws -> (seconds: Double, isDisturbed: Bool) {
     let witness = StallWitness()
+    defer { witness.isEnding.store(true, ordering: .releasing) }
     let processors = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     for processor in 0..<processors {
       guard startThread("stall-witness", { witness.watch(processor) }) else {
         throw BenchError("the system gives no thread")
       }
     }
-    defer { witness.isEnding.store(true, ordering: .releasing) }
-    try wait("a witness on each processor, as root", atMost: 5) { witness.count == processors }
+    try wait("a witness on each processor", atMost: 5) {
+      let failure = witness.failure.load(ordering: .acquiring)
+      guard failure == 0 else {
+        throw BenchError("no real-time thread on each processor: \(String(cString: strerror(failure)))")
+      }
+      return witness.count == processors
+    }
+    // What their start did to the processors is over.
+    usleep(20_000)
     let began = Meters.nanoseconds
     try body()
     let span = began..<Meters.nanoseconds
     // One that stands still itself tells when it goes on.
     witness.isEnding.store(true, ordering: .releasing)
     try wait("the end of the witnesses") { witness.count == 0 }
-    return (Double(span.upperBound - span.lowerBound) / 1e9, witness.stalled(in: span))
+    let isDisturbed = witness.stalls.withLock { $0.contains { $0.overlaps(span) } }
+    return (Double(span.upperBound - span.lowerBound) / 1e9, isDisturbed)
   }
 
   private var count: Int { watching.load(ordering: .acquiring) }
 
-  private func stalled(in span: Range<UInt64>) -> Double {
-    let stalls = stalls.withLock(\.self).map { $0.clamped(to: span) }.sorted {
-      $0.lowerBound < $1.lowerBound
-    }
-    var (sum, end) = (UInt64(0), span.lowerBound)
-    for stall in stalls where stall.upperBound > end {
-      sum += stall.upperBound - max(stall.lowerBound, end)
-      end = stall.upperBound
-    }
-    return Double(sum) / 1e9
-  }
-
   private func watch(_ processor: Int) {
-    guard bench_own_processor(Int32(processor)) == 0 else { return }
+    let failure = bench_own_processor(Int32(processor))
+    guard failure == 0 else { return self.failure.store(failure, ordering: .releasing) }
     watching.add(1, ordering: .releasing)
     defer { watching.subtract(1, ordering: .releasing) }
     while !isEnding.load(ordering: .acquiring) {

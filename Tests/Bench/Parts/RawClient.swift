@@ -91,19 +91,21 @@ final class RawClient: Sendable {
   /// By bytes: what strings take would be a third of a small answer's time.
   private func head(of bytes: UnsafeRawBufferPointer) throws -> (status: Int, length: Int, body: Int)? {
     func number(at start: Int) -> Int? {
-      let digits = bytes[start...].prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-      return digits.isEmpty ? nil : digits.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
+      let rest = bytes.dropFirst(start).drop { $0 == UInt8(ascii: " ") }
+      let digits = rest.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+      guard (1...18).contains(digits.count) else { return nil }
+      return digits.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
     }
     var length: Int?
     var line = 0
     while let end = bytes[line...].firstIndex(of: UInt8(ascii: "\n")) {
-      if end - line <= 1 {
-        guard let status = number(at: "HTTP/1.1 ".utf8.count), let length else {
+      if bytes[line..<end].allSatisfy({ $0 == UInt8(ascii: "\r") }) {
+        guard let status = number(at: "HTTP/1.1".utf8.count), let length else {
           throw BenchError("an answer without status or length")
         }
         return (status, length, end + 1)
       }
-      let name = "content-length: "
+      let name = "content-length:"
       if bytes[line..<end].lazy.map({ $0 | 0x20 }).starts(with: name.utf8) {
         length = number(at: line + name.utf8.count)
       }

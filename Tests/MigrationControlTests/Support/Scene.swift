@@ -247,7 +247,7 @@ struct Scene {
     control = MigrationControl(
       fleet: fleet, journal: hasJournal ? journal : nil, clock: clock,
       log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
-      longestRecording: longestRecording, election: election
+      longestRecording: longestRecording, lookInterval: .milliseconds(2), election: election
     ) { name in
       isControllable && name == backend.descriptor.name ? backend : nil
     }
