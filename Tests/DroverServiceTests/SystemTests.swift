@@ -67,6 +67,7 @@ struct ProcessStatisticsTests {
     "the start is absent where the kernel does not tell it",
     arguments: [
       "", "1 (x) S", "1 (x)", ")", "no brackets", "1 (x) S a b c d e f g h i j k l m n o p q r s t u v w",
+      "1 (x) S 1 1 1 0 -1 1 0 0 0 0 2 1 0 0 20 0 5 0 18446744073709551615 1 1",
     ])
   func noStart(stat: String) { #expect(start(stat: stat) == nil) }
 

@@ -43,7 +43,8 @@ extension ProcessStatistics {
     // proc(5) counts from 1; the state, which is the first here, is its field 3.
     let field = 22 - 3
     guard fields.count > field, let ticks = number(fields[field]) else { return nil }
-    return Moment(milliseconds: Int64(Double(ticks) * 1000 / Double(ticksPerSecond)))
+    return Int64(exactly: (Double(ticks) * 1000 / Double(ticksPerSecond)).rounded(.down)).map(
+      Moment.init(milliseconds:))
   }
 
   private static let knownStart = Mutex<Moment?>(nil)
