@@ -21,9 +21,9 @@ final class StallWitness: Sendable {
 
   private init() {}
 
-  /// Seconds that `body` took, and whether a processor stood still meanwhile; needs the right to real-time scheduling,
-  /// which root has.
-  static func time(_ body: () throws -> Void) throws -> (seconds: Double, isDisturbed: Bool) {
+  /// Seconds that `body` took, and in how many of these a witness waited for its processor; needs the right to real-time
+  /// scheduling, which root has.
+  static func time(_ body: () throws -> Void) throws -> (seconds: Double, stalled: Double) {
     let witness = StallWitness()
     defer { witness.isEnding.store(true, ordering: .releasing) }
     let processors = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
@@ -47,11 +47,20 @@ final class StallWitness: Sendable {
     // One that stands still itself tells when it goes on.
     witness.isEnding.store(true, ordering: .releasing)
     try wait("the end of the witnesses") { witness.count == 0 }
-    let isDisturbed = witness.stalls.withLock { $0.contains { $0.overlaps(span) } }
-    return (Double(span.upperBound - span.lowerBound) / 1e9, isDisturbed)
+    return (Double(span.upperBound - span.lowerBound) / 1e9, witness.stalled(in: span))
   }
 
   private var count: Int { watching.load(ordering: .acquiring) }
+
+  private func stalled(in span: Range<UInt64>) -> Double {
+    let stalls = stalls.withLock(\.self).map { $0.clamped(to: span) }
+    var (sum, end) = (UInt64(0), span.lowerBound)
+    for stall in stalls.sorted(by: { $0.lowerBound < $1.lowerBound }) where stall.upperBound > end {
+      sum += stall.upperBound - max(stall.lowerBound, end)
+      end = stall.upperBound
+    }
+    return Double(sum) / 1e9
+  }
 
   private func watch(_ processor: Int) {
     let failure = bench_own_processor(Int32(processor))
