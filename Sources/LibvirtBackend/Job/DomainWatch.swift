@@ -224,11 +224,13 @@ struct DomainWatch: Sendable {
     job.vanishedAt = nil
     if look.askedLimits { job.limitsAskedAt = look.takenAt }
     job.limits = look.limits ?? job.limits
+    // Until then the total stood for them, which grows with what the guest writes.
+    let areDisksKnownNow = job.diskCapacities == nil && look.diskCapacities != nil
     job.diskCapacities = look.diskCapacities ?? job.diskCapacities
     job.largestDiskTotal = max(job.largestDiskTotal, statistics.disk.total)
     let facts = job.last.facts
     job.last.facts.memory = look.memory ?? facts.memory
-    job.last.facts.size = size(of: job, before: facts.size)
+    job.last.facts.size = size(of: job, before: areDisksKnownNow ? nil : facts.size)
     job.last.takenAt = look.takenAt
     job.last.phase = phase(copying: !statistics.isPreparing)
     if job.last.phase == .switchover, isHeld(statistics, job.limits, at: look.takenAt) {
@@ -257,7 +259,7 @@ struct DomainWatch: Sendable {
     return sent < job.last.sample.transferred ?? 0
   }
 
-  /// Memory and the disks that are copied; it never shrinks, since the source's own totals begin at 0.
+  /// Memory and the disks that are copied; it never shrinks below what is known, since the source's own totals begin at 0.
   func size(of job: Job, before: Bytes?) -> Bytes? {
     guard let memory = job.last.facts.memory else { return before }
     let disks = copiedDisks(capacities: job.diskCapacities ?? [], total: Bytes(job.largestDiskTotal))
