@@ -56,8 +56,8 @@ public final class Service: Sendable {
   /// Whether TCP connections speak TLS.
   public let hasTLS: Bool
 
-  /// What is answered: each method and path.
-  let routes: [String]
+  /// What answers, without the servers.
+  let router: Router
   private let clock: any Timepiece
   private let log: Logger
   private let server: HTTPServer
@@ -128,8 +128,7 @@ public final class Service: Sendable {
       monitor: monitor, renderer: renderer, clock: clock, build: options.build, reloader: reloader,
       supervisor: supervisor, control: control, automatic: automatic, drains: drains, journal: journal,
       authorizer: authorizer)
-    let router = routes.router(telemetryPath: options.telemetryPath)
-    self.routes = router.routes.map { "\($0.method) \($0.pattern)" }
+    router = routes.router(telemetryPath: options.telemetryPath)
     server = try Self.bind(options, router: router, web: web, log: log)
     addresses = server.boundAddresses
   }

@@ -65,17 +65,40 @@ struct OpenAPITests {
 
 @Suite("The OpenAPI document and the router")
 struct DocumentedRoutesTests {
-  @Test("know the same routes: one that is added is declared beside it, with what it takes and answers")
-  func agree() throws {
+  private func router() throws -> Router {
     let directory = NSTemporaryDirectory() + "drover-\(UUID().uuidString.prefix(8))"
     defer { try? FileManager.default.removeItem(atPath: directory) }
     var options = ServiceOptions(build: BuildInfo(version: "1"))
     options.listeners = [Listener(.unix(path: "\(directory)/s"), createsDirectory: true)]
-    let service = try Service(options, configuration: Configuration(), log: Logger(label: "test"))
-    let answered = Set(service.routes.filter { $0.contains("/api/v1/") })
+    return try Service(options, configuration: Configuration(), log: Logger(label: "test")).router
+  }
+
+  @Test("know the same routes: one that is added is declared beside it, with what it takes and answers")
+  func agree() throws {
+    let answered = Set(
+      try router().routes.map { "\($0.method) \($0.pattern)" }.filter { $0.contains("/api/v1/") })
     let documented = Set(OpenAPIDocument.operations.map { "\($0.method) \($0.pattern)" })
     #expect(answered.subtracting(documented) == [], "in the router and not in the document")
     #expect(documented.subtracting(answered) == [], "in the document and not in the router")
+  }
+
+  @Test("know the same queries: another one is refused, and told with those that are known")
+  func queries() async throws {
+    var router = try router()
+    router.gate = nil
+    for operation in OpenAPIDocument.operations {
+      let path = operation.pattern.replacing(/\{[a-z]+\}/, with: "x")
+      let answer = await router.respond(to: Request(operation.method, "\(path)?namspace=x"))
+      #expect(answer.status == 400, "\(operation.id)")
+      guard case .bytes(let bytes) = answer.body else {
+        Issue.record("\(operation.id)")
+        continue
+      }
+      let known = operation.query.map(\.name).sorted()
+      let told = String(decoding: bytes, as: UTF8.self)
+      let listed = try #require(told.firstMatch(of: /allowed behind the \?: ([^"]*)"/), "\(told)").1
+      #expect(listed.split(separator: ", ").sorted() == (known.isEmpty ? ["nothing"] : known.map { $0[...] }))
+    }
   }
 }
 

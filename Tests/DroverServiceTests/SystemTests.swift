@@ -19,6 +19,22 @@ struct HeldOffsetTests {
     #expect(measured.map { held.update(EpochOffset(milliseconds: $0)).milliseconds } == shown)
   }
 
+  @Test(
+    "is read again where the thread was paused between the clocks; the shortest span counts",
+    arguments: [
+      ([0], 1000), ([1], 1001), ([80, 0], 1000), ([80, 80, 1], 1001), ([90, 80, 70, 60, 50, 0], 1050),
+      ([50, 60, 70, 80, 90], 1050),
+    ] as [([Int64], Int64)])
+  func paused(pauses: [Int64], difference: Int64) {
+    var (now, pauses) = (Int64(5), pauses[...])
+    #expect(
+      SystemTimepiece.difference(
+        of: {
+          now += pauses.popFirst() ?? 0
+          return now + 1000
+        }, to: { now }) == difference)
+  }
+
   @Test("of this machine turns now into Unix time")
   func now() {
     let timepiece = SystemTimepiece()

@@ -17,8 +17,22 @@ public final class SystemTimepiece: Timepiece {
 
   /// What turns a moment into Unix time; the same value until the clocks differ by `HeldOffset.tolerance`.
   public func epochOffset() -> EpochOffset {
-    let difference = Self.read(.realtime) &- Self.read(.boottime)
+    let difference = Self.difference(of: { Self.read(.realtime) }, to: { Self.read(.boottime) })
     return held.withLock { $0.update(EpochOffset(milliseconds: difference)) }
+  }
+
+  /// How far `clock` is ahead of `steady`, which is read before and after it: where the thread was paused between the two,
+  /// they are read again, a few times, and the shortest span counts.
+  static func difference(of clock: () -> Int64, to steady: () -> Int64) -> Int64 {
+    var best: (span: Int64, difference: Int64)?
+    for _ in 0..<5 {
+      let (before, there, after) = (steady(), clock(), steady())
+      let span = after &- before
+      if best.map({ span < $0.span }) ?? true { best = (span, there &- before) }
+      // Two readings of milliseconds may differ by one without any time between them.
+      if span <= 1 { break }
+    }
+    return best?.difference ?? 0
   }
 
   enum Clock: Int32 {

@@ -3,19 +3,24 @@ internal import MicroHTTP
 
 extension Router {
   /// Serves a route that acts: asks first whether the caller may.
+  ///
+  /// It takes no query: what is wished stands in the body.
   mutating func on(
     _ route: ActingRoute, asking authorizer: Authorizer,
     _ act: @escaping @Sendable (Request, _ requester: String) async -> Response
   ) {
     on(
       route.method, route.pattern,
-      .deferred { request in
-        let isQuestion = route.takesQuestions && DryRun.isAsked(request.body)
-        switch await authorizer.authorize(request, route, isQuestion: isQuestion) {
+      Handler.deferred { request in
+        let isAsked = DryRun.isAsked(request.body)
+        switch await authorizer.authorize(request, route, isQuestion: isAsked && route.takesQuestions) {
+        case .allowed where isAsked && !route.takesQuestions:
+          return .problem(
+            status: 400, detail: "dryRun: this cannot be asked about, only done; nothing was done")
         case .allowed(let requester): return await act(request, requester.description)
         case .refused(let response): return response
         }
-      })
+      }.withoutQuery)
   }
 }
 

@@ -22,7 +22,7 @@ struct DrainRoutes: Sendable {
   }
 
   func add(to router: inout Router) {
-    router.on(.get, Self.path, .deferred { await show($0) })
+    router.on(.get, Self.path, Handler.deferred { await show($0) }.withoutQuery)
     router.on(.drain, asking: authorizer) { await begin($0, by: $1) }
     router.on(.endDrain, asking: authorizer) { await end($0, by: $1) }
   }

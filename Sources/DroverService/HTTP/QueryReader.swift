@@ -9,8 +9,8 @@ struct QueryReader {
     for item in request.query {
       guard names.contains(item.name) else {
         let meant = suggestion(for: item.name, among: names).map { "; did you mean \($0)?" } ?? ""
-        throw QueryError(
-          "there is no \(quoted(item.name)) here\(meant); allowed: \(names.joined(separator: ", "))")
+        let allowed = names.isEmpty ? "nothing" : names.joined(separator: ", ")
+        throw QueryError("there is no \(quoted(item.name)) here\(meant); allowed behind the ?: \(allowed)")
       }
       guard values.updateValue(item.value, forKey: item.name) == nil else {
         throw QueryError("\(item.name) stands twice; give it once")
@@ -40,6 +40,32 @@ struct QueryReader {
     guard let text = values[name] else { return nil }
     guard let value = parse(text) else { throw QueryError("\(name) must be \(words), not \(quoted(text))") }
     return value
+  }
+}
+
+extension Handler {
+  /// The same, for a path that takes no query: a filter that is not known must not show everything, and a `dryRun` that
+  /// stands beside the body must not be done.
+  var withoutQuery: Handler {
+    switch self {
+    case .immediate(let answer): .immediate { $0.refusedQuery ?? answer($0) }
+    case .deferred(let answer):
+      .deferred { request in
+        if let refused = request.refusedQuery { return refused }
+        return await answer(request)
+      }
+    }
+  }
+}
+
+extension Request {
+  fileprivate var refusedQuery: Response? {
+    do throws(QueryError) {
+      _ = try QueryReader(self, names: [])
+      return nil
+    } catch {
+      return .problem(status: 400, detail: "\(error)")
+    }
   }
 }
 

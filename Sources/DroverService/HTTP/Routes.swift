@@ -27,10 +27,10 @@ struct Routes: Sendable {
       .get, "/-/healthy", isLimited: false, isGated: false, .immediate { _ in .text("drover is healthy\n") })
     router.on(.get, "/-/ready", isLimited: false, isGated: false, .immediate { _ in ready() })
     router.on(.post, "/-/reload", .deferred { await reload($0) })
-    router.on(.get, "/api/v1/migrations", .immediate { list($0) })
-    router.on(.get, "/api/v1/migrations/{id}", .immediate { show($0) })
-    router.on(.get, "/api/v1/nodes", .immediate { nodes($0) })
-    router.on(.get, "/api/v1/vms", .immediate { vms($0) })
+    router.on(.get, "/api/v1/migrations", Handler.immediate { list($0) }.withoutQuery)
+    router.on(.get, "/api/v1/migrations/{id}", Handler.immediate { show($0) }.withoutQuery)
+    router.on(.get, "/api/v1/nodes", Handler.immediate { nodes($0) }.withoutQuery)
+    router.on(.get, "/api/v1/vms", Handler.immediate { vms($0) }.withoutQuery)
     ControlRoutes(monitor: monitor, control: control, authorizer: authorizer).add(to: &router)
     AutomaticRoutes(automatic: automatic, authorizer: authorizer).add(to: &router)
     DrainRoutes(monitor: monitor, drains: drains, authorizer: authorizer, clock: clock).add(to: &router)
@@ -38,11 +38,12 @@ struct Routes: Sendable {
       monitor: monitor, control: control, automatic: automatic, journal: journal, authorizer: authorizer,
       clock: clock
     ).add(to: &router)
-    router.on(.get, OpenAPIDocument.operation.pattern, .immediate { openAPI($0) })
+    router.on(.get, OpenAPIDocument.operation.pattern, Handler.immediate { openAPI($0) }.withoutQuery)
     router.on(.get, "/api/v1/history", .deferred { await history($0) })
     router.on(.get, "/api/v1/decisions", .deferred { await decisions($0) })
     router.on(
-      .get, "/api/v1/vms/{backend}/{scope}/{name}/eligibility", .deferred { await eligibility($0) })
+      .get, "/api/v1/vms/{backend}/{scope}/{name}/eligibility",
+      Handler.deferred { await eligibility($0) }.withoutQuery)
     router.on(.get, "/api/v1/preflight", .deferred { await preflight($0) })
     return router
   }

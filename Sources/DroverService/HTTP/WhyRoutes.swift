@@ -13,7 +13,7 @@ struct WhyRoutes: Sendable {
   let clock: any Timepiece
 
   func add(to router: inout Router) {
-    router.on(.get, "/api/v1/why/{name}", .deferred { await why($0) })
+    router.on(.get, "/api/v1/why/{name}", Handler.deferred { await why($0) }.withoutQuery)
   }
 
   private func why(_ request: Request) async -> Response {

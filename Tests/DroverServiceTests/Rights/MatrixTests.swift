@@ -163,9 +163,9 @@ struct MatrixTests {
 
   private func ask(
     _ route: ActingRoute, _ attempt: Attempt, _ tcp: String, _ socket: String, as uid: UInt32? = nil,
-    body: String? = nil
+    query: String = "", body: String? = nil
   ) async throws -> CurlAnswer {
-    let path = route.pattern.replacing(/\{[a-z]+\}/, with: "x")
+    let path = route.pattern.replacing(/\{[a-z]+\}/, with: "x") + query
     let headers = attempt.headers.flatMap { ["--header", $0] }
     let place = attempt.isOnSocket ? ["--unix-socket", socket, "http://x\(path)"] : ["http://\(tcp)\(path)"]
     return try await curl(
@@ -211,6 +211,21 @@ struct MatrixTests {
         }
       }
       #expect(acted.all.count == ActingRoute.all.count(where: \.takesQuestions))
+    }
+  }
+
+  @Test("what can only be done is not done for a question, and a question beside the body is none")
+  func misplacedQuestions() async throws {
+    let entitled = Attempt(name: "", headers: ["Authorization: Bearer all"], status: 400, words: "")
+    try await serve(Self.allSwitches) { tcp, socket, acted in
+      for route in ActingRoute.all {
+        let beside = try await ask(route, entitled, tcp, socket, query: "?dryRun=true")
+        #expect(beside.status == 400 && beside.body.contains("dryRun"), "\(route.pattern) \(beside)")
+        guard !route.takesQuestions else { continue }
+        let asked = try await ask(route, entitled, tcp, socket, body: #"{"dryRun": true}"#)
+        #expect(asked.status == 400 && asked.body.contains("nothing was done"), "\(route.pattern) \(asked)")
+      }
+      #expect(acted.all == [])
     }
   }
 

@@ -12,10 +12,10 @@ enum OpenAPIDocument {
     Routes.operations + ControlRoutes.operations + StopRoutes.operations + DrainRoutes.operations
     + AutomaticRoutes.operations + WhyRoutes.operations + [operation]
 
-  /// What stands before every route: web.yml's users and limits, the server's own limits.
-  private static let problemsOfAll = [401, 403, 429, 503]
+  /// What stands before every route: a query that it does not take, web.yml's users and limits, the server's own limits.
+  private static let problemsOfAll = [400, 401, 403, 429, 503]
   /// What stands before everything that is sent.
-  private static let problemsOfBodies = [400, 411, 413]
+  private static let problemsOfBodies = [411, 413]
   private static let problemsOfAnswers = [406]
 
   /// The document.

@@ -21,19 +21,19 @@ extension Routes {
     Operation(
       get: "preflight", "preflight", "What a drain would do to each VM, and whether there is room, read now.",
       query: [.text("node"), .text("backend"), .text("vm")], .of(PreflightItem.self),
-      problems: [400, 404, 409, 501, 502, 504]),
+      problems: [404, 409, 501, 502, 504]),
     Operation(
       get: "history", "listHistory", "Migrations of the journal.",
       query: page + [
         .text("migration"), .text("outcome", Outcome.allCases.map(\.rawValue) + ["open", "unseen"]),
         .text("before"),
-      ], .of(HistoryList.self), problems: [400]),
+      ], .of(HistoryList.self)),
     Operation(
       get: "decisions", "listDecisions", "Decisions of the journal.",
       query: page + [
         .text("migration"), .text("kind", DecisionKind.allCases.map(\.rawValue)),
         .text("action", ControlAction.allCases.map(\.rawValue)), .number("before"),
-      ], .of(DecisionList.self), problems: [400]),
+      ], .of(DecisionList.self)),
   ]
 }
 
