@@ -101,9 +101,9 @@ extension MigrationControl {
     _ made: Decision, _ order: AbortOrder, _ target: MigrationTarget, _ live: LiveMigration,
     _ backend: any ControllableBackend, _ recheck: (@Sendable () -> Refusal?)?
   ) async -> AbortAnswer {
-    let recorded = await record(made, inPlaceOf: order.record)
-    var decision = recorded.decision
     let isWaived = order.withoutJournal && order.trigger == .person
+    let recorded = await record(made, inPlaceOf: order.record, isWaived: isWaived)
+    var decision = recorded.decision
     if let refusal = refusal(of: recorded.problem, isWaived: isWaived) {
       decision.kind = order.kind(of: refusal)
       decision.refusal = refusal.reason
@@ -278,10 +278,10 @@ extension MigrationControl {
         fleet.announceAbort(of: view.identity.id, cause: followed.decision.trigger.cause)
       }
       guard let end = end(of: followed, view, at: now) else {
-        let isUp = followed.decision.vm.map { vm in
-          snapshot.backends.contains { $0.descriptor.name == vm.backend && $0.isUp }
-        }
-        let unseenSince = view == nil && isUp != false ? followed.unseenSince ?? now : nil
+        // One that is not watched any more shows it never again.
+        let backend = followed.decision.vm?.backend
+        let isUp = snapshot.backends.first { $0.descriptor.name == backend }?.isUp ?? true
+        let unseenSince = view == nil && isUp ? followed.unseenSince ?? now : nil
         withState { state in
           guard let index = state.followed.firstIndex(where: { $0.serial == followed.serial }) else { return }
           state.followed[index].unseenSince = unseenSince
@@ -290,8 +290,11 @@ extension MigrationControl {
         }
         continue
       }
-      withState { $0.followed.removeAll { $0.serial == followed.serial } }
-      _ = await finish(followed.decision, end.result, end.text)
+      let decision = withState { state in
+        let index = state.followed.firstIndex { $0.serial == followed.serial }
+        return index.map { state.followed.remove(at: $0).decision } ?? followed.decision
+      }
+      _ = await finish(decision, end.result, end.text)
     }
   }
 

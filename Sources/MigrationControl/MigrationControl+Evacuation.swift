@@ -57,7 +57,7 @@ extension MigrationControl {
     if isDryRun { return answer }
     // Reading takes its time, and a process may have been stopped for a while meanwhile.
     if let refusal = notLeading { return await refuse(answer, refusal) }
-    let recorded = await record(answer.decision)
+    let recorded = await record(answer.decision, isWaived: withoutJournal)
     answer.decision = recorded.decision
     if let refusal = refusal(of: recorded.problem, isWaived: withoutJournal) {
       return await refuse(answer, refusal, isRecorded: true)

@@ -64,7 +64,7 @@ extension MigrationControl {
         object: "",
         isDryRun: true)
     }
-    let recorded = await record(decision)
+    let recorded = await record(decision, isWaived: withoutJournal)
     decision = recorded.decision
     if let refusal = refusal(of: recorded.problem, isWaived: withoutJournal) {
       return await refuse(decision, [refusal], plan, isDryRun: isDryRun, isRecorded: true)

@@ -113,16 +113,16 @@ public final class MigrationControl: Sendable {
 
   /// Records a decision.
   ///
+  /// - Parameters:
+  ///   - earlier: The record that it takes the place of; nil for a new one.
+  ///   - isWaived: Whether it is done all the same where it could not be recorded.
   /// - Returns: The decision with its number; without one where it could not be recorded in time. If it comes to the
-  ///   journal later, it is closed there as not sent.
-  ///
-  /// - Parameter earlier: The record that it takes the place of; nil for a new one.
-  func record(_ decision: Decision, inPlaceOf earlier: DecisionID? = nil) async -> (
-    decision: Decision, problem: JournalError?
-  ) {
+  ///   journal later, it is closed there as not sent, or goes on as what was done without it.
+  func record(
+    _ decision: Decision, inPlaceOf earlier: DecisionID? = nil, isWaived: Bool = false
+  ) async -> (decision: Decision, problem: JournalError?) {
     guard let journal else { return (decision, Self.noJournal) }
     let answer = LateAnswer()
-    let late = "it came into the journal too late, and was not sent"
     Task { [self] in
       let result: Result<DecisionID, JournalError>
       do throws(JournalError) {
@@ -135,6 +135,11 @@ public final class MigrationControl: Sendable {
         result = .failure(error)
       }
       guard !answer.take(result), case .success(let id) = result, decision.kind == .acted else { return }
+      if isWaived, identify(decision, as: id) { return }
+      let late =
+        isWaived
+        ? "it was done before it came into the journal: the log says what became of it"
+        : "it came into the journal too late, and was not sent"
       await close(id, .error, late, at: unixNow)
     }
     let result = await answer.value(within: longestRecording)
@@ -146,6 +151,18 @@ public final class MigrationControl: Sendable {
     case .failure(let error):
       log.error("decision not recorded", metadata: ["error": "\(error)"])
       return (decision, error)
+    }
+  }
+
+  /// Gives an abort that is followed already the number that it has by now; false where none is followed.
+  private func identify(_ decision: Decision, as id: DecisionID) -> Bool {
+    withState { state in
+      let index = state.followed.firstIndex {
+        $0.decision.id == nil && $0.migration == decision.migration && $0.decision.madeAt == decision.madeAt
+      }
+      guard let index else { return false }
+      state.followed[index].decision.id = id
+      return true
     }
   }
 

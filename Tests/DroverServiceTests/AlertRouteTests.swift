@@ -35,8 +35,10 @@ struct AlertRouteTests {
     automatic.apply(configuration.automatic)
     let authorizer = Authorizer(web: nil, ownUID: 0, log: log)
     authorizer.apply(
-      [AccessRule(.tokenFile(try scratch.write("alerts.token", "alerts")), [.alerts])], configuration.switches
-    )
+      [
+        AccessRule(.tokenFile(try scratch.write("alerts.token", "alerts")), [.alerts]),
+        AccessRule(.tokenFile(try scratch.write("aborts.token", "aborts")), [.abort]),
+      ], configuration.switches)
     var router = Router()
     router.gate = authorizer.gate
     AutomaticRoutes(automatic: automatic, authorizer: authorizer).add(to: &router)
@@ -171,6 +173,24 @@ struct AlertRouteTests {
       #expect(item.status == "ignored" && item.refusal == nil && item.decision == nil)
       #expect(item.text?.contains("rack9") == true)
       #expect(journal.decisions.withLock(\.count) == 0)
+    }
+  }
+
+  @Test("a hold is ended by an empty body only: who asks for anything else meant something else")
+  func resetBodies() async throws {
+    try await serve { post in
+      let reset = Post(
+        url: post.url.replacing("/alerts", with: "/decisions/reset-hold"), scratch: post.scratch)
+      for body in [
+        #"{"dryRun": "true"}"#, #"{"dryrun": true}"#, #"{"holds": ["partition"]}"#, "garbage", "[]",
+      ] {
+        let answer = try await reset(body, token: "aborts")
+        #expect(answer.status == 400 && answer.body.contains("empty, or {}"), "\(body) \(answer)")
+      }
+      for body in ["", "{}"] {
+        let answer = try await reset(body, token: "aborts")
+        #expect(answer.status == 200 && answer.body == #"{"ended":[]}"#, "\(body) \(answer)")
+      }
     }
   }
 

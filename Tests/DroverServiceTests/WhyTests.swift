@@ -223,6 +223,25 @@ struct WhyTests {
     #expect(atNode.decided == ["1m 30s ago: abort of web refused by uid 0: no; error"])
   }
 
+  @Test("Decisions about its VM are told if no other migration is meant, from its beginning on")
+  func decisionsAboutVM() {
+    let view = sampleView()
+    let began = sampleOffset.unixMilliseconds(view.startedAt)
+    func made(_ at: Int64, _ migration: MigrationID?, _ text: String) -> Decision {
+      Decision(
+        madeAt: at, action: .migrate, trigger: .person, kind: .refused, migration: migration,
+        vm: view.identity.vm, requester: "r", text: text)
+    }
+    let item = why(
+      [view],
+      decisions: [
+        made(began, nil, "b"), made(began - 1, nil, "before"), made(began, MigrationID("other-1"), "other"),
+        made(began - 1, view.identity.id, "a"),
+      ]
+    ).migration(view, abort: nil)
+    #expect(item.decided.map { String($0.suffix(1)) } == ["b", "a"])
+  }
+
   @Test("A VM: where it is, what speaks against it, and whether it could go")
   func vm() {
     let view = sampleView()

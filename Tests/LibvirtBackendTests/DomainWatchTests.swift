@@ -106,6 +106,20 @@ private func success(_ at: Int64) -> [Step] {
         "is not ended by a job that is gone while the guest is stopped for the last pass",
         [.copying(1000), .idle(1500, .pausedMigration), .conclude(1510, aborted)], ["precopy", "switchover"]),
       Story(
+        "is left paused without its job: nobody comes to say how it ended",
+        [.copying(1000), .idle(1500, .pausedMigration), .idle(11_499, .pausedMigration)]
+          + [.conclude(11_499, nil), .idle(11_500, .pausedMigration), .conclude(11_501, aborted)],
+        ["precopy", "switchover", "failed unknown inferred"]),
+      Story(
+        "is not left, where its job is seen again",
+        [.copying(1000), .idle(1500, .pausedMigration), .copying(11_000, .pausedMigration)]
+          + [.idle(11_600, .pausedMigration), .conclude(11_601, nil)],
+        ["precopy", "switchover", "guest_suspended"]),
+      Story(
+        "is found with its guest suspended for it", from: .pausedMigration,
+        [.copying(1000, .pausedMigration), .copying(2500, .pausedMigration)],
+        ["switchover", "guest_suspended"]),
+      Story(
         "vanishes with its domain, without a word",
         [.copying(1000), .look(1500, .failure(.gone), .failure(.gone))]
           + [.conclude(2499, nil), .conclude(2500, nil)], ["precopy", "failed source_lost inferred"]),

@@ -63,12 +63,49 @@ import Testing
     drive.feed(.tick)
     drive.advance(29_999)
     #expect(drive.messages.isEmpty)
-    drive.advance(3_600_000)
+    drive.advance(270_000)
     #expect(drive.opens.count == 1)
     #expect(drive.warnings.count == 1)
     #expect(drive.told == ["down timeout"])
     drive.feed(.opened(drive.host.facts, conf: drive.host.conf))
     #expect(drive.messages.health.last?.isUp == true)
+  }
+
+  @Test("one that may never be opened is tried anew beside it, as often as threads may be lost to that")
+  func hangsForGood() {
+    var drive = Drive()
+    drive.host.opening = .hangs
+    drive.feed(.tick)
+    drive.advance(300_000)
+    #expect(drive.opens.count == 2)
+    drive.advance(36_000_000)
+    #expect(drive.opens.count == 1 + HostWatch.mostLateOpenings)
+    #expect(drive.warnings.count == 1)
+    // Those that end after all make room for others.
+    drive.host.opening = .letsIn
+    drive.feed(.lateOpening)
+    drive.advance(1)
+    #expect(drive.opens.count == 2 + HostWatch.mostLateOpenings)
+    drive.advance(100)
+    #expect(drive.messages.health.last?.isUp == true)
+  }
+
+  @Test("a domain whose question never had a connection is asked over the next one")
+  func lostLook() {
+    var drive = Drive.connected(1)
+    drive.beginMigration(1)
+    drive.host.stuck = [1]
+    drive.feed(.event(named(1), .iteration))
+    drive.host.opening = .fails(.noConnection)
+    drive.feed(.closed(.silent))
+    drive.advance(301_000)
+    let looks = drive.looks(at: 1).count
+    drive.host.stuck = []
+    drive.outstanding = [:]
+    drive.host.opening = .letsIn
+    drive.advance(60_000)
+    #expect(drive.looks(at: 1).count > looks)
+    #expect(!drive.messages.migrations.isEmpty)
   }
 
   @Test("a connection that is lost is said to be once, and opened again")

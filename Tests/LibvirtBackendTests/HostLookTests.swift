@@ -115,6 +115,40 @@ import Testing
     #expect(drive.told.filter { $0 == "up timeout" }.count == 1)
   }
 
+  @Test("a round that is slow accuses nobody, and goes on; a domain counts as hanging from when it was asked")
+  func slowSweep() {
+    var drive = Drive()
+    for n in 1...4 { drive.host.states[n] = .running }
+    drive.host.stuck = [2]
+    drive.feed(.tick)
+    drive.advance(1500)
+    drive.moveSweep()
+    drive.advance(501)
+    #expect(drive.sweeps.map(\.domains).prefix(2) == [[1, 2, 3, 4], [3, 4]])
+    #expect(drive.warnings.isEmpty)
+    drive.advance(1400)
+    #expect(drive.warnings.isEmpty)
+    drive.advance(200)
+    #expect(drive.warnings.map { $0.prefix(19) } == ["vm2 does not answer"])
+  }
+
+  @Test("a round of dirty rates that hangs is given up, and what was measured before does not stay")
+  func dirtyRatesHang() {
+    var drive = Drive.connected(1, 2) { $0.dirtyRate = true }
+    drive.host.rates = [1: 1000, 2: 2000]
+    drive.advance(11_000)
+    #expect(drive.dirtyRounds.count == 1)
+    drive.host.areRatesStuck = true
+    drive.advance(75_000)
+    #expect(drive.dirtyRounds.count == 2 && drive.messages.dirtyRates == [1000, 2000, nil, nil])
+    #expect(drive.told.filter { $0 == "up timeout" }.count == 1)
+    // The thread that hung comes back.
+    drive.feed(.dirtyRatesDone(2, nil))
+    drive.host.areRatesStuck = false
+    drive.advance(60_000)
+    #expect(drive.dirtyRounds.count == 3 && drive.messages.dirtyRates.suffix(2) == [1000, 2000])
+  }
+
   @Test("however many domains hang, the work goes on over the connection that there is")
   func manyHang() {
     var drive = Drive.connected(1, 2, 3, 4)
@@ -162,7 +196,7 @@ import Testing
   @Test("why dirty rates cannot be measured is said once")
   func dirtyRatesFail() {
     var drive = Drive.connected(1) { $0.dirtyRate = true }
-    for _ in 0..<3 { drive.feed(.dirtyRatesDone(.lockHeld)) }
+    for _ in 0..<3 { drive.feed(.dirtyRatesDone(drive.watch.dirtyRounds, .lockHeld)) }
     #expect(drive.warnings.filter { $0.hasPrefix("dirty rates cannot be measured") }.count == 1)
     #expect(drive.messages.health.last?.isUp == true)
   }

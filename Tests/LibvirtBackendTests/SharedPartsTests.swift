@@ -11,7 +11,7 @@ import Testing
   @Test("a round goes through its domains once, in their order")
   func order() {
     let sweep = DomainSweep(["a", "b", "c"])
-    #expect([sweep.next(), sweep.next(), sweep.next(), sweep.next()] == ["a", "b", "c", nil])
+    #expect((0..<4).map { sweep.next(at: ms($0)) } == ["a", "b", "c", nil])
     #expect(!sweep.isGivenUp)
     let left = sweep.giveUp()
     #expect(left.current == nil && left.rest.isEmpty)
@@ -20,12 +20,12 @@ import Testing
   @Test("what is given up is what hangs and what was not begun, and nothing is begun any more")
   func giveUp() {
     let sweep = DomainSweep(["a", "b", "c", "d"])
-    _ = sweep.next()
-    _ = sweep.next()
+    _ = sweep.next(at: ms(0))
+    _ = sweep.next(at: ms(7))
     let left = sweep.giveUp()
-    #expect(left.current == "b" && left.rest == ["c", "d"])
+    #expect(left.current?.uuid == "b" && left.current?.since == ms(7) && left.rest == ["c", "d"])
     #expect(sweep.isGivenUp && !sweep.finish())
-    #expect(sweep.next() == nil)
+    #expect(sweep.next(at: ms(8)) == nil)
     #expect(sweep.giveUp().rest.isEmpty)
   }
 
@@ -39,7 +39,7 @@ import Testing
       let isDone = Atomic(false)
       #expect(
         startThread("test-sweep") {
-          while let uuid = sweep.next() {
+          while let uuid = sweep.next(at: ms(0)) {
             went.withLock { $0.append(uuid) }
             if !sweep.finish() { notMine.withLock { $0.append(uuid) } }
           }
@@ -51,7 +51,7 @@ import Testing
       // The one that it was at when it was given up is the thread's to finish.
       #expect(went.withLock { $0 } + left.rest == all)
       // A domain counts as hanging exactly where the thread is told so, and says when it is back.
-      #expect(notMine.withLock { $0 } == left.current.map { [$0] } ?? [])
+      #expect(notMine.withLock { $0 } == left.current.map { [$0.uuid] } ?? [])
     }
   }
 }

@@ -202,6 +202,37 @@ struct BetweenTests {
     #expect(await scene.control.abort(scene.order()).decision.kind == .acted)
   }
 
+  @Test("what is done without a journal that hangs is told in it, as it ended, once it comes to itself")
+  func waivedJournal() async throws {
+    let scene = try Scene(longestRecording: .milliseconds(50))
+    let (gate, open) = AsyncStream<Void>.makeStream()
+    scene.journal.state.withLock { state in state.gate = { for await _ in gate { return } } }
+    let answer = await scene.control.abort(scene.order(withoutJournal: true))
+    #expect(answer.decision.kind == .acted && answer.decision.id == nil)
+    open.yield()
+    for _ in 0..<500 where scene.control.withState({ $0.followed.first?.decision.id == nil }) {
+      try await Task.sleep(for: .milliseconds(10))
+    }
+    #expect(scene.journal.decisions.map(\.result) == [nil])
+    await scene.end(.aborted)
+    #expect(scene.journal.decisions.map(\.result) == [.aborted])
+  }
+
+  @Test("what is done without a journal that hangs, and not followed, is not told as not sent")
+  func waivedStart() async throws {
+    let scene = try Scene(longestRecording: .milliseconds(50))
+    let (gate, open) = AsyncStream<Void>.makeStream()
+    scene.journal.state.withLock { state in state.gate = { for await _ in gate { return } } }
+    let vm = VMRef(backend: scene.vm.backend, scope: scene.vm.scope, name: "db-1")
+    let answer = await scene.control.migrate(StartOrder(vm: vm), requester: "x", withoutJournal: true)
+    #expect(answer.decision.kind == .acted && answer.decision.id == nil)
+    open.yield()
+    for _ in 0..<500 where scene.journal.decisions.first?.result == nil {
+      try await Task.sleep(for: .milliseconds(10))
+    }
+    #expect(scene.journal.decisions.first?.resultText.contains("done before it came") == true)
+  }
+
   @Test("a journal of a newer Drover forbids to act, whatever a person says")
   func newer() async throws {
     let scene = try Scene()
@@ -318,6 +349,18 @@ struct ResumeTests {
     scene.clock.advance(.seconds(1))
     await scene.control.look(at: scene.clock.now())
     #expect(scene.journal.decisions.first?.result == .error)
+  }
+
+  @Test("of a back end that is not watched any more are an error after a minute")
+  func unwatched() async throws {
+    let scene = try Scene()
+    _ = await scene.control.abort(scene.order())
+    scene.fleet.remove()
+    await scene.control.look(at: scene.clock.now())
+    scene.clock.advance(.seconds(60))
+    await scene.control.look(at: scene.clock.now())
+    #expect(scene.journal.decisions.first?.result == .error)
+    #expect(scene.control.withState { !$0.hasToLook })
   }
 
   @Test("and starts whose answer was never seen, are told as such")

@@ -10,9 +10,14 @@ struct AutomaticRoutes: Sendable {
   /// Alerts that are decided about at a time; each may wait for a host that hangs.
   private static let width = 16
 
+  /// What `POST .../reset-hold` may carry: nothing.
+  struct ResetBody: StrictBody {
+    enum CodingKeys: CodingKey, CaseIterable {}
+  }
+
   func add(to router: inout Router) {
     router.on(.alerts, asking: authorizer) { request, _ in await alerts(request) }
-    router.on(.resetHold, asking: authorizer) { _, requester in await reset(by: requester) }
+    router.on(.resetHold, asking: authorizer) { await reset($0, by: $1) }
   }
 
   /// 200 once all is stored, refusals too; 4xx for what another try would not make better, which Alertmanager gives up;
@@ -57,7 +62,12 @@ struct AutomaticRoutes: Sendable {
     }
   }
 
-  private func reset(by requester: String) async -> Response {
+  private func reset(_ request: Request, by requester: String) async -> Response {
+    do {
+      _ = request.body.isEmpty ? ResetBody() : try ResetBody.read(request.body)
+    } catch {
+      return .problem(status: 400, detail: "the body has to be empty, or {}: \(ResetBody.words(error))")
+    }
     let (ended, problem) = await automatic.resetHold(by: requester)
     if let problem {
       return .problem(status: 503, detail: problem.text)

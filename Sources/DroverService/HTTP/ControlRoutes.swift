@@ -192,7 +192,8 @@ private struct KnownKeys<Body: StrictBody>: Decodable {
     let known = Body.CodingKeys.allCases.map(\.stringValue)
     for key in try decoder.container(keyedBy: Key.self).allKeys where !known.contains(key.stringValue) {
       throw UnknownKey(
-        description: "there is no key \"\(key.stringValue)\"; allowed: \(known.joined(separator: ", "))")
+        description: "there is no key \(quoted(key.stringValue)); allowed: "
+          + (known.isEmpty ? "none" : known.joined(separator: ", ")))
     }
   }
 }

@@ -143,8 +143,10 @@ struct Routes: Sendable {
     case .none:
       return .problem(status: 404, detail: Absence.words(typed))
     case .ambiguous(let candidates):
-      let ids = candidates.sorted { $0.startedAt < $1.startedAt }
-        .map { "\($0.lookupID) (\($0.phase.rawValue))" }.joined(separator: ", ")
+      let now = clock.now()
+      let ids = candidates.sorted { $0.startedAt < $1.startedAt }.map {
+        "\($0.lookupID) (\($0.phase.rawValue), began \(Words.relative(-(now - $0.startedAt).inSeconds)))"
+      }.joined(separator: ", ")
       return .problem(status: 409, detail: "\(typed) can be several migrations: \(ids); name one by its id")
     }
   }

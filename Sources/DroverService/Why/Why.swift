@@ -21,10 +21,15 @@ struct Why: Sendable {
   /// - Parameter abort: What came of asking for its end without doing it; nil where nobody can be asked.
   func migration(_ view: MigrationView, abort: (refusal: Refusal?, consequence: String)?) -> WhyItem {
     let item = MigrationItem(view, epochOffset: epochOffset, now: now)
+    let beginning = epochOffset.unixMilliseconds(view.createdAt ?? view.startedAt)
     var answer = WhyItem(
       kind: "migration", name: "\(item.scope)/\(item.vm), \(item.id)", now: happening(item, view), next: [],
-      decided: decided { $0.migration == view.identity.id || $0.vm == view.identity.vm }, possible: [],
-      impossible: [])
+      decided: decided { decision in
+        // What concerns the VM alone does so whichever migration it has; what came before is of another one.
+        decision.migration.map { $0 == view.identity.id }
+          ?? (decision.vm == view.identity.vm && decision.madeAt >= beginning)
+      },
+      possible: [], impossible: [])
     guard !view.isOver else { return answer }
     answer.now += governed(view)
     answer.next = limits(of: view)

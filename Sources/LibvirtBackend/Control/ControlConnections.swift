@@ -7,6 +7,8 @@ internal import Synchronization
 final class ControlConnections: Sendable {
   /// More calls than this at once are calls that hang.
   static let most = 16
+  /// So many of them only those may have that end a migration: questions that hang must not keep them from it.
+  static let reserved = 4
 
   private struct State {
     var free: [(connection: HostConnection, since: ContinuousClock.Instant)] = []
@@ -31,12 +33,15 @@ final class ControlConnections: Sendable {
 
   /// Lends a connection for the time of a call; blocks as long as the call does, and where one has to be opened.
   ///
-  /// - Parameter isRepeatable: Whether a call that finds an old connection broken is made again over a new one: not where
-  ///   it may have been done all the same.
+  /// - Parameters:
+  ///   - isRepeatable: Whether a call that finds an old connection broken is made again over a new one: not where it may
+  ///     have been done all the same.
+  ///   - endsMigrations: Whether it is part of an abort.
   func with<R>(
-    isRepeatable: Bool = true, _ call: (HostConnection) throws(LibvirtError) -> R
+    isRepeatable: Bool = true, endsMigrations: Bool = false,
+    _ call: (HostConnection) throws(LibvirtError) -> R
   ) throws(LibvirtError) -> R {
-    let (connection, isNew) = try take()
+    let (connection, isNew) = try take(upTo: endsMigrations ? Self.most : Self.most - Self.reserved)
     do throws(LibvirtError) {
       let result = try call(connection)
       give(connection)
@@ -48,11 +53,11 @@ final class ControlConnections: Sendable {
       }
       drop([connection])
       guard isRepeatable, !isNew else { throw error }
-      return try with(isRepeatable: false, call)
+      return try with(isRepeatable: false, endsMigrations: endsMigrations, call)
     }
   }
 
-  private func take() throws(LibvirtError) -> (HostConnection, isNew: Bool) {
+  private func take(upTo most: Int) throws(LibvirtError) -> (HostConnection, isNew: Bool) {
     var dead: [HostConnection] = []
     defer { Self.close(dead) }
     let found: HostConnection? = state.withLock { state in
@@ -66,7 +71,7 @@ final class ControlConnections: Sendable {
     }
     if let found { return (found, false) }
     let mayOpen = state.withLock { state in
-      guard state.count < Self.most else { return false }
+      guard state.count < most else { return false }
       state.count += 1
       return true
     }

@@ -158,17 +158,23 @@ extension LibvirtControl {
     MoveSurvey.Facts, ControlError
   > {
     let uri = peer.checkURI.isEmpty ? peer.uri : peer.checkURI
-    let answer = await runErrand(within: configuration.controlDeadline) { [configuration] progress in
-      Result { () throws(LibvirtError) in
-        let connection = try HostConnection(reading: uri)
-        defer { connection.close() }
-        _ = progress.enter(.asking, within: configuration.surveyDeadline)
-        return try connection.facts(for: domain)
-      }
-    }
-    switch answer {
-    case .success(let result): return result.mapError { ControlError($0) }
-    case .failure(let failure): return .failure(ControlError(failure, call: "virConnectOpen"))
+    do throws(ControlError) {
+      return .success(
+        try await ask(
+          uri, call: "virConnectOpen", whereStuck: "its libvirt daemon hangs",
+          remedy: "see whether virsh -c \(uri) list answers"
+        ) { [configuration] progress throws(ControlError) in
+          do throws(LibvirtError) {
+            let connection = try HostConnection(reading: uri)
+            defer { connection.close() }
+            _ = progress.enter(.asking, within: configuration.surveyDeadline)
+            return try connection.facts(for: domain)
+          } catch {
+            throw ControlError(error)
+          }
+        })
+    } catch {
+      return .failure(error)
     }
   }
 }

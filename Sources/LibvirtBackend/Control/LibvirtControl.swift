@@ -10,7 +10,7 @@ final class LibvirtControl: Sendable {
   private struct State {
     /// Where the loop of the host takes its mail; nil while the host is not watched.
     var mailbox: HostMailbox?
-    /// Domains whose questions hang, and how many: they are asked nothing more.
+    /// Domains and peers whose questions hang, and how many: they are asked nothing more.
     var stuck: [String: Int] = [:]
     /// Domains whose abort is being sent.
     var aborting: Set<String> = []
@@ -78,7 +78,7 @@ final class LibvirtControl: Sendable {
       // Where nobody waits any more it has been said that nothing was sent.
       guard progress.enter(.sending, within: configuration.controlDeadline) else { return }
       do throws(LibvirtError) {
-        try connections.with(isRepeatable: false) { connection throws(LibvirtError) in
+        try connections.with(isRepeatable: false, endsMigrations: true) { connection throws(LibvirtError) in
           try connection.abortJob(of: uuid)
         }
       } catch {
@@ -95,7 +95,7 @@ final class LibvirtControl: Sendable {
     _ configuration: LibvirtConfiguration, _ clock: any Timepiece
   ) throws(ControlError) -> LiveReading {
     do throws(LibvirtError) {
-      return try connections.with { connection throws(LibvirtError) in
+      return try connections.with(endsMigrations: true) { connection throws(LibvirtError) in
         _ = progress.enter(.asking, within: configuration.questionDeadline)
         return try connection.read(target.domain.text, clock)
       }
@@ -109,29 +109,42 @@ final class LibvirtControl: Sendable {
     _ uuid: String, call: String,
     _ body: @escaping @Sendable (ErrandProgress) throws(ControlError) -> R
   ) async throws(ControlError) -> R {
-    guard state.withLock({ $0.stuck[uuid, default: 0] == 0 }) else {
+    try await ask(
+      uuid, call: call, whereStuck: "its QEMU hangs", remedy: "see whether it answers virsh domjobinfo", body)
+  }
+
+  /// Has somebody asked something on a thread of its own: at most one question of each that hangs is under way.
+  ///
+  /// - Parameters:
+  ///   - whom: A domain's UUID, or a peer's address.
+  ///   - whereStuck: Why an earlier question has not been answered.
+  func ask<R: Sendable>(
+    _ whom: String, call: String, whereStuck: String, remedy: String,
+    _ body: @escaping @Sendable (ErrandProgress) throws(ControlError) -> R
+  ) async throws(ControlError) -> R {
+    guard state.withLock({ $0.stuck[whom, default: 0] == 0 }) else {
       throw ControlError(
-        .timeout, call: call, cause: "an earlier question has not been answered yet: its QEMU hangs",
-        remedy: "see whether it answers virsh domjobinfo; nothing was sent", mayBeDone: false)
+        .timeout, call: call, cause: "an earlier question has not been answered yet: \(whereStuck)",
+        remedy: "\(remedy); nothing was sent", mayBeDone: false)
     }
     let answer = await runErrand(within: configuration.controlDeadline) { progress in
       Result { () throws(ControlError) in try body(progress) }
     } lateEnd: { [weak self] in
-      self?.stick(uuid, -1)
+      self?.stick(whom, -1)
     }
     switch answer {
     case .success(let result): return try result.get()
     case .failure(let failure):
-      if case .late = failure { stick(uuid, 1) }
+      if case .late = failure { stick(whom, 1) }
       throw ControlError(failure, call: call)
     }
   }
 
   /// The end of a question may be told before it is told that it hangs.
-  private func stick(_ uuid: String, _ change: Int) {
+  private func stick(_ whom: String, _ change: Int) {
     state.withLock { state in
-      let count = state.stuck[uuid, default: 0] + change
-      state.stuck[uuid] = count == 0 ? nil : count
+      let count = state.stuck[whom, default: 0] + change
+      state.stuck[whom] = count == 0 ? nil : count
     }
   }
 

@@ -8,6 +8,8 @@ enum HostInput: Sendable {
   /// A connection is open; `conf` is the host's `qemu.conf`, nil where it cannot be read.
   case opened(HostFacts, conf: QEMUConf?)
   case openFailed(LibvirtError)
+  /// An attempt that nobody waits for any more has ended after all.
+  case lateOpening
   /// The daemon is gone.
   case closed(CloseReason)
   case event(DomainName, HostEvent)
@@ -16,13 +18,14 @@ enum HostInput: Sendable {
   case looked(DomainLook)
   /// A round of looks at domains that rest is over; those with something to tell were `looked` at.
   case swept
-  /// The round hangs at a domain; the others are still to be looked at.
-  case sweepHangs(at: String?, rest: [String])
+  /// The round was at a domain, and since when; the others are still to be looked at.
+  case sweepSplit(at: String?, since: Moment?, rest: [String])
   /// Nil where nothing can have come since the last look.
   case network(Result<NetworkLook?, InetDiagError>)
   case polled(ConnectionPoll)
   case dirtyRate(String, BytesPerSecond)
-  case dirtyRatesDone(LibvirtError?)
+  /// A round of measurements is over, which one by its number.
+  case dirtyRatesDone(Int, LibvirtError?)
   /// A domain is asked nothing until it is to be looked at again, or until then: something is sent to it.
   case leaveAlone(String, until: Moment)
   /// A domain is to be looked at, now: something was done to it.
@@ -102,7 +105,7 @@ enum HostAction: Sendable {
   case readNetwork(domains: [DomainName], asksSSH: Bool)
   /// Looks at single connections again, which costs next to nothing.
   case pollConnections([TCPConnection])
-  case measureDirtyRates([String])
+  case measureDirtyRates([String], round: Int)
   case tell(BackendMessage)
   case log(Logger.Level, String)
 }

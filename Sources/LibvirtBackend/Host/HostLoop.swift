@@ -44,6 +44,12 @@ final class HostLoop {
         switch mail {
         case .came(let input): handle(input)
         case .told(let input, let number): if number == self.number { handle(input) }
+        // Nobody waits any more for one that took too long.
+        case .connected(let pool, _, _, let number) where number != tried:
+          close(pool)
+          handle(.lateOpening)
+        case .notConnected(_, let number) where number != tried: handle(.lateOpening)
+        case .notConnected(let error, _): handle(.openFailed(error))
         case .connected(let pool, let facts, let conf, let number):
           drop()
           self.pool = pool
@@ -70,15 +76,15 @@ final class HostLoop {
         case .sweep(let uuids): begin(DomainSweep(uuids))
         case .splitSweep:
           if let sweep {
-            let (uuid, rest) = sweep.giveUp()
+            let (current, rest) = sweep.giveUp()
             self.sweep = nil
-            inputs.append(.sweepHangs(at: uuid, rest: rest))
+            inputs.append(.sweepSplit(at: current?.uuid, since: current?.since, rest: rest))
           }
         case .readNetwork(let domains, let asksSSH):
           inputs.append(.network(surroundings.network(of: domains, asksSSH: asksSSH, clock)))
         case .pollConnections(let connections):
           if let polled = surroundings.poll(connections) { inputs.append(.polled(polled)) }
-        case .measureDirtyRates(let uuids): measureDirtyRates(uuids)
+        case .measureDirtyRates(let uuids, let round): measureDirtyRates(uuids, round)
         }
       }
     }
@@ -107,7 +113,7 @@ final class HostLoop {
           throw error
         }
       } catch {
-        mailbox.put(.came(.openFailed(error)))
+        mailbox.put(.notConnected(error, number: number))
       }
     } orElse: {
       .openFailed(.noThread)
@@ -120,7 +126,11 @@ final class HostLoop {
     sweep = nil
     guard let old = pool else { return }
     pool = nil
-    if !startThread("drover-close", { old.close() }) { old.close() }
+    close(old)
+  }
+
+  private func close(_ pool: ConnectionPool) {
+    if !startThread("drover-close", { pool.close() }) { pool.close() }
   }
 
   // MARK: - Calls
@@ -151,7 +161,7 @@ final class HostLoop {
   private func begin(_ sweep: DomainSweep) {
     self.sweep = sweep
     ask { [mailbox] pool, clock in
-      while let uuid = sweep.next() {
+      while let uuid = sweep.next(at: clock.now()) {
         let look = DomainLook(at: uuid, LookWish(), over: pool, clock)
         // A domain that the round was given up at counts as being looked at until it is told that it is not.
         let isMine = sweep.finish()
@@ -163,7 +173,7 @@ final class HostLoop {
     }
   }
 
-  private func measureDirtyRates(_ uuids: [String]) {
+  private func measureDirtyRates(_ uuids: [String], _ round: Int) {
     ask(isBound: false) { [mailbox] pool, _ in
       var failure: LibvirtError?
       /// What does not go for one domain does not keep it from the others.
@@ -188,9 +198,9 @@ final class HostLoop {
       each(started) { connection, uuid throws(LibvirtError) in
         if let rate = try connection.dirtyRate(of: uuid) { mailbox.put(.came(.dirtyRate(uuid, rate))) }
       }
-      return .dirtyRatesDone(failure)
+      return .dirtyRatesDone(round, failure)
     } orElse: { _ in
-      .dirtyRatesDone(.noThread)
+      .dirtyRatesDone(round, .noThread)
     }
   }
 

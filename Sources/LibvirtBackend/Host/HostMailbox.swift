@@ -12,6 +12,8 @@ enum HostMail: Sendable {
   case came(HostInput)
   /// There are connections.
   case connected(ConnectionPool, HostFacts, conf: QEMUConf?, number: Int)
+  /// There are none.
+  case notConnected(LibvirtError, number: Int)
 }
 
 /// What other threads have for the loop of a host, and what wakes it.

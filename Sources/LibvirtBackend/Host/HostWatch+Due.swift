@@ -55,6 +55,12 @@ extension HostWatch {
         actions.append(.open)
       }
     case .opening(let since):
+      if now - since >= Self.longestOpening, lateOpenings < Self.mostLateOpenings {
+        lateOpenings += 1
+        link = .down
+        retryAt = now
+        return proceedWithConnection(at: now, into: &actions)
+      }
       guard !health.isOpeningLate, now - since >= configuration.openDeadline else { return }
       health.isOpeningLate = true
       let patience = configuration.openDeadline.inSeconds
@@ -118,14 +124,30 @@ extension HostWatch {
   }
 
   mutating func measureDirtyRates(at now: Moment, into actions: inout [HostAction]) {
-    guard configuration.dirtyRate, knowsJobs, !areDirtyRatesMeasured, let dirtyRatesAt, now >= dirtyRatesAt
-    else {
+    if let dirtyRound, now >= dirtyRound.until {
+      giveUpDirtyRates(of: dirtyRound.domains, at: now, into: &actions)
+    }
+    guard configuration.dirtyRate, knowsJobs, dirtyRound == nil, let dirtyRatesAt, now >= dirtyRatesAt else {
       return
     }
     let resting = domains.filter { uuid, watch in
       watch.isActive && !watch.isBusy && !watch.isArriving && looks[uuid] == nil && leftAlone[uuid] == nil
     }.keys.sorted()
-    areDirtyRatesMeasured = true
-    actions.append(.measureDirtyRates(resting))
+    dirtyRounds += 1
+    // QEMU takes a second, and each domain is asked three things.
+    dirtyRound = (resting, now + .seconds(10) + .milliseconds(100 * Int64(resting.count)))
+    actions.append(.measureDirtyRates(resting, round: dirtyRounds))
+  }
+
+  /// Ends a round that hangs at one of its domains: what was measured before does not hold any more.
+  private mutating func giveUpDirtyRates(
+    of uuids: [String], at now: Moment, into actions: inout [HostAction]
+  ) {
+    dirtyRound = nil
+    dirtyRounds += 1
+    dirtyRatesAt = now + configuration.dirtyRateInterval
+    for uuid in uuids { if let watch = domains[uuid] { actions.append(.tell(.dirtyRate(watch.key, nil))) } }
+    health.count(.timeout)
+    actions.append(.log(.warning, "dirty rates could not be measured: a QEMU does not answer"))
   }
 }

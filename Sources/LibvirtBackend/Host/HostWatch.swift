@@ -7,6 +7,12 @@ struct HostWatch: Sendable {
   /// How long a round over domains that rest may take where the kernel's connections show each new migration.
   static let slowSweep = Duration.seconds(20)
 
+  /// An attempt to open a connection that has not ended by then never may: a daemon's machine that is cut off while it
+  /// is to speak leaves a connection that nobody ends.
+  static let longestOpening = Duration.seconds(300)
+  /// Each of them holds a thread.
+  static let mostLateOpenings = 16
+
   /// How often a migration's connections are looked at for their end.
   static let pollInterval = Duration.milliseconds(20)
 
@@ -31,6 +37,8 @@ struct HostWatch: Sendable {
   var busy: Set<String> = []
 
   var attempts = 0
+  /// Attempts to open a connection that nobody waits for any more, and that have not ended.
+  var lateOpenings = 0
   var retryAt: Moment?
   /// When the connection in use was opened.
   var openedAt: Moment
@@ -74,7 +82,9 @@ struct HostWatch: Sendable {
   var isNetworkVisible = false
 
   var dirtyRatesAt: Moment?
-  var areDirtyRatesMeasured = false
+  /// The round that measures dirty rates, of which domains, and when it is given up; nil while none does.
+  var dirtyRound: (domains: [String], until: Moment)?
+  var dirtyRounds = 0
 
   init(_ configuration: LibvirtConfiguration, at now: Moment) {
     self.configuration = configuration
@@ -91,6 +101,7 @@ struct HostWatch: Sendable {
     case .tick: break
     case .opened(let facts, let conf): opened(facts, conf, at: now, into: &actions)
     case .openFailed(let error): openFailed(error, at: now, into: &actions)
+    case .lateOpening: lateOpenings -= 1
     case .closed(let reason): closed(reason, at: now, into: &actions)
     case .event(let name, let event): heard(name, event, at: now, epoch, into: &actions)
     case .listed(let result, let begunAt): listed(result, begunAt, at: now, into: &actions)
@@ -98,13 +109,11 @@ struct HostWatch: Sendable {
     case .swept:
       sweepBegan = nil
       sweeping = []
-    case .sweepHangs(let uuid, let rest):
+    case .sweepSplit(let uuid, let since, let rest):
       sweepBegan = nil
       sweeping = []
-      if let uuid {
-        looks[uuid] = now - configuration.callDeadline
-        hang(uuid, into: &actions)
-      }
+      // A round may be slow, and none of its domains hang.
+      if let uuid { looks[uuid] = since ?? now }
       unswept = rest + unswept
     case .network(let result): seen(result, at: now, epoch, into: &actions)
     case .polled(let poll):
@@ -113,8 +122,9 @@ struct HostWatch: Sendable {
       if let watch = domains[uuid], !watch.isBusy {
         actions.append(.tell(.dirtyRate(watch.key, rate)))
       }
-    case .dirtyRatesDone(let error):
-      areDirtyRatesMeasured = false
+    case .dirtyRatesDone(let round, _) where round != dirtyRounds: break
+    case .dirtyRatesDone(_, let error):
+      dirtyRound = nil
       dirtyRatesAt = now + configuration.dirtyRateInterval
       if let error { complain(error, "dirty rates cannot be measured", into: &actions) }
     case .leaveAlone(let uuid, let until): leftAlone[uuid] = until
@@ -137,8 +147,12 @@ struct HostWatch: Sendable {
   /// When something has to be done even if nothing happens.
   var nextDeadline: Moment? {
     var deadlines = [retryAt].compactMap(\.self)
-    if case .opening(let since) = link, !health.isOpeningLate {
-      deadlines.append(since + configuration.openDeadline)
+    if case .opening(let since) = link {
+      if !health.isOpeningLate {
+        deadlines.append(since + configuration.openDeadline)
+      } else if lateOpenings < Self.mostLateOpenings {
+        deadlines.append(since + Self.longestOpening)
+      }
     }
     // The kernel tells of connections whether or not the daemon does.
     if link == .up || !busy.isEmpty { deadlines += [networkAt, pollAt, reportAt].compactMap(\.self) }
@@ -159,7 +173,9 @@ struct HostWatch: Sendable {
       deadlines.append(listAt)
     }
     if let sweepBegan { deadlines.append(sweepBegan + configuration.callDeadline) }
-    if configuration.dirtyRate, knowsJobs, !areDirtyRatesMeasured, let dirtyRatesAt {
+    if let dirtyRound {
+      deadlines.append(dirtyRound.until)
+    } else if configuration.dirtyRate, knowsJobs, let dirtyRatesAt {
       deadlines.append(dirtyRatesAt)
     }
     return deadlines.min()
@@ -182,6 +198,13 @@ struct HostWatch: Sendable {
     networkAt = now
     dirtyRatesAt = dirtyRatesAt ?? now + .seconds(10)
     knowsJobs = true
+    // The same holds of a question whose connection was never opened; one that a guest's QEMU has not answered for so long
+    // is asked once more.
+    for uuid in looks.filter({ now - $0.value >= Self.longestOpening }).keys {
+      looks[uuid] = nil
+      hanging.remove(uuid)
+      lookAt[uuid] = now
+    }
     // A host keeps the name that its migrations began with.
     if host.isEmpty {
       host = configuration.host.isEmpty ? facts.hostName : configuration.host

@@ -21,6 +21,9 @@ extension DomainWatch {
     finish(last, into: &notes)
   }
 
+  /// A guest that was left paused may have gone on at the target.
+  private var guestOnSourceWithoutJob: Bool? { state == .pausedMigration ? nil : guestOnSource }
+
   /// The domain does not run here any more; `stop` is nil where nobody says why.
   mutating func stopped(_ stop: DomainState.Stop?, at now: Moment, into notes: inout [Note]) {
     guard var job else {
@@ -60,13 +63,19 @@ extension DomainWatch {
     var last = job.last
     let endedAt = job.stoppedAt ?? job.vanishedAt ?? now
     last.takenAt = max(endedAt, last.takenAt)
-    last.guestOnSource = guestOnSource && job.stoppedAt == nil
+    last.guestOnSource = job.stoppedAt == nil ? guestOnSourceWithoutJob : false
     last.guestOnTarget = job.stop == .migrated ? true : last.phase.isPostcopy ? last.guestOnTarget : nil
     if isBehindAbsence, job.stoppedAt != nil, job.stop == nil {
       last.end(
         Ending(
           outcome: .failed, cause: .unknown, certainty: .inferred,
           text: "the domain went away while the connection to the source's libvirt daemon was lost",
+          endedAt: endedAt))
+    } else if state == .pausedMigration, job.stoppedAt == nil {
+      last.end(
+        Ending(
+          outcome: .failed, cause: .unknown, certainty: .inferred,
+          text: "the job is gone and the source was left paused: see whether the guest runs at the target",
           endedAt: endedAt))
     } else {
       last.end(
@@ -81,7 +90,7 @@ extension DomainWatch {
     guard let job, job.vanishedAt != nil else { return }
     var last = job.last
     last.takenAt = max(now, last.takenAt)
-    last.guestOnSource = guestOnSource
+    last.guestOnSource = guestOnSourceWithoutJob
     last.guestOnTarget = nil
     last.end(
       Ending(

@@ -14,6 +14,8 @@ struct DomainWatch: Sendable {
   static let longestSettling = Duration.seconds(1)
   /// How often limits are asked for.
   static let limitsInterval = Duration.seconds(5)
+  /// A guest that stands for its migration without a job for so long was left so: nobody will say how it ended.
+  static let longestConfirmation = Duration.seconds(10)
   /// Two starts of one job differ by no more than this, however they were found.
   static let sameStart = Duration.seconds(2)
 
@@ -27,6 +29,8 @@ struct DomainWatch: Sendable {
     /// Since when its domain does not run here any more, without a word of how it went.
     var stoppedAt: Moment?
     var stop: DomainState.Stop?
+    /// Since when it is paused for the migration, and without a job.
+    var leftPausedAt: Moment?
     /// The domain was looked at without a job: how it ended is to be found out.
     var vanishedAt: Moment?
   }
@@ -221,12 +225,16 @@ struct DomainWatch: Sendable {
     if job == nil, isArriving { arrive(Arrival(isActive: false, guestRuns: true), into: &notes) }
     var job = self.job ?? begin(at: start, look.takenAt, epoch)
     hintedAt = nil
-    job.vanishedAt = nil
+    (job.vanishedAt, job.leftPausedAt) = (nil, nil)
+    // Found so: no event has told since when.
+    if state == .pausedMigration { pausedAt = pausedAt ?? look.takenAt }
     if look.askedLimits { job.limitsAskedAt = look.takenAt }
     job.limits = look.limits ?? job.limits
+    // None is known where somebody else was just asking QEMU: they are asked for again.
+    let capacities = look.diskCapacities.flatMap { $0.isEmpty ? nil : $0 }
     // Until then the total stood for them, which grows with what the guest writes.
-    let areDisksKnownNow = job.diskCapacities == nil && look.diskCapacities != nil
-    job.diskCapacities = look.diskCapacities ?? job.diskCapacities
+    let areDisksKnownNow = job.diskCapacities == nil && capacities != nil
+    job.diskCapacities = capacities ?? job.diskCapacities
     job.largestDiskTotal = max(job.largestDiskTotal, statistics.disk.total)
     let facts = job.last.facts
     job.last.facts.memory = look.memory ?? facts.memory
@@ -279,7 +287,13 @@ struct DomainWatch: Sendable {
     case .success(.pausedPostcopyFailed):
       // Not an end: it can be recovered, and stays until somebody does.
       enter(.pausedPostcopyFailed, at: look.takenAt, into: &notes)
-    case .success(.pausedMigration), .success(.pausedPostcopy): break
+    case .success(.pausedMigration):
+      // The source's libvirt gives the job up where the client that was to confirm the end has gone.
+      let since = job.leftPausedAt ?? look.takenAt
+      job.leftPausedAt = since
+      if look.takenAt - since >= Self.longestConfirmation { job.vanishedAt = job.vanishedAt ?? look.takenAt }
+      self.job = job
+    case .success(.pausedPostcopy): break
     case .success(let state) where state.isActive:
       job.vanishedAt = job.vanishedAt ?? look.takenAt
       self.job = job

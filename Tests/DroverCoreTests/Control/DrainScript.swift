@@ -5,7 +5,7 @@ import Testing
 /// A drain of host `a`, and everything that it is told.
 struct DrainScript {
   static let backend = BackendName(rawValue: "rack1")
-  let epoch = EpochOffset(milliseconds: 1_700_000_000_000)
+  var epoch = EpochOffset(milliseconds: 1_700_000_000_000)
   var now = Moment(milliseconds: 1_000_000)
   var plan: DrainPlan
   var guests: [NodeReading.Guest]

@@ -161,6 +161,17 @@ struct DrainTimeoutTests {
     }
   }
 
+  @Test("a wall clock that is set ends none")
+  func steppedClock() {
+    var script = running { view in
+      view.phase = .scheduling
+      view.waiting = PendingWait(reason: .podPending)
+    }
+    script.epoch = EpochOffset(milliseconds: script.epoch.milliseconds + 1_200_000)
+    #expect(script.step(after: .seconds(890)).isEmpty)
+    #expect(!script.step(after: .seconds(10)).isEmpty)
+  }
+
   @Test("what waits for a quota or a backup takes no other's place; what waits for anything else does")
   func places() {
     for (reason, next) in [

@@ -197,10 +197,26 @@ private func error(_ body: () async throws(ControlError) -> some Any) async -> C
     let connections = ControlConnections(uri: "test:///default")
     func nest(_ depth: Int) throws(LibvirtError) {
       guard depth > 0 else { return }
-      try connections.with { _ throws(LibvirtError) in try nest(depth - 1) }
+      try connections.with(endsMigrations: true) { _ throws(LibvirtError) in try nest(depth - 1) }
     }
     try nest(ControlConnections.most)
     #expect(throws: LibvirtError.self) { try nest(ControlConnections.most + 1) }
     #expect(connections.count == ControlConnections.most)
+  }
+
+  @Test("questions that hang leave room for aborts")
+  func reserve() throws {
+    let connections = ControlConnections(uri: "test:///default")
+    func nest(_ depth: Int, _ body: () throws(LibvirtError) -> Void) throws(LibvirtError) {
+      guard depth > 0 else { return try body() }
+      try connections.with { _ throws(LibvirtError) in try nest(depth - 1, body) }
+    }
+    let most = ControlConnections.most - ControlConnections.reserved
+    #expect(throws: LibvirtError.self) { try nest(most + 1) {} }
+    var isServed = false
+    try nest(most) { () throws(LibvirtError) in
+      try connections.with(endsMigrations: true) { _ throws(LibvirtError) in isServed = true }
+    }
+    #expect(isServed)
   }
 }

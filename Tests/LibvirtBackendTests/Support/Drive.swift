@@ -26,6 +26,8 @@ struct FakeHost {
   var owners = ConnectionBook.Owners()
   var hasSSH = false
   var rates: [Int: BytesPerSecond] = [:]
+  /// A QEMU hangs that is asked for its dirty rate.
+  var areRatesStuck = false
 
   func job(_ n: Int, at now: Moment) -> Result<JobStatistics, LibvirtError> {
     if let answer = answers[n] { return answer }
@@ -60,7 +62,7 @@ struct Drive {
   /// Looks that have not come back, by domain, and when they were begun.
   var outstanding: [Int: Moment] = [:]
   private var listBegan: Moment?
-  private var stuckSweep: (at: Int, rest: [String])?
+  private var stuckSweep: (at: Int, since: Moment, rest: [String])?
 
   init(_ change: (inout LibvirtConfiguration) -> Void = { _ in }, uri: String = "qemu:///system") {
     var configuration = LibvirtConfiguration(name: lab, uri: uri)
@@ -132,7 +134,7 @@ struct Drive {
       guard let stuck = stuckSweep else { return [] }
       stuckSweep = nil
       outstanding[stuck.at] = now
-      return [.sweepHangs(at: domainID(stuck.at), rest: stuck.rest)]
+      return [.sweepSplit(at: domainID(stuck.at), since: stuck.since, rest: stuck.rest)]
     case .readNetwork:
       reads.append(now)
       return [
@@ -149,10 +151,11 @@ struct Drive {
         polled.updateValue(present.first { $0.cookie == one.cookie }, forKey: one.cookie)
       }
       return [.polled(ConnectionPoll(connections: polled))]
-    case .measureDirtyRates(let uuids):
+    case .measureDirtyRates(let uuids, let round):
       dirtyRounds.append((now, uuids.map(number)))
+      guard !host.areRatesStuck else { break }
       let rates = uuids.compactMap { uuid in host.rates[number(uuid)].map { HostInput.dirtyRate(uuid, $0) } }
-      return rates + [.dirtyRatesDone(nil)]
+      return rates + [.dirtyRatesDone(round, nil)]
     }
     return []
   }
@@ -190,7 +193,7 @@ struct Drive {
       if (try? look.job.get())?.kind != JobStatistics.Kind.none { inputs.append(.looked(look)) }
     }
     guard end < domains.count else { return inputs + [.swept] }
-    stuckSweep = (domains[end], Array(uuids[(end + 1)...]))
+    stuckSweep = (domains[end], now, Array(uuids[(end + 1)...]))
     return inputs
   }
 }
@@ -198,6 +201,9 @@ struct Drive {
 // MARK: - What happens to the host
 
 extension Drive {
+  /// A domain of a round that takes long has only just been come to.
+  mutating func moveSweep() { stuckSweep?.since = now }
+
   /// A QEMU that hung answers again.
   mutating func release(_ n: Int) {
     host.stuck.remove(n)

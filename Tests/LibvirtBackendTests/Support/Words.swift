@@ -38,6 +38,9 @@ extension Sequence<BackendMessage> {
   var endings: [MigrationObservation] { migrations.filter { $0.ending != nil } }
   var inbound: [InboundObservation] { compactMap { if case .inbound(let told) = $0 { told } else { nil } } }
   var vms: [VMObservation] { compactMap { if case .vm(let told) = $0 { told } else { nil } } }
+  var dirtyRates: [BytesPerSecond?] {
+    compactMap { if case .dirtyRate(_, let told) = $0 { .some(told) } else { nil } }
+  }
   var gone: [VMKey] { compactMap { if case .vmGone(let told) = $0 { told } else { nil } } }
   var networks: [NetworkObservation] {
     compactMap { if case .network(let told) = $0 { told } else { nil } }

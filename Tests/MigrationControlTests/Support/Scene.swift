@@ -34,6 +34,9 @@ final class Fleet: ControlledFleet {
     tracker.withLock { _ = $0.receive(.health(health), at: clock.now()) }
   }
 
+  /// Its back end is taken out of the configuration.
+  func remove() { tracker.withLock { $0.unregister(BackendName(rawValue: "rack1")) } }
+
   func snapshot() -> FleetSnapshot { tracker.withLock { $0.snapshot() } }
 
   func announceAbort(of id: MigrationID, cause: FailureCause?) {

@@ -29,6 +29,13 @@ extension DrainPlan {
     return delay >= .seconds(-5) && delay <= DrainSettings.longestStart
   }
 
+  /// When the migration that is under way was asked for; nil where none is.
+  private func sent(_ vm: DrainVM, _ situation: Situation) -> Moment? {
+    guard let unix = vm.sentAt else { return nil }
+    if let sent = memory[vm.vm]?.sent, sent.unix == unix { return sent.at }
+    return situation.epoch.moment(unixMilliseconds: unix)
+  }
+
   private mutating func take(_ open: MigrationView, _ index: Int, _ situation: Situation) {
     let isMine = isOwn(open, record.vms[index], situation.epoch)
     let isNew = record.vms[index].migration != open.identity.id || record.vms[index].state != .migrating
@@ -90,11 +97,10 @@ extension DrainPlan {
   private mutating func miss(_ index: Int, _ situation: Situation) {
     let vm = record.vms[index]
     guard !(memory[vm.vm]?.isAsking ?? false) else { return }
-    guard let sentAt = vm.sentAt else {
+    guard let sent = sent(vm, situation) else {
       if vm.state == .migrating { record.vms[index].state = .pending }
       return
     }
-    let sent = situation.epoch.moment(unixMilliseconds: sentAt)
     guard situation.isUp, isFresh(situation), let reading = situation.reading,
       reading.askedAt - sent > DrainSettings.longestUnseen
     else { return }
@@ -197,9 +203,9 @@ extension DrainPlan {
   ///
   /// In a queue it waits for others, which come to an end.
   private func waitedTooLong(_ view: MigrationView, _ vm: DrainVM, _ situation: Situation) -> Trigger? {
-    guard view.phase == .pending || view.phase == .scheduling, let sentAt = vm.sentAt,
+    guard view.phase == .pending || view.phase == .scheduling, let sent = sent(vm, situation),
       view.waiting?.reason != .queueCluster, view.waiting?.reason != .queueNode,
-      situation.now - situation.epoch.moment(unixMilliseconds: sentAt) >= DrainSettings.longestWait
+      situation.now - sent >= DrainSettings.longestWait
     else { return nil }
     return .completionTimeout
   }

@@ -114,6 +114,8 @@ public struct DrainPlan: Sendable {
   struct Memory: Sendable {
     /// It is not tried before.
     var notBefore: Moment?
+    /// When its migration was asked for, on both clocks; of an earlier run only the record tells, on one that may step.
+    var sent: (unix: Int64, at: Moment)?
     /// Its migration is being asked for at this moment.
     var isAsking = false
     /// No other abort is sent before.
@@ -286,7 +288,9 @@ public struct DrainPlan: Sendable {
     return next.map { index in
       record.vms[index].attempts += 1
       record.vms[index].state = .migrating
-      record.vms[index].sentAt = situation.epoch.unixMilliseconds(situation.now)
+      let sentAt = situation.epoch.unixMilliseconds(situation.now)
+      record.vms[index].sentAt = sentAt
+      memory[record.vms[index].vm, default: Memory()].sent = (sentAt, situation.now)
       record.vms[index].target = ""
       record.vms[index].text = ""
       record.vms[index].migration = nil

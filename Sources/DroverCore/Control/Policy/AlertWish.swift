@@ -30,6 +30,15 @@ public struct AlertWish: Hashable, Sendable {
     // What is no id is not kept: it may be of any length.
     AutomaticKey(MigrationID(migration)?.description ?? "", .alert, alert: String(name.prefix(200)))
   }
+
+  /// What its end makes void: alerts of one name may fire for one migration with other labels of their own.
+  var resolutionKey: ResolutionKey { ResolutionKey(about: key, fingerprint: String(fingerprint.prefix(64))) }
+}
+
+/// What Alertmanager takes for one alert.
+struct ResolutionKey: Hashable, Sendable {
+  let about: AutomaticKey
+  let fingerprint: String
 }
 
 /// What comes of an alert.
@@ -63,7 +72,7 @@ extension AutomaticAborts {
       if let began = alert.startedAt, obstacle?.reason.isAboutLabels != true,
         isRestored || resolved.count < Self.mostStandings
       {
-        resolved[alert.key] = max(resolved[alert.key] ?? began, began)
+        resolved[alert.resolutionKey] = max(resolved[alert.resolutionKey] ?? began, began)
       }
       return .ignored("it does not fire any more")
     }
@@ -74,8 +83,11 @@ extension AutomaticAborts {
     let key = key(of: alert, obstacle)
     if let standing = standings[key] {
       if standing.isUnderWay { return .underWay }
+      // A host that has just answered may show a migration only once each of its guests was looked at.
       let isFinal =
-        standing.kind == .acted || standing.kind == .refused && standing.configuration == configuration
+        standing.kind == .acted
+        || standing.kind == .refused && standing.configuration == configuration
+          && standing.refusal?.reason != .unknown
       if isFinal { return .known(standing.kind, standing.refusal, standing.record) }
     }
     var decision = AutomaticDecision(
@@ -132,7 +144,7 @@ extension AutomaticAborts {
   }
 
   private func isResolved(_ alert: AlertWish) -> Bool {
-    guard let over = resolved[alert.key] else { return false }
+    guard let over = resolved[alert.resolutionKey] else { return false }
     return alert.startedAt.map { $0 <= over } ?? true
   }
 

@@ -48,8 +48,8 @@ public struct AutomaticAborts: Sendable {
   var told: Set<HoldReason> = []
   private var seen: [Int: UInt64] = [:]
   var due: [Int: Moment] = [:]
-  /// Alerts that were resolved, by what they are about: when that one began.
-  var resolved: [AutomaticKey: Int64] = [:]
+  /// Alerts that were resolved: when each began.
+  var resolved: [ResolutionKey: Int64] = [:]
   var sweptAt: Moment?
 
   /// Nothing is armed, nothing known.
@@ -140,7 +140,11 @@ public struct AutomaticAborts: Sendable {
 
   private mutating func look(at view: MigrationView, at now: Moment) -> ([AutomaticDecision], Moment?) {
     let subject = PolicySubject(view)
-    guard let rule = settings.rule(for: subject) else { return ([], nil) }
+    guard let rule = settings.rule(for: subject) else {
+      // What nobody looks at has not held without a break.
+      for trigger in Trigger.ofPolicies { since[AutomaticKey(view.identity.id.description, trigger)] = nil }
+      return ([], nil)
+    }
     var decisions: [AutomaticDecision] = []
     var next: Moment?
     for trigger in Trigger.ofPolicies {
@@ -322,8 +326,8 @@ public struct AutomaticAborts: Sendable {
     sweptAt = now
     // What a back end shows that does not answer is not known; it may show the same again.
     let isComplete = snapshot.backends.allSatisfy { $0.hasAttempted && $0.isUp }
-    guard isComplete || standings.count + since.count + said.count > Self.mostStandings else { return }
-    guard standings.count + since.count + resolved.count > 0 else { return }
+    let count = standings.count + since.count + said.count + resolved.count
+    guard count > 0, isComplete || count > Self.mostStandings else { return }
     let known = Set(snapshot.migrations.map(\.identity.id.description))
     since = since.filter { known.contains($0.key.migration) }
     said = said.filter { known.contains($0.key.migration) }
@@ -333,7 +337,9 @@ public struct AutomaticAborts: Sendable {
     if standings.count > Self.mostStandings {
       standings = standings.filter { known.contains($0.key.migration) || $0.value.isUnderWay }
     }
-    if resolved.count > Self.mostStandings { resolved = resolved.filter { known.contains($0.key.migration) } }
+    if resolved.count > Self.mostStandings {
+      resolved = resolved.filter { known.contains($0.key.about.migration) }
+    }
   }
 
   static let mostStandings = 10_000

@@ -81,6 +81,8 @@ enum OpenAPIDocument {
       if let controlSwitch = acting.controlSwitch {
         json["x-drover-switch"] = .text("control.switches.\(controlSwitch.rawValue)")
       }
+      // Asked with `dryRun`, it needs the rights only.
+      if acting.takesQuestions { json["x-drover-dry-run"] = .truth(true) }
     }
     return .object(json)
   }

@@ -111,7 +111,26 @@ struct AlertTests {
     // The VM's next migration is another.
     #expect(scene.ask(alert(), [over, scene.view(2, vm: "vm1")]) == "again refused finished")
     #expect(scene.ask(alert(3), []) == "refused alert unknown")
-    #expect(scene.ask(alert(3), [scene.view(3)]) == "again refused unknown")
+    #expect(scene.ask(alert(3), []) == "again refused unknown")
+  }
+
+  @Test("one that comes before its migration is shown is heard once it is, over a restart, too")
+  func early() {
+    var scene = AutomaticScene()
+    #expect(scene.ask(alert(), []) == "refused alert unknown")
+    let shown = scene.snapshot([scene.view()])
+    guard case .decision(let decision) = scene.aborts.ask(alert(), shown, at: scene.now) else {
+      Issue.record("nothing decided")
+      return
+    }
+    #expect(decision.words == "acted alert" && decision.record == DecisionID(rawValue: 1))
+    var record = Decision(
+      madeAt: 9_900_000, action: .abort, trigger: .alert, kind: .refused,
+      migration: scene.view().identity.id, requester: "alert GuestIsSlow", refusal: .unknown, text: "")
+    record.evidence = [.init(FactName.alert, "GuestIsSlow")]
+    scene = AutomaticScene(history: [record])
+    #expect(scene.ask(alert(), []) == "again refused unknown")
+    #expect(scene.ask(alert(), [scene.view()]) == "acted alert")
   }
 
   @Test("while its back end does not answer nobody knows whether there is such a migration")
@@ -173,6 +192,18 @@ struct AlertTests {
     timeless.startedAt = nil
     #expect(scene.ask(timeless, [scene.view()]) == "ignored")
     #expect(scene.ask(alert(startedAt: 2001), [scene.view()]) == "acted alert")
+  }
+
+  @Test("one that is over makes none void that fires with other labels")
+  func resolvedSibling() {
+    var scene = AutomaticScene()
+    var over = alert(startedAt: 3000)
+    (over.isFiring, over.fingerprint) = (false, "b")
+    #expect(scene.ask(over, [scene.view()]) == "ignored")
+    var late = alert(startedAt: 2000)
+    late.fingerprint = "b"
+    #expect(scene.ask(late, [scene.view()]) == "ignored")
+    #expect(scene.ask(alert(startedAt: 2000), [scene.view()]) == "acted alert")
   }
 
   @Test("one that tells a verdict asks only while that holds")

@@ -51,6 +51,20 @@ struct AutomaticAbortsTests {
     #expect(run(&scene, true, for: 60) == [])
   }
 
+  @Test("while no rule governs it nothing is known to hold")
+  func ungoverned() {
+    var scene = AutomaticScene()
+    let rules = [PolicyRule(name: "r", wishes: [.notConverging: PolicyWish(.abort, after: .seconds(60))])]
+    scene.set { $0.rules = rules }
+    #expect(scene.decide([scene.view(1, endless)]) == [])
+    scene.set { $0.rules = [] }
+    #expect(scene.decide([scene.view()], after: 100) == [])
+    scene.set { $0.rules = rules }
+    #expect(scene.decide([scene.view(1, endless)], after: 100) == [])
+    for _ in 0..<59 { #expect(scene.decide([scene.view(1, endless)], after: 1) == []) }
+    #expect(scene.decide([scene.view(1, endless)], after: 1) == ["acted not_converging"])
+  }
+
   struct Guarded: Sendable, CustomTestStringConvertible {
     var reason: RefusalReason
     var isPassing: Bool
