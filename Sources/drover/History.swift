@@ -58,7 +58,9 @@ struct PageOptions: ParsableArguments {
 
 /// Which VM something is about.
 struct VMOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The VM's name, or host/name (namespace/name).", valueName: "name"))
+  @Option(
+    help: ArgumentHelp(
+      "The VM's name, host/name (namespace/name), or backend/host/name.", valueName: "name"))
   var vm: String?
 
   @Option(help: ArgumentHelp("The VM's namespace.", valueName: "name"))

@@ -195,7 +195,7 @@ struct MigrationLookupTests {
     "an id, a scope and a name, or a name alone; running ones first, nothing guessed",
     arguments: [
       ("1", ["1"]), ("rack1/web", ["2"]), ("rack1/db", ["3", "4"]), ("shop/cache", ["5", "6"]),
-      ("rack1/a/b", ["7"]),
+      ("rack1/a/b", ["7"]), ("qemu/h/once", ["8"]), ("other/h/once", []), ("qemu/shop/cache", ["5", "6"]),
       ("h/once", ["8"]), ("ns/a-x7k2p", ["9a"]), ("ns/a", ["9a", "9b"]), ("ns/b", ["9b"]), ("ns/", []),
       ("web", ["2"]), ("once", ["8"]), ("cache", ["5", "6"]), ("db", ["3", "4"]), ("rack1/", []), ("", []),
       ("rack2/web", []), ("9", []),

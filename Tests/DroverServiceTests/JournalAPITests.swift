@@ -1,3 +1,5 @@
+import Journal
+import MicroHTTP
 import Testing
 
 @testable import DroverCore
@@ -53,6 +55,29 @@ struct JournalAPITests {
         + #""vm":"v"}]}"#)
   }
 
+  @Test(
+    "a VM is named by its name, by its host before it, or by its back end, too",
+    arguments: [
+      ("vm=v", [nil, nil, "v"]), ("vm=h/v", [nil, "h", "v"]), ("vm=b/h/v", ["b", "h", "v"]),
+      ("vm=h/v&backend=b", ["b", "h", "v"]), ("vm=h/v/w&backend=b", ["b", nil, "h/v/w"]),
+      ("vm=x/v&host=h", [nil, nil, "x/v"]), ("backend=b", ["b", nil, nil]),
+    ] as [(String, [String?])])
+  func vmNames(query: String, parts: [String?]) throws {
+    let reader = try QueryReader(
+      Request(.get, "/?\(query)"), names: ["vm", "backend", "namespace", "host", "migration", "outcome"])
+    let filter = try HistoryFilter(reader)
+    #expect([filter.backend?.rawValue, filter.scopeName, filter.vm] == parts)
+  }
+
+  @Test("of an open one nothing is told that was so at its beginning")
+  func open() {
+    var open = migration
+    (open.endedAt, open.outcome) = (nil, nil)
+    let item = HistoryItem(open)
+    #expect(item.transferredBytes == nil && item.bestRemainingBytes == nil && item.iterations == nil)
+    #expect(item.guestRunsOn == "unknown" && item.source == "rack1")
+  }
+
   @Test("a decision has its evidence and its result")
   func decisions() throws {
     #expect(
@@ -86,7 +111,7 @@ struct JournalAPITests {
       MigrationTables(TerminalStyle(width: 40)).history([migration, open, lost].map(HistoryItem.init)) == """
         STARTED              VM       OUTCOME  CAUSE                 TOOK     SENT  LEAST LEFT  DOWNTIME  FROM   TO     ORIGIN      ID
         2026-11-23 16:57:55  shop/db  failed   completion timeout  1m 53s  7.0 GiB     3.0 GiB      87ms  rack1  rack2  evacuation  m-1
-        2026-11-23 16:57:55  shop/db  open     -                        -  7.0 GiB     3.0 GiB      87ms  rack1  rack2  evacuation  m-1
+        2026-11-23 16:57:55  shop/db  open     -                        -        -           -      87ms  rack1  rack2  evacuation  m-1
         2026-11-23 16:57:55  shop/db  unseen   -                        -  7.0 GiB     3.0 GiB      87ms  rack1  rack2  evacuation  m-1
 
         """)

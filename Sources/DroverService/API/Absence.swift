@@ -10,10 +10,11 @@ enum Absence {
   static func words(
     _ typed: String, _ what: String = "no migration", shown: String = "drover list shows them"
   ) -> String {
+    // An id and a VM's bare name look alike.
     let past =
       MigrationID(typed) == nil
-      ? "drover history tells of those of the past"
-      : "one that is over for longer: drover history --migration \(typed), and drover decisions --migration \(typed)"
+      ? "those that are over for longer: drover history --vm \(typed)"
+      : "those that are over for longer: drover history --migration \(typed), or --vm for a VM's; so drover decisions"
     return "\(what) is called \(typed); \(shown); \(past)"
   }
 }

@@ -61,7 +61,7 @@ public struct HistoryItem: Codable, Hashable, Sendable {
   public var sizeBytes: UInt64?
   /// The part of it that is guest memory.
   public var memoryBytes: UInt64?
-  /// Bytes sent, repeats included.
+  /// Bytes sent, repeats included; absent, as the two that follow, while it is open: the journal knows its beginning.
   public var transferredBytes: UInt64?
   /// Fewest bytes that ever remained to be sent.
   public var bestRemainingBytes: UInt64?
@@ -97,6 +97,7 @@ extension HistoryItem {
     func time(_ unixMilliseconds: Int64?) -> Timestamp? {
       unixMilliseconds.map { Timestamp(unixMilliseconds: $0) }
     }
+    let isOver = migration.endedAt != nil
     self.init(
       id: migration.id.description, backend: migration.vm.backend.rawValue,
       namespace: migration.vm.scope.namespace, host: migration.vm.scope.host, vm: migration.vm.name,
@@ -106,10 +107,13 @@ extension HistoryItem {
       startedAt: Timestamp(unixMilliseconds: migration.startedAt), endedAt: time(migration.endedAt),
       outcome: migration.outcome?.rawValue, cause: migration.cause?.rawValue,
       certainty: migration.certainty?.rawValue, text: told(migration.text),
-      guestRunsOn: migration.guest.rawValue, durationSeconds: migration.duration?.inSeconds,
+      guestRunsOn: (isOver ? migration.guest : .unknown).rawValue,
+      durationSeconds: migration.duration?.inSeconds,
       downtimeSeconds: migration.downtime?.inSeconds, sizeBytes: facts.size?.count,
-      memoryBytes: facts.memory?.count, transferredBytes: migration.transferred?.count,
-      bestRemainingBytes: migration.bestRemaining?.count, iterations: migration.iterations,
+      memoryBytes: facts.memory?.count,
+      transferredBytes: isOver ? migration.transferred?.count : nil,
+      bestRemainingBytes: isOver ? migration.bestRemaining?.count : nil,
+      iterations: isOver ? migration.iterations : nil,
       usedPostcopy: migration.usedPostcopy,
       completion: migration.completion.map { budget in
         Budget(

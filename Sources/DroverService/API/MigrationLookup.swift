@@ -4,7 +4,7 @@ public import DroverCore
 public protocol MigrationNames {
   /// Its identifier.
   var lookupID: String { get }
-  /// Other names: `namespace/vm` or `host/vm`, and `namespace/object` where there is one.
+  /// Other names: `namespace/vm` or `host/vm`, also behind the back end's, and `namespace/object` where there is one.
   var lookupNames: [String] { get }
   /// The VM's name alone, which may mean several.
   var lookupVM: String { get }
@@ -19,7 +19,7 @@ extension MigrationView: MigrationNames {
   public var lookupVM: String { identity.vm.name }
   /// Its VM's scope, and the VM's name or its own.
   public var lookupNames: [String] {
-    names(scope: identity.vm.scope.name, vm: identity.vm.name, object: facts.object)
+    names(VMPath(identity.vm), object: facts.object)
   }
 }
 
@@ -29,7 +29,9 @@ extension MigrationItem: MigrationNames {
   /// Its VM's name.
   public var lookupVM: String { vm }
   /// Its VM's scope, and the VM's name or its own.
-  public var lookupNames: [String] { names(scope: scope, vm: vm, object: object ?? "") }
+  public var lookupNames: [String] {
+    names(VMPath(backend: backend, scope: scope, name: vm), object: object ?? "")
+  }
   /// Whether it is over.
   public var isOver: Bool { ending != nil }
 
@@ -37,8 +39,8 @@ extension MigrationItem: MigrationNames {
   public var scope: String { namespace ?? host ?? "" }
 }
 
-private func names(scope: String, vm: String, object: String) -> [String] {
-  ["\(scope)/\(vm)"] + (object.isEmpty ? [] : ["\(scope)/\(object)"])
+private func names(_ vm: VMPath, object: String) -> [String] {
+  ["\(vm.scope)/\(vm.name)", vm.description] + (object.isEmpty ? [] : ["\(vm.scope)/\(object)"])
 }
 
 /// Which migration somebody meant.

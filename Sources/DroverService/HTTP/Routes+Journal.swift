@@ -76,22 +76,25 @@ extension QueryReader {
 }
 
 extension QueryReader {
-  /// A VM's name, and the name of its namespace or host where it is typed before it.
-  fileprivate func vm(besides scope: Scope?) -> (scopeName: String?, vm: String?) {
-    guard let typed = text("vm") else { return (nil, nil) }
-    let parts = typed.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-    guard parts.count == 2, scope == nil else { return (nil, typed) }
-    return (parts[0], parts[1])
+  /// A VM's name, and the names of its back end, and of its namespace or host, where they are typed before it.
+  fileprivate func vm(besides scope: Scope?) -> (backend: BackendName?, scopeName: String?, vm: String?) {
+    let backend = text("backend")
+    let typed = text("vm")
+    let parts = typed?.split(separator: "/", omittingEmptySubsequences: false).map(String.init) ?? []
+    return switch parts.count {
+    case 2 where scope == nil: (backend.map(BackendName.init(rawValue:)), parts[0], parts[1])
+    case 3 where scope == nil && backend == nil: (BackendName(rawValue: parts[0]), parts[1], parts[2])
+    default: (backend.map(BackendName.init(rawValue:)), nil, typed)
+    }
   }
 }
 
 extension HistoryFilter {
-  fileprivate init(_ query: QueryReader) throws(QueryError) {
+  init(_ query: QueryReader) throws(QueryError) {
     self.init()
     migration = try query.value("migration", words: "the id of a migration") { MigrationID($0) }
-    backend = query.text("backend").map { BackendName(rawValue: $0) }
     scope = try query.scope()
-    (scopeName, vm) = query.vm(besides: scope)
+    (backend, scopeName, vm) = query.vm(besides: scope)
     let outcomes = Outcome.allCases.map(\.rawValue).joined(separator: ", ")
     ending = try query.value("outcome", words: "one of \(outcomes), open, unseen") { word in
       switch word {
@@ -107,9 +110,8 @@ extension DecisionFilter {
   fileprivate init(_ query: QueryReader) throws(QueryError) {
     self.init()
     migration = try query.value("migration", words: "the id of a migration") { MigrationID($0) }
-    backend = query.text("backend").map { BackendName(rawValue: $0) }
     scope = try query.scope()
-    (scopeName, vm) = query.vm(besides: scope)
+    (backend, scopeName, vm) = query.vm(besides: scope)
     kind = try query.word("kind")
     action = try query.word("action")
   }
