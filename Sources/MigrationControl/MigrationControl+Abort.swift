@@ -290,11 +290,8 @@ extension MigrationControl {
         }
         continue
       }
-      let decision = withState { state in
-        let index = state.followed.firstIndex { $0.serial == followed.serial }
-        return index.map { state.followed.remove(at: $0).decision } ?? followed.decision
-      }
-      _ = await finish(decision, end.result, end.text)
+      withState { $0.followed.removeAll { $0.serial == followed.serial } }
+      _ = await finish(followed.decision, end.result, end.text)
     }
   }
 

@@ -53,6 +53,8 @@ public final class MigrationControl: Sendable {
     var notes = 0
     /// What is known of decisions, and the journal has not taken yet.
     var unrecorded: [(id: DecisionID, result: DecisionResult, text: String, at: Int64)] = []
+    /// Decisions that are carried out although the journal has not taken them yet: what came first, its number or its end.
+    var late: [LateDecision: LateRecord] = [:]
     /// Migrations that automatic aborts were sent to, or may have been: what was claimed of others was not sent.
     var sent: Set<MigrationID> = []
     /// Wakes what looks at all that.
@@ -117,12 +119,14 @@ public final class MigrationControl: Sendable {
   ///   - earlier: The record that it takes the place of; nil for a new one.
   ///   - isWaived: Whether it is done all the same where it could not be recorded.
   /// - Returns: The decision with its number; without one where it could not be recorded in time. If it comes to the
-  ///   journal later, it is closed there as not sent, or goes on as what was done without it.
+  ///   journal later, it is closed there as not sent, or as it ended where it was done all the same.
   func record(
     _ decision: Decision, inPlaceOf earlier: DecisionID? = nil, isWaived: Bool = false
   ) async -> (decision: Decision, problem: JournalError?) {
     guard let journal else { return (decision, Self.noJournal) }
     let answer = LateAnswer()
+    let key = LateDecision(decision)
+    if isWaived { withState { $0.late[key] = LateRecord() } }
     Task { [self] in
       let result: Result<DecisionID, JournalError>
       do throws(JournalError) {
@@ -134,15 +138,17 @@ public final class MigrationControl: Sendable {
       } catch {
         result = .failure(error)
       }
-      guard !answer.take(result), case .success(let id) = result, decision.kind == .acted else { return }
-      if isWaived, identify(decision, as: id) { return }
-      let late =
-        isWaived
-        ? "it was done before it came into the journal: the log says what became of it"
-        : "it came into the journal too late, and was not sent"
-      await close(id, .error, late, at: unixNow)
+      guard !answer.take(result) else { return }
+      if isWaived {
+        guard let end = withState({ $0.late.take(try? result.get(), of: key) }) else { return }
+        await close(end.id, end.result, end.text, at: end.at)
+      } else if case .success(let id) = result, decision.kind == .acted {
+        await close(id, .error, "it came into the journal too late, and was not sent", at: unixNow)
+      }
     }
     let result = await answer.value(within: longestRecording)
+    // Where it comes later, its end is waited for, or waits for it.
+    if isWaived, answer.isTaken { withState { $0.late[key] = nil } }
     var decision = decision
     switch result {
     case .success(let id):
@@ -151,18 +157,6 @@ public final class MigrationControl: Sendable {
     case .failure(let error):
       log.error("decision not recorded", metadata: ["error": "\(error)"])
       return (decision, error)
-    }
-  }
-
-  /// Gives an abort that is followed already the number that it has by now; false where none is followed.
-  private func identify(_ decision: Decision, as id: DecisionID) -> Bool {
-    withState { state in
-      let index = state.followed.firstIndex {
-        $0.decision.id == nil && $0.migration == decision.migration && $0.decision.madeAt == decision.madeAt
-      }
-      guard let index else { return false }
-      state.followed[index].decision.id = id
-      return true
     }
   }
 
@@ -203,7 +197,11 @@ public final class MigrationControl: Sendable {
     log.log(
       level: result == .error ? .error : .notice, "\(decision.action.rawValue): \(result.rawValue)",
       metadata: Self.metadata(decision))
-    if let id = decision.id { await close(id, result, text, at: decision.resultAt ?? unixNow) }
+    let at = decision.resultAt ?? unixNow
+    let key = LateDecision(decision)
+    if let id = decision.id ?? withState({ $0.late.end(key, result, text, at) }) {
+      await close(id, result, text, at: at)
+    }
     return decision
   }
 
@@ -276,6 +274,49 @@ struct FollowedAbort: Sendable {
   var isResumed = false
 }
 
+/// What tells a decision that has no number yet from others.
+struct LateDecision: Hashable, Sendable {
+  private let madeAt: Int64
+  private let action: ControlAction
+  private let vm: VMRef?
+  private let node: String
+
+  init(_ decision: Decision) {
+    (madeAt, action, vm, node) = (decision.madeAt, decision.action, decision.vm, decision.node)
+  }
+}
+
+/// The half of a record that has come: its number, or what became of it.
+struct LateRecord: Sendable {
+  var id: DecisionID?
+  var end: (result: DecisionResult, text: String, at: Int64)?
+}
+
+extension [LateDecision: LateRecord] {
+  /// Takes the number that the journal gave at last, nil where it refused; with the end, if that came before.
+  mutating func take(_ id: DecisionID?, of key: LateDecision) -> (
+    id: DecisionID, result: DecisionResult, text: String, at: Int64
+  )? {
+    guard let record = self[key] else { return nil }
+    guard let id, record.end == nil else {
+      self[key] = nil
+      guard let id, let end = record.end else { return nil }
+      return (id, end.result, end.text, end.at)
+    }
+    self[key]?.id = id
+    return nil
+  }
+
+  /// Takes an end; with the number, if that came before.
+  mutating func end(
+    _ key: LateDecision, _ result: DecisionResult, _ text: String, _ at: Int64
+  ) -> DecisionID? {
+    guard let record = self[key] else { return nil }
+    if record.id != nil { self[key] = nil } else { self[key]?.end = (result, text, at) }
+    return record.id
+  }
+}
+
 /// The journal's answer, or that it has none yet.
 private final class LateAnswer: Sendable {
   private struct State {
@@ -289,6 +330,9 @@ private final class LateAnswer: Sendable {
   private static let late = JournalError(
     .busy, call: "recording a decision", cause: "the journal did not take it in time",
     remedy: "see whether its disk hangs")
+
+  /// Whether there was an answer in time.
+  var isTaken: Bool { state.withLock { $0.result != nil } }
 
   /// Takes the answer; false where nobody waits for it any more.
   func take(_ result: Result<DecisionID, JournalError>) -> Bool {

@@ -114,6 +114,7 @@ public final class DemoFleet: Sendable {
           part.spec, in: directory, isRelayed: part.course == .stalls, environment: environment)
         do {
           try await conduct(part, with: pair)
+          await pair.close()
         } catch {
           // An end that somebody else brought about must be seen before its QEMUs go.
           try? await Task.sleep(for: schedule.afterglow)
@@ -128,7 +129,8 @@ public final class DemoFleet: Sendable {
     }
   }
 
-  private func conduct(_ part: DemoPart, with pair: GuestPair) async throws -> Never {
+  /// Migrates until the pair is used up.
+  private func conduct(_ part: DemoPart, with pair: GuestPair) async throws {
     try await pair.source.console.heartbeat()
     tell(part, .ready)
     // The guest has to touch its working set once: pages of zeros cost nothing to send.
@@ -140,7 +142,9 @@ public final class DemoFleet: Sendable {
       switch part.course {
       case .converges: try await arrive(part, pair)
       case .stalls: try await stall(part, pair)
-      case .cannotConverge: try await giveUp(part, pair)
+      case .cannotConverge:
+        // Without KVM a QEMU that begins a third migration misses what its guest dirties (seen with 7.2): that one ends.
+        return try await giveUp(part, pair)
       }
       try await Task.sleep(for: schedule.pause)
     }
@@ -172,7 +176,6 @@ public final class DemoFleet: Sendable {
     try await pair.waitForStatus("cancelled")
     tell(part, .cancelled)
     try await Task.sleep(for: schedule.afterglow)
-    try await pair.renewDestination()
   }
 
   /// Whether somebody else cancels the migration in that time.

@@ -67,15 +67,17 @@ import Testing
   func wishes() {
     var drive = DomainDrive()
     #expect(!drive.watch.wantsLimits(at: ms(0)))
-    #expect(!drive.watch.wantsDisks)
+    #expect(!drive.watch.wantsDisks(at: ms(0)))
     drive.take(.look(1000, .success(.copyingDisks(1000, total: 512)), .success(.running)))
-    #expect(drive.watch.wantsLimits(at: ms(1000)) && drive.watch.wantsMemory && drive.watch.wantsDisks)
+    #expect(drive.watch.wantsLimits(at: ms(1000)) && drive.watch.wantsMemory)
+    #expect(drive.watch.wantsDisks(at: ms(1000)))
     var look = DomainLook(at: 1500, job: .success(.copyingDisks(1500, total: 512)))
     look.askedLimits = true
     look.memory = .mebibytes(64)
     look.diskCapacities = [512]
     _ = drive.watch.take(look, epoch: epoch)
-    #expect(!drive.watch.wantsLimits(at: ms(6499)) && !drive.watch.wantsMemory && !drive.watch.wantsDisks)
+    #expect(!drive.watch.wantsLimits(at: ms(6499)) && !drive.watch.wantsMemory)
+    #expect(!drive.watch.wantsDisks(at: ms(6499)))
     #expect(drive.watch.wantsLimits(at: ms(6500)))
     drive.take(.lifecycle(7000, 5, 3))
     #expect(!drive.watch.wantsLimits(at: ms(9000)))
@@ -114,11 +116,12 @@ import Testing
     // Somebody else was just asking QEMU.
     look.diskCapacities = []
     _ = drive.watch.take(look, epoch: epoch)
-    #expect(drive.watch.wantsDisks && drive.watch.job?.last.facts.size == .mebibytes(64 + 3 * 512))
-    look = DomainLook(at: 2000, job: .success(.copyingDisks(2000, total: 3 * Bytes.mebibytes(512).count)))
+    #expect(!drive.watch.wantsDisks(at: ms(6499)) && drive.watch.wantsDisks(at: ms(6500)))
+    #expect(drive.watch.job?.last.facts.size == .mebibytes(64 + 3 * 512))
+    look = DomainLook(at: 6500, job: .success(.copyingDisks(6500, total: 3 * Bytes.mebibytes(512).count)))
     look.diskCapacities = [.mebibytes(512), .gibibytes(4)]
     _ = drive.watch.take(look, epoch: epoch)
-    #expect(!drive.watch.wantsDisks && drive.watch.job?.last.facts.size == .mebibytes(576))
+    #expect(!drive.watch.wantsDisks(at: ms(60_000)) && drive.watch.job?.last.facts.size == .mebibytes(576))
   }
 
   @Test("the size is memory and the disks that are copied; it may grow and never shrinks")

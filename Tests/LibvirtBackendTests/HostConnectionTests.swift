@@ -98,14 +98,35 @@ import Testing
     drive.feed(.event(named(1), .iteration))
     drive.host.opening = .fails(.noConnection)
     drive.feed(.closed(.silent))
-    drive.advance(301_000)
-    let looks = drive.looks(at: 1).count
-    drive.host.stuck = []
-    drive.outstanding = [:]
-    drive.host.opening = .letsIn
     drive.advance(60_000)
+    let looks = drive.looks(at: 1).count
+    let began = drive.outstanding.removeValue(forKey: 1) ?? drive.now
+    drive.host.stuck = []
+    drive.host.opening = .letsIn
+    drive.advance(230_000)
+    #expect(drive.looks(at: 1).count == looks)
+    drive.advance(20_000)
     #expect(drive.looks(at: 1).count > looks)
     #expect(!drive.messages.migrations.isEmpty)
+    // The first question is answered after all, while another is under way.
+    drive.host.stuck = [1]
+    drive.advance(1000)
+    let later = drive.looks(at: 1).count
+    drive.feed(.looked(drive.host.look(1, begun: began, at: drive.now)))
+    drive.advance(3000)
+    #expect(drive.looks(at: 1).count == later)
+  }
+
+  @Test("what ends while the next connection is being opened is not that one")
+  func closedLate() {
+    var drive = Drive.connected(1)
+    drive.host.opening = .hangs
+    drive.lose()
+    drive.advance(1000)
+    #expect(drive.opens.count == 2)
+    drive.feed(.closed(.silent))
+    drive.advance(60_000)
+    #expect(drive.opens.count == 2 && drive.watch.lateOpenings == 0)
   }
 
   @Test("a connection that is lost is said to be once, and opened again")

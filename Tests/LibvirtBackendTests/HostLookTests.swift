@@ -149,6 +149,20 @@ import Testing
     #expect(drive.dirtyRounds.count == 3 && drive.messages.dirtyRates.suffix(2) == [1000, 2000])
   }
 
+  @Test("a round of dirty rates ends with its connection, and accuses nobody")
+  func dirtyRatesLost() {
+    var drive = Drive.connected(1) { $0.dirtyRate = true }
+    drive.host.areRatesStuck = true
+    drive.advance(10_500)
+    #expect(drive.dirtyRounds.count == 1)
+    drive.lose()
+    drive.host.areRatesStuck = false
+    drive.host.rates = [1: 1000]
+    drive.advance(15_000)
+    #expect(drive.dirtyRounds.count == 2 && drive.messages.dirtyRates.last == 1000)
+    #expect(!drive.told.contains("up timeout"))
+  }
+
   @Test("however many domains hang, the work goes on over the connection that there is")
   func manyHang() {
     var drive = Drive.connected(1, 2, 3, 4)

@@ -210,15 +210,39 @@ struct BetweenTests {
     let answer = await scene.control.abort(scene.order(withoutJournal: true))
     #expect(answer.decision.kind == .acted && answer.decision.id == nil)
     open.yield()
-    for _ in 0..<500 where scene.control.withState({ $0.followed.first?.decision.id == nil }) {
+    for _ in 0..<500 where scene.control.withState({ $0.late.first?.value.id == nil }) {
       try await Task.sleep(for: .milliseconds(10))
     }
     #expect(scene.journal.decisions.map(\.result) == [nil])
     await scene.end(.aborted)
     #expect(scene.journal.decisions.map(\.result) == [.aborted])
+    #expect(scene.control.withState(\.late.isEmpty))
   }
 
-  @Test("what is done without a journal that hangs, and not followed, is not told as not sent")
+  @Test(
+    "also where it comes to itself while that is being sent, whatever comes of it", arguments: [false, true])
+  func waivedMeanwhile(isRefused: Bool) async throws {
+    let scene = try Scene(longestRecording: .milliseconds(50))
+    let (gate, open) = AsyncStream<Void>.makeStream()
+    scene.journal.state.withLock { state in state.gate = { for await _ in gate { return } } }
+    scene.backend.state.withLock { state in
+      state.abortError = isRefused ? .sample(.denied) : nil
+      state.during = { [backend = scene.backend, control = scene.control] in
+        guard backend.calls.last?.hasPrefix("abort") == true else { return }
+        open.yield()
+        for _ in 0..<500 where control.withState({ $0.late.first?.value.id == nil }) {
+          try? await Task.sleep(for: .milliseconds(10))
+        }
+      }
+    }
+    _ = await scene.control.abort(scene.order(withoutJournal: true))
+    if !isRefused { await scene.end(.aborted) }
+    #expect(scene.journal.decisions.map(\.result) == [isRefused ? .error : .aborted])
+    #expect(scene.journal.decisions.first?.resultText.contains("not ended") == isRefused)
+    #expect(scene.control.withState(\.late.isEmpty))
+  }
+
+  @Test("a start that is done without a journal that hangs is told in it as it ended, too")
   func waivedStart() async throws {
     let scene = try Scene(longestRecording: .milliseconds(50))
     let (gate, open) = AsyncStream<Void>.makeStream()
@@ -230,7 +254,8 @@ struct BetweenTests {
     for _ in 0..<500 where scene.journal.decisions.first?.result == nil {
       try await Task.sleep(for: .milliseconds(10))
     }
-    #expect(scene.journal.decisions.first?.resultText.contains("done before it came") == true)
+    #expect(scene.journal.decisions.map(\.result) == [.done])
+    #expect(scene.control.withState(\.late.isEmpty))
   }
 
   @Test("a journal of a newer Drover forbids to act, whatever a person says")

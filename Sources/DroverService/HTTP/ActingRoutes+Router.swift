@@ -12,9 +12,9 @@ extension Router {
     on(
       route.method, route.pattern,
       Handler.deferred { request in
-        let isAsked = DryRun.isAsked(request.body)
-        switch await authorizer.authorize(request, route, isQuestion: isAsked && route.takesQuestions) {
-        case .allowed where isAsked && !route.takesQuestions:
+        let isQuestion = route.takesQuestions && DryRun.isAsked(request.body)
+        switch await authorizer.authorize(request, route, isQuestion: isQuestion) {
+        case .allowed where !route.takesQuestions && DryRun.isAsked(request.body):
           return .problem(
             status: 400, detail: "dryRun: this cannot be asked about, only done; nothing was done")
         case .allowed(let requester): return await act(request, requester.description)

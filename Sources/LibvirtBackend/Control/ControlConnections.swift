@@ -7,7 +7,8 @@ internal import Synchronization
 final class ControlConnections: Sendable {
   /// More calls than this at once are calls that hang.
   static let most = 16
-  /// So many of them only those may have that end a migration: questions that hang must not keep them from it.
+  /// So many of them only those may have that are part of an abort, or look at one migration before: other questions that
+  /// hang must not keep them from it.
   static let reserved = 4
 
   private struct State {
@@ -36,7 +37,7 @@ final class ControlConnections: Sendable {
   /// - Parameters:
   ///   - isRepeatable: Whether a call that finds an old connection broken is made again over a new one: not where it may
   ///     have been done all the same.
-  ///   - endsMigrations: Whether it is part of an abort.
+  ///   - endsMigrations: Whether it is part of an abort, or may come before one.
   func with<R>(
     isRepeatable: Bool = true, endsMigrations: Bool = false,
     _ call: (HostConnection) throws(LibvirtError) -> R
@@ -61,6 +62,7 @@ final class ControlConnections: Sendable {
     var dead: [HostConnection] = []
     defer { Self.close(dead) }
     let found: HostConnection? = state.withLock { state in
+      guard state.count - state.free.count < most else { return nil }
       while let (connection, _) = state.free.popLast() {
         // That is local: the daemon is not asked.
         if connection.isAlive { return connection }
@@ -71,7 +73,7 @@ final class ControlConnections: Sendable {
     }
     if let found { return (found, false) }
     let mayOpen = state.withLock { state in
-      guard state.count < most else { return false }
+      guard state.count - state.free.count < most, state.count < Self.most else { return false }
       state.count += 1
       return true
     }

@@ -10,8 +10,8 @@ final class LibvirtControl: Sendable {
   private struct State {
     /// Where the loop of the host takes its mail; nil while the host is not watched.
     var mailbox: HostMailbox?
-    /// Domains and peers whose questions hang, and how many: they are asked nothing more.
-    var stuck: [String: Int] = [:]
+    /// Domains and peers whose questions hang, how many, and since when the last does.
+    var stuck: [String: (count: Int, since: ContinuousClock.Instant)] = [:]
     /// Domains whose abort is being sent.
     var aborting: Set<String> = []
     /// Domains whose migration Drover started and which has not ended.
@@ -23,10 +23,16 @@ final class LibvirtControl: Sendable {
   let log: Logger
   let connections: ControlConnections
   let known = KnownMigrations()
+  /// A connection to a peer whose machine was cut off while it was being opened is never answered, and never ends.
+  let peerPatience: Duration
   private let state = Mutex(State())
 
-  init(_ configuration: LibvirtConfiguration, clock: any Timepiece, log: Logger) {
+  init(
+    _ configuration: LibvirtConfiguration, clock: any Timepiece, log: Logger,
+    peerPatience: Duration = HostWatch.longestOpening
+  ) {
     self.configuration = configuration
+    self.peerPatience = peerPatience
     self.clock = clock
     self.log = log
     connections = ControlConnections(uri: configuration.effectiveControlURI)
@@ -113,16 +119,25 @@ final class LibvirtControl: Sendable {
       uuid, call: call, whereStuck: "its QEMU hangs", remedy: "see whether it answers virsh domjobinfo", body)
   }
 
-  /// Has somebody asked something on a thread of its own: at most one question of each that hangs is under way.
+  /// Questions of one peer that may hang at a time.
+  private static let mostStuck = 16
+
+  /// Has somebody asked something on a thread of its own, who is not asked another while that hangs.
   ///
   /// - Parameters:
   ///   - whom: A domain's UUID, or a peer's address.
   ///   - whereStuck: Why an earlier question has not been answered.
+  ///   - patience: After which another is put all the same; nil for never.
   func ask<R: Sendable>(
-    _ whom: String, call: String, whereStuck: String, remedy: String,
+    _ whom: String, call: String, whereStuck: String, remedy: String, patience: Duration? = nil,
     _ body: @escaping @Sendable (ErrandProgress) throws(ControlError) -> R
   ) async throws(ControlError) -> R {
-    guard state.withLock({ $0.stuck[whom, default: 0] == 0 }) else {
+    let mayAsk = state.withLock { state in
+      guard let stuck = state.stuck[whom] else { return true }
+      guard let patience, stuck.count < Self.mostStuck else { return false }
+      return .now - stuck.since >= patience
+    }
+    guard mayAsk else {
       throw ControlError(
         .timeout, call: call, cause: "an earlier question has not been answered yet: \(whereStuck)",
         remedy: "\(remedy); nothing was sent", mayBeDone: false)
@@ -143,8 +158,8 @@ final class LibvirtControl: Sendable {
   /// The end of a question may be told before it is told that it hangs.
   private func stick(_ whom: String, _ change: Int) {
     state.withLock { state in
-      let count = state.stuck[whom, default: 0] + change
-      state.stuck[whom] = count == 0 ? nil : count
+      let count = (state.stuck[whom]?.count ?? 0) + change
+      state.stuck[whom] = count == 0 ? nil : (count, .now)
     }
   }
 

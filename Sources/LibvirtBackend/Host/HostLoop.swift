@@ -162,7 +162,9 @@ final class HostLoop {
     self.sweep = sweep
     ask { [mailbox] pool, clock in
       while let uuid = sweep.next(at: clock.now()) {
-        let look = DomainLook(at: uuid, LookWish(), over: pool, clock)
+        var look = DomainLook(at: uuid, LookWish(), over: pool, clock)
+        // Its state was not asked for.
+        if !look.isTelling { look.state = .failure(.closed) }
         // A domain that the round was given up at counts as being looked at until it is told that it is not.
         let isMine = sweep.finish()
         if look.isTelling || !isMine { mailbox.put(.came(.looked(look))) }

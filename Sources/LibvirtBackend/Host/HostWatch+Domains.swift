@@ -93,6 +93,8 @@ extension HostWatch {
   mutating func looked(
     _ look: DomainLook, at now: Moment, _ epoch: EpochOffset, into actions: inout [HostAction]
   ) {
+    // Another has been put since.
+    if let began = looks[look.uuid], look.begunAt < began { return }
     looks[look.uuid] = nil
     lookAt[look.uuid] = nil
     if hanging.remove(look.uuid) != nil {

@@ -28,6 +28,13 @@ extension HostWatch {
       if let reportAt, now >= reportAt { report(at: now, into: &actions) }
     }
     guard link == .up else { return }
+    // A question whose connection was never opened never ends, either; one that a QEMU has not answered for so long is put
+    // once more over the connection that is new since.
+    for uuid in looks.filter({ $0.value < openedAt && now - $0.value >= Self.longestOpening }).keys {
+      looks[uuid] = nil
+      hanging.remove(uuid)
+      lookAt[uuid] = now
+    }
     if let listBegan {
       if !isListLate, now - listBegan >= configuration.callDeadline {
         isListLate = true
@@ -93,17 +100,17 @@ extension HostWatch {
           uuid,
           LookWish(
             state: true, limits: watch.wantsLimits(at: now), memory: watch.wantsMemory,
-            disks: watch.wantsDisks)))
+            disks: watch.wantsDisks(at: now))))
     }
   }
 
   mutating func sweep(at now: Moment, into actions: inout [HostAction]) {
-    // Before the first list there is nothing to go round.
-    guard knowsJobs, !domains.isEmpty else { return }
     if let sweepBegan {
       if now - sweepBegan >= configuration.callDeadline { actions.append(.splitSweep) }
       return
     }
+    // Before the first list there is nothing to go round.
+    guard knowsJobs, !domains.isEmpty else { return }
     if unswept.isEmpty, sweepAt.map({ now >= $0 }) ?? true {
       unswept = domains.filter { uuid, watch in
         watch.isActive && !watch.isBusy && looks[uuid] == nil && lookAt[uuid] == nil
@@ -134,8 +141,8 @@ extension HostWatch {
       watch.isActive && !watch.isBusy && !watch.isArriving && looks[uuid] == nil && leftAlone[uuid] == nil
     }.keys.sorted()
     dirtyRounds += 1
-    // QEMU takes a second, and each domain is asked three things.
-    dirtyRound = (resting, now + .seconds(10) + .milliseconds(100 * Int64(resting.count)))
+    // QEMU takes a second, and each domain is asked three things, perhaps over a long wire.
+    dirtyRound = (resting, now + .seconds(10) + .milliseconds(500 * Int64(resting.count)))
     actions.append(.measureDirtyRates(resting, round: dirtyRounds))
   }
 
@@ -147,7 +154,9 @@ extension HostWatch {
     dirtyRounds += 1
     dirtyRatesAt = now + configuration.dirtyRateInterval
     for uuid in uuids { if let watch = domains[uuid] { actions.append(.tell(.dirtyRate(watch.key, nil))) } }
-    health.count(.timeout)
-    actions.append(.log(.warning, "dirty rates could not be measured: a QEMU does not answer"))
+    let problem = "dirty rates cannot be measured in time"
+    if health.failed(.timeout, isHost: false, what: problem) {
+      actions.append(.log(.warning, "\(problem): see whether all guests answer virsh domjobinfo"))
+    }
   }
 }

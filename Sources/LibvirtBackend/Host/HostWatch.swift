@@ -167,6 +167,7 @@ struct HostWatch: Sendable {
       deadlines.append(began + configuration.callDeadline)
     }
     guard link == .up else { return deadlines.min() }
+    deadlines += looks.values.filter { $0 < openedAt }.map { $0 + Self.longestOpening }
     if let listBegan {
       if !isListLate { deadlines.append(listBegan + configuration.callDeadline) }
     } else if let listAt {
@@ -198,12 +199,9 @@ struct HostWatch: Sendable {
     networkAt = now
     dirtyRatesAt = dirtyRatesAt ?? now + .seconds(10)
     knowsJobs = true
-    // The same holds of a question whose connection was never opened; one that a guest's QEMU has not answered for so long
-    // is asked once more.
-    for uuid in looks.filter({ now - $0.value >= Self.longestOpening }).keys {
-      looks[uuid] = nil
-      hanging.remove(uuid)
-      lookAt[uuid] = now
+    if dirtyRound != nil {
+      (dirtyRound, dirtyRatesAt) = (nil, now + .seconds(10))
+      dirtyRounds += 1
     }
     // A host keeps the name that its migrations began with.
     if host.isEmpty {
@@ -256,7 +254,8 @@ struct HostWatch: Sendable {
   mutating func closed(_ reason: CloseReason, at now: Moment, into actions: inout [HostAction]) {
     // Over ssh it is ssh that ended.
     if reason == .byDaemon { lostByDaemon = configuration.isLocal }
-    guard link != .down else { return }
+    // One that is being opened is another.
+    guard link == .up else { return }
     link = .down
     if reason != .byDaemon { lostByDaemon = false }
     // Counted up to the first answer: a daemon that lets in and closes at once is not asked again and again at once.

@@ -25,6 +25,7 @@ struct DomainWatch: Sendable {
     var limits: MigrationLimits?
     var limitsAskedAt: Moment?
     var diskCapacities: [Bytes]?
+    var disksAskedAt: Moment?
     var largestDiskTotal: UInt64 = 0
     /// Since when its domain does not run here any more, without a word of how it went.
     var stoppedAt: Moment?
@@ -96,7 +97,10 @@ struct DomainWatch: Sendable {
   /// Whether the next look should ask how large the guest's memory is.
   var wantsMemory: Bool { job?.last.facts.memory == nil }
   /// Whether the next look should ask how large the disks are.
-  var wantsDisks: Bool { job.map { $0.largestDiskTotal > 0 && $0.diskCapacities == nil } ?? false }
+  func wantsDisks(at now: Moment) -> Bool {
+    guard let job, job.largestDiskTotal > 0, job.diskCapacities == nil else { return false }
+    return job.disksAskedAt.map { now - $0 >= Self.limitsInterval } ?? true
+  }
 
   // MARK: - Events
 
@@ -232,6 +236,7 @@ struct DomainWatch: Sendable {
     job.limits = look.limits ?? job.limits
     // None is known where somebody else was just asking QEMU: they are asked for again.
     let capacities = look.diskCapacities.flatMap { $0.isEmpty ? nil : $0 }
+    if look.diskCapacities != nil { job.disksAskedAt = look.takenAt }
     // Until then the total stood for them, which grows with what the guest writes.
     let areDisksKnownNow = job.diskCapacities == nil && capacities != nil
     job.diskCapacities = capacities ?? job.diskCapacities
@@ -291,7 +296,7 @@ struct DomainWatch: Sendable {
       // The source's libvirt gives the job up where the client that was to confirm the end has gone.
       let since = job.leftPausedAt ?? look.takenAt
       job.leftPausedAt = since
-      if look.takenAt - since >= Self.longestConfirmation { job.vanishedAt = job.vanishedAt ?? look.takenAt }
+      if look.takenAt - since >= Self.longestConfirmation { job.vanishedAt = job.vanishedAt ?? since }
       self.job = job
     case .success(.pausedPostcopy): break
     case .success(let state) where state.isActive:

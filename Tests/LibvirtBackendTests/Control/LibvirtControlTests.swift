@@ -1,6 +1,7 @@
 import DroverCore
 import Foundation
 import Logging
+import Synchronization
 import Testing
 
 @testable import LibvirtBackend
@@ -129,6 +130,30 @@ private func error(_ body: () async throws(ControlError) -> some Any) async -> C
     #expect(until - before >= .seconds(9))
   }
 
+  @Test("a peer whose question hangs is asked another after a while, so often as threads may be lost to it")
+  func stuckPeer() async throws {
+    var configuration = LibvirtConfiguration(name: lab, uri: "test:///default")
+    configuration.controlDeadline = .milliseconds(20)
+    let control = LibvirtControl(configuration, clock: Clock(), log: Logger(label: "test"))
+    let isOver = Atomic(false)
+    let asked = Atomic(0)
+    func ask(_ patience: Duration?) async -> ControlError? {
+      await error { () throws(ControlError) in
+        try await control.ask("peer", call: "c", whereStuck: "w", remedy: "r", patience: patience) { _ in
+          asked.add(1, ordering: .relaxed)
+          while !isOver.load(ordering: .acquiring) { usleep(1000) }
+        }
+      }
+    }
+    _ = await ask(.seconds(300))
+    #expect(await ask(nil)?.cause.contains("earlier question") == true)
+    #expect(await ask(.seconds(300))?.cause.contains("earlier question") == true)
+    #expect(asked.load(ordering: .relaxed) == 1)
+    for _ in 0..<20 { _ = await ask(.zero) }
+    #expect(asked.load(ordering: .relaxed) == 16)
+    isOver.store(true, ordering: .releasing)
+  }
+
   @Test("of one domain one abort is sent at a time, and one start")
   func once() async throws {
     let daemon = FakeDaemon(.hangs)
@@ -218,5 +243,20 @@ private func error(_ body: () async throws(ControlError) -> some Any) async -> C
       try connections.with(endsMigrations: true) { _ throws(LibvirtError) in isServed = true }
     }
     #expect(isServed)
+  }
+
+  @Test("connections that aborts have left are none that questions may use up")
+  func reserveOfFree() throws {
+    let connections = ControlConnections(uri: "test:///default")
+    func nest(_ depth: Int, endsMigrations: Bool) throws(LibvirtError) {
+      guard depth > 0 else { return }
+      try connections.with(endsMigrations: endsMigrations) { _ throws(LibvirtError) in
+        try nest(depth - 1, endsMigrations: endsMigrations)
+      }
+    }
+    try nest(ControlConnections.most, endsMigrations: true)
+    let most = ControlConnections.most - ControlConnections.reserved
+    #expect(throws: LibvirtError.self) { try nest(most + 1, endsMigrations: false) }
+    try nest(most, endsMigrations: false)
   }
 }

@@ -22,18 +22,18 @@ extension DrainPlan {
   func isOwn(_ view: MigrationView, _ vm: DrainVM, _ epoch: EpochOffset) -> Bool {
     guard vm.isOwn else { return false }
     if let known = vm.migration { return known == view.identity.id }
-    guard let sentAt = vm.sentAt else { return false }
+    guard let sent = sent(vm, epoch) else { return false }
     // The answer tells no identity where nobody watches; clocks of two machines may differ.
     let began = view.createdAt ?? view.startedAt
-    let delay = began - epoch.moment(unixMilliseconds: sentAt)
+    let delay = began - sent
     return delay >= .seconds(-5) && delay <= DrainSettings.longestStart
   }
 
   /// When the migration that is under way was asked for; nil where none is.
-  private func sent(_ vm: DrainVM, _ situation: Situation) -> Moment? {
+  private func sent(_ vm: DrainVM, _ epoch: EpochOffset) -> Moment? {
     guard let unix = vm.sentAt else { return nil }
     if let sent = memory[vm.vm]?.sent, sent.unix == unix { return sent.at }
-    return situation.epoch.moment(unixMilliseconds: unix)
+    return epoch.moment(unixMilliseconds: unix)
   }
 
   private mutating func take(_ open: MigrationView, _ index: Int, _ situation: Situation) {
@@ -97,7 +97,7 @@ extension DrainPlan {
   private mutating func miss(_ index: Int, _ situation: Situation) {
     let vm = record.vms[index]
     guard !(memory[vm.vm]?.isAsking ?? false) else { return }
-    guard let sent = sent(vm, situation) else {
+    guard let sent = sent(vm, situation.epoch) else {
       if vm.state == .migrating { record.vms[index].state = .pending }
       return
     }
@@ -203,7 +203,7 @@ extension DrainPlan {
   ///
   /// In a queue it waits for others, which come to an end.
   private func waitedTooLong(_ view: MigrationView, _ vm: DrainVM, _ situation: Situation) -> Trigger? {
-    guard view.phase == .pending || view.phase == .scheduling, let sent = sent(vm, situation),
+    guard view.phase == .pending || view.phase == .scheduling, let sent = sent(vm, situation.epoch),
       view.waiting?.reason != .queueCluster, view.waiting?.reason != .queueNode,
       situation.now - sent >= DrainSettings.longestWait
     else { return nil }

@@ -142,7 +142,10 @@ public struct AutomaticAborts: Sendable {
     let subject = PolicySubject(view)
     guard let rule = settings.rule(for: subject) else {
       // What nobody looks at has not held without a break.
-      for trigger in Trigger.ofPolicies { since[AutomaticKey(view.identity.id.description, trigger)] = nil }
+      if !since.isEmpty {
+        let id = view.identity.id.description
+        for trigger in Trigger.ofPolicies { since[AutomaticKey(id, trigger)] = nil }
+      }
       return ([], nil)
     }
     var decisions: [AutomaticDecision] = []
@@ -242,6 +245,8 @@ public struct AutomaticAborts: Sendable {
       standing.map { before in
         before.kind == .observed || before.isShadow && !decision.isShadow
           || before.kind == .held && decision.kind == .refused
+          // Its migration was not shown before.
+          || before.refusal?.reason == .unknown
       } ?? true
     if decision.refusal?.reason == .hold, isFirst {
       decision.isShadow ? shadowLedger.noteWish(at: now) : ledger.noteWish(at: now)
@@ -326,9 +331,13 @@ public struct AutomaticAborts: Sendable {
     sweptAt = now
     // What a back end shows that does not answer is not known; it may show the same again.
     let isComplete = snapshot.backends.allSatisfy { $0.hasAttempted && $0.isUp }
-    let count = standings.count + since.count + said.count + resolved.count
-    guard count > 0, isComplete || count > Self.mostStandings else { return }
+    let count = standings.count + since.count + said.count
+    guard isComplete && count > 0 || max(count, resolved.count) > Self.mostStandings else { return }
     let known = Set(snapshot.migrations.map(\.identity.id.description))
+    if resolved.count > Self.mostStandings {
+      resolved = resolved.filter { known.contains($0.key.about.migration) }
+    }
+    guard isComplete || count > Self.mostStandings else { return }
     since = since.filter { known.contains($0.key.migration) }
     said = said.filter { known.contains($0.key.migration) }
     standings = standings.filter { key, standing in
@@ -336,9 +345,6 @@ public struct AutomaticAborts: Sendable {
     }
     if standings.count > Self.mostStandings {
       standings = standings.filter { known.contains($0.key.migration) || $0.value.isUnderWay }
-    }
-    if resolved.count > Self.mostStandings {
-      resolved = resolved.filter { known.contains($0.key.about.migration) }
     }
   }
 

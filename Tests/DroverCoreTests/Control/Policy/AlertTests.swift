@@ -130,6 +130,10 @@ struct AlertTests {
     record.evidence = [.init(FactName.alert, "GuestIsSlow")]
     scene = AutomaticScene(history: [record])
     #expect(scene.ask(alert(), []) == "again refused unknown")
+    // What speaks against it then may pass.
+    let old = scene.view { $0.sampledAt = $0.sampledAt - .seconds(11) }
+    #expect(scene.ask(alert(), [old]) == "held alert old_sample")
+    #expect(scene.ask(alert(), [old]) == "again held old_sample")
     #expect(scene.ask(alert(), [scene.view()]) == "acted alert")
   }
 
