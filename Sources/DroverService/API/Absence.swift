@@ -14,7 +14,7 @@ enum Absence {
     let past =
       MigrationID(typed) == nil
       ? "those that are over for longer: drover history --vm \(typed)"
-      : "those that are over for longer: drover history --migration \(typed), or --vm for a VM's; so drover decisions"
+      : "those that are over for longer: drover history --migration \(typed), or --vm \(typed) for a VM's"
     return "\(what) is called \(typed); \(shown); \(past)"
   }
 }
