@@ -11,6 +11,8 @@ extension PastMigration {
     var result = filled(from: earlier)
     result.endedAt = endedAt
     result.text = text.isEmpty && endedAt != nil ? earlier.text : text
+    // Where the guest ran before an end says nothing of where it runs behind it.
+    if outcome != nil { result.guest = guest }
     return result
   }
 

@@ -360,6 +360,8 @@ private final class LateAnswer: Sendable {
           state.isOver = true
           return result
         }
+        // The caller may have been paused for longer than that.
+        if state.isOver { return .failure(Self.late) }
         state.waiter = continuation
         return nil
       }
@@ -370,7 +372,7 @@ private final class LateAnswer: Sendable {
   private func giveUp() {
     let waiter = state.withLock { state in
       defer { state.waiter = nil }
-      if state.waiter != nil { state.isOver = true }
+      if state.result == nil { state.isOver = true }
       return state.waiter
     }
     waiter?.resume(returning: .failure(Self.late))

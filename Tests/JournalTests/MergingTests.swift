@@ -34,6 +34,17 @@ struct MergingTests {
     #expect(try await stored(running, over) == expected)
   }
 
+  @Test("does not take where the guest ran for where it runs once it is over")
+  func guest() async throws {
+    let running = migration("m") { $0.guest = .source }
+    let over = migration("m", endedAt: 9000, .failed) { $0.guest = .unknown }
+    #expect(try await stored(running, over)?.guest == .unknown)
+    #expect(try await stored(running, migration("m") { $0.guest = .unknown })?.guest == .source)
+    // What is known of that later is.
+    let found = migration("m", endedAt: 9000, .failed) { $0.guest = .target }
+    #expect(try await stored(running, over, found)?.guest == .target)
+  }
+
   @Test("keeps its first outcome, whatever is told of it after a restart")
   func firstOutcome() async throws {
     let seen = full("m")

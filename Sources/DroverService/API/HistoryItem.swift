@@ -61,7 +61,8 @@ public struct HistoryItem: Codable, Hashable, Sendable {
   public var sizeBytes: UInt64?
   /// The part of it that is guest memory.
   public var memoryBytes: UInt64?
-  /// Bytes sent, repeats included; absent, as the two that follow, while it is open: the journal knows its beginning.
+  /// Bytes sent, repeats included; absent, as the two that follow, where nobody has seen its end: the journal knows its
+  /// beginning.
   public var transferredBytes: UInt64?
   /// Fewest bytes that ever remained to be sent.
   public var bestRemainingBytes: UInt64?
@@ -97,7 +98,7 @@ extension HistoryItem {
     func time(_ unixMilliseconds: Int64?) -> Timestamp? {
       unixMilliseconds.map { Timestamp(unixMilliseconds: $0) }
     }
-    let isOver = migration.endedAt != nil
+    let isOver = migration.outcome != nil
     self.init(
       id: migration.id.description, backend: migration.vm.backend.rawValue,
       namespace: migration.vm.scope.namespace, host: migration.vm.scope.host, vm: migration.vm.name,

@@ -115,10 +115,11 @@ final class ControlConnections: Sendable {
     let isOver = state.withLock { state in
       old = state.free.filter { now - $0.since >= patience }.map(\.connection)
       state.free.removeAll { now - $0.since >= patience }
+      state.count -= old.count
       state.isWatched = !state.free.isEmpty
       return state.free.isEmpty
     }
-    if !old.isEmpty { drop(old) }
+    Self.close(old)
     return !isOver
   }
 

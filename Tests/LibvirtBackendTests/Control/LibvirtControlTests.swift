@@ -145,11 +145,15 @@ private func error(_ body: () async throws(ControlError) -> some Any) async -> C
         }
       }
     }
+    // Nobody waits for a thread that has not begun yet.
+    func untilAsked(_ count: Int) async { _ = await eventually { asked.load(ordering: .relaxed) >= count } }
     _ = await ask(.seconds(300))
+    await untilAsked(1)
     #expect(await ask(nil)?.cause.contains("earlier question") == true)
     #expect(await ask(.seconds(300))?.cause.contains("earlier question") == true)
     #expect(asked.load(ordering: .relaxed) == 1)
     for _ in 0..<20 { _ = await ask(.zero) }
+    await untilAsked(16)
     #expect(asked.load(ordering: .relaxed) == 16)
     isOver.store(true, ordering: .releasing)
   }
