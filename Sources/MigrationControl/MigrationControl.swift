@@ -298,13 +298,12 @@ extension [LateDecision: LateRecord] {
     id: DecisionID, result: DecisionResult, text: String, at: Int64
   )? {
     guard let record = self[key] else { return nil }
-    guard let id, record.end == nil else {
-      self[key] = nil
-      guard let id, let end = record.end else { return nil }
-      return (id, end.result, end.text, end.at)
+    guard let id, let end = record.end else {
+      if let id { self[key]?.id = id } else { self[key] = nil }
+      return nil
     }
-    self[key]?.id = id
-    return nil
+    self[key] = nil
+    return (id, end.result, end.text, end.at)
   }
 
   /// Takes an end; with the number, if that came before.

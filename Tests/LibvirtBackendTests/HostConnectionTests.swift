@@ -36,9 +36,7 @@ import Testing
     "a host that cannot be reached is tried again and again, ever more seldom, with one line",
     arguments: [(LibvirtError.noConnection, "down connect"), (.refused, "down denied")])
   func fails(error: LibvirtError, told: String) {
-    var drive = Drive()
-    drive.host.opening = .fails(error)
-    drive.feed(.tick)
+    var drive = Drive.opening(.fails(error))
     drive.advance(120_000)
     let pauses = zip(drive.opens.dropFirst(), drive.opens).map { ($0 - $1).milliseconds }
     #expect(pauses.first.map { (187...250).contains($0) } == true)
@@ -58,9 +56,7 @@ import Testing
 
   @Test("a connection that takes long to open is said to, once, and waited for")
   func hangs() {
-    var drive = Drive()
-    drive.host.opening = .hangs
-    drive.feed(.tick)
+    var drive = Drive.opening(.hangs)
     drive.advance(29_999)
     #expect(drive.messages.isEmpty)
     drive.advance(270_000)
@@ -73,9 +69,7 @@ import Testing
 
   @Test("one that may never be opened is tried anew beside it, as often as threads may be lost to that")
   func hangsForGood() {
-    var drive = Drive()
-    drive.host.opening = .hangs
-    drive.feed(.tick)
+    var drive = Drive.opening(.hangs)
     drive.advance(300_000)
     #expect(drive.opens.count == 2)
     drive.advance(36_000_000)
@@ -234,9 +228,7 @@ import Testing
 
   @Test("what happens before it is known where is not told")
   func early() {
-    var drive = Drive()
-    drive.host.opening = .hangs
-    drive.feed(.tick)
+    var drive = Drive.opening(.hangs)
     drive.hear(1, 2, 0)
     #expect(drive.messages.isEmpty)
   }

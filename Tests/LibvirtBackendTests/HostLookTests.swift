@@ -98,10 +98,7 @@ import Testing
 
   @Test("a round that hangs goes on without the domain that it hangs at")
   func sweepHangs() {
-    var drive = Drive()
-    for n in 1...6 { drive.host.states[n] = .running }
-    drive.host.stuck = [3]
-    drive.feed(.tick)
+    var drive = Drive.sweeping(1...6, stuckAt: 3)
     drive.advance(1999)
     #expect(drive.sweeps.map(\.domains) == [[1, 2, 3, 4, 5, 6]])
     drive.advance(2)
@@ -117,10 +114,7 @@ import Testing
 
   @Test("a round that is slow accuses nobody, and goes on; a domain counts as hanging from when it was asked")
   func slowSweep() {
-    var drive = Drive()
-    for n in 1...4 { drive.host.states[n] = .running }
-    drive.host.stuck = [2]
-    drive.feed(.tick)
+    var drive = Drive.sweeping(1...4, stuckAt: 2)
     drive.advance(1500)
     drive.moveSweep()
     drive.advance(501)

@@ -98,7 +98,7 @@ extension HistoryItem {
     func time(_ unixMilliseconds: Int64?) -> Timestamp? {
       unixMilliseconds.map { Timestamp(unixMilliseconds: $0) }
     }
-    let isOver = migration.outcome != nil
+    let ended = migration.outcome == nil ? nil : migration
     self.init(
       id: migration.id.description, backend: migration.vm.backend.rawValue,
       namespace: migration.vm.scope.namespace, host: migration.vm.scope.host, vm: migration.vm.name,
@@ -108,13 +108,12 @@ extension HistoryItem {
       startedAt: Timestamp(unixMilliseconds: migration.startedAt), endedAt: time(migration.endedAt),
       outcome: migration.outcome?.rawValue, cause: migration.cause?.rawValue,
       certainty: migration.certainty?.rawValue, text: told(migration.text),
-      guestRunsOn: (isOver ? migration.guest : .unknown).rawValue,
+      guestRunsOn: (ended?.guest ?? .unknown).rawValue,
       durationSeconds: migration.duration?.inSeconds,
       downtimeSeconds: migration.downtime?.inSeconds, sizeBytes: facts.size?.count,
       memoryBytes: facts.memory?.count,
-      transferredBytes: isOver ? migration.transferred?.count : nil,
-      bestRemainingBytes: isOver ? migration.bestRemaining?.count : nil,
-      iterations: isOver ? migration.iterations : nil,
+      transferredBytes: ended?.transferred?.count, bestRemainingBytes: ended?.bestRemaining?.count,
+      iterations: ended?.iterations,
       usedPostcopy: migration.usedPostcopy,
       completion: migration.completion.map { budget in
         Budget(

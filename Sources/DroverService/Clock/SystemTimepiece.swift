@@ -24,15 +24,13 @@ public final class SystemTimepiece: Timepiece {
   /// How far `clock` is ahead of `steady`, which is read before and after it: where the thread was paused between the two,
   /// they are read again, a few times, and the shortest span counts.
   static func difference(of clock: () -> Int64, to steady: () -> Int64) -> Int64 {
-    var best: (span: Int64, difference: Int64)?
-    for _ in 0..<5 {
+    var (span, difference) = (Int64.max, Int64(0))
+    // Two readings of milliseconds may differ by one without any time between them.
+    for _ in 0..<5 where span > 1 {
       let (before, there, after) = (steady(), clock(), steady())
-      let span = after &- before
-      if best.map({ span < $0.span }) ?? true { best = (span, there &- before) }
-      // Two readings of milliseconds may differ by one without any time between them.
-      if span <= 1 { break }
+      if after &- before < span { (span, difference) = (after &- before, there &- before) }
     }
-    return best?.difference ?? 0
+    return difference
   }
 
   enum Clock: Int32 {

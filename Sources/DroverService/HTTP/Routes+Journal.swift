@@ -78,13 +78,13 @@ extension QueryReader {
 extension QueryReader {
   /// A VM's name, and the names of its back end, and of its namespace or host, where they are typed before it.
   fileprivate func vm(besides scope: Scope?) -> (backend: BackendName?, scopeName: String?, vm: String?) {
-    let backend = text("backend")
+    let backend = text("backend").map { BackendName(rawValue: $0) }
     let typed = text("vm")
     let parts = typed?.split(separator: "/", omittingEmptySubsequences: false).map(String.init) ?? []
     return switch parts.count {
-    case 2 where scope == nil: (backend.map(BackendName.init(rawValue:)), parts[0], parts[1])
+    case 2 where scope == nil: (backend, parts[0], parts[1])
     case 3 where scope == nil && backend == nil: (BackendName(rawValue: parts[0]), parts[1], parts[2])
-    default: (backend.map(BackendName.init(rawValue:)), nil, typed)
+    default: (backend, nil, typed)
     }
   }
 }

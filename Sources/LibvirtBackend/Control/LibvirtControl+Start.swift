@@ -162,7 +162,7 @@ extension LibvirtControl {
       return .success(
         try await ask(
           uri, call: "virConnectOpen", whereStuck: "its libvirt daemon hangs",
-          remedy: "see whether virsh -c \(uri) list answers", patience: peerPatience
+          remedy: "see whether virsh -c \(uri) list answers", patience: HostWatch.longestOpening
         ) { [configuration] progress throws(ControlError) in
           do throws(LibvirtError) {
             let connection = try HostConnection(reading: uri)

@@ -23,16 +23,10 @@ final class LibvirtControl: Sendable {
   let log: Logger
   let connections: ControlConnections
   let known = KnownMigrations()
-  /// A connection to a peer whose machine was cut off while it was being opened is never answered, and never ends.
-  let peerPatience: Duration
   private let state = Mutex(State())
 
-  init(
-    _ configuration: LibvirtConfiguration, clock: any Timepiece, log: Logger,
-    peerPatience: Duration = HostWatch.longestOpening
-  ) {
+  init(_ configuration: LibvirtConfiguration, clock: any Timepiece, log: Logger) {
     self.configuration = configuration
-    self.peerPatience = peerPatience
     self.clock = clock
     self.log = log
     connections = ControlConnections(uri: configuration.effectiveControlURI)

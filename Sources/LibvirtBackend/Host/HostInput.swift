@@ -19,7 +19,7 @@ enum HostInput: Sendable {
   /// A round of looks at domains that rest is over; those with something to tell were `looked` at.
   case swept
   /// The round was at a domain, and since when; the others are still to be looked at.
-  case sweepSplit(at: String?, since: Moment?, rest: [String])
+  case sweepSplit(at: (uuid: String, since: Moment)?, rest: [String])
   /// Nil where nothing can have come since the last look.
   case network(Result<NetworkLook?, InetDiagError>)
   case polled(ConnectionPoll)

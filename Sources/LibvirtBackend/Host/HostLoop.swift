@@ -78,7 +78,7 @@ final class HostLoop {
           if let sweep {
             let (current, rest) = sweep.giveUp()
             self.sweep = nil
-            inputs.append(.sweepSplit(at: current?.uuid, since: current?.since, rest: rest))
+            inputs.append(.sweepSplit(at: current, rest: rest))
           }
         case .readNetwork(let domains, let asksSSH):
           inputs.append(.network(surroundings.network(of: domains, asksSSH: asksSSH, clock)))

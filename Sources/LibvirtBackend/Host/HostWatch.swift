@@ -109,11 +109,11 @@ struct HostWatch: Sendable {
     case .swept:
       sweepBegan = nil
       sweeping = []
-    case .sweepSplit(let uuid, let since, let rest):
+    case .sweepSplit(let current, let rest):
       sweepBegan = nil
       sweeping = []
       // A round may be slow, and none of its domains hang.
-      if let uuid { looks[uuid] = since ?? now }
+      if let current { looks[current.uuid] = current.since }
       unswept = rest + unswept
     case .network(let result): seen(result, at: now, epoch, into: &actions)
     case .polled(let poll):

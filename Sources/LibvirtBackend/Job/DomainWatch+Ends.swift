@@ -71,16 +71,11 @@ extension DomainWatch {
           outcome: .failed, cause: .unknown, certainty: .inferred,
           text: "the domain went away while the connection to the source's libvirt daemon was lost",
           endedAt: endedAt))
-    } else if state == .pausedMigration, job.stoppedAt == nil {
-      last.end(
-        Ending(
-          outcome: .failed, cause: .unknown, certainty: .inferred,
-          text: "the job is gone and the source was left paused: see whether the guest runs at the target",
-          endedAt: endedAt))
     } else {
-      last.end(
-        EndInference(stop: job.stop, isStopped: job.stoppedAt != nil, phase: job.last.phase, evidence).ending(
-          at: endedAt))
+      let inference = EndInference(
+        stop: job.stop, isStopped: job.stoppedAt != nil, isLeftPaused: state == .pausedMigration,
+        phase: job.last.phase, evidence)
+      last.end(inference.ending(at: endedAt))
     }
     finish(last, into: &notes)
   }

@@ -13,9 +13,13 @@ struct EndInference: Hashable, Sendable {
   /// - Parameters:
   ///   - stop: Why the domain stopped; nil where it runs on, or nobody says.
   ///   - isStopped: Whether it stopped.
+  ///   - isLeftPaused: Whether it stands for its migration still.
   ///   - phase: What the migration was in.
   ///   - evidence: What became of its connections; nil where they cannot be looked at.
-  init(stop: DomainState.Stop?, isStopped: Bool, phase: Phase, _ evidence: EndEvidence?) {
+  init(
+    stop: DomainState.Stop?, isStopped: Bool, isLeftPaused: Bool = false, phase: Phase,
+    _ evidence: EndEvidence?
+  ) {
     switch stop {
     case .migrated:
       self.init(.succeeded, nil, .reported, "the domain has migrated; libvirt told no figures of it")
@@ -33,6 +37,10 @@ struct EndInference: Hashable, Sendable {
       self.init(
         .failed, phase.isPostcopy ? .postcopyBroken : .sourceLost, .inferred,
         "the domain is gone from the source, and nobody said why")
+    case nil where isLeftPaused:
+      self.init(
+        .failed, .unknown, .inferred,
+        "the job is gone and the source was left paused: see whether the guest runs at the target")
     case nil: self.init(evidence)
     }
   }

@@ -70,6 +70,23 @@ struct Drive {
     watch = HostWatch(configuration, at: now)
   }
 
+  /// A watch that has just begun to open its connection.
+  static func opening(_ how: FakeHost.Opening) -> Drive {
+    var drive = Drive()
+    drive.host.opening = how
+    drive.feed(.tick)
+    return drive
+  }
+
+  /// A watch that has just begun to go round domains that rest, one of which does not answer.
+  static func sweeping(_ domains: ClosedRange<Int>, stuckAt stuck: Int) -> Drive {
+    var drive = Drive()
+    for n in domains { drive.host.states[n] = .running }
+    drive.host.stuck = [stuck]
+    drive.feed(.tick)
+    return drive
+  }
+
   /// A watch of a host with domains that rest.
   static func connected(
     _ domains: Int..., uri: String = "qemu:///system",
@@ -134,7 +151,7 @@ struct Drive {
       guard let stuck = stuckSweep else { return [] }
       stuckSweep = nil
       outstanding[stuck.at] = now
-      return [.sweepSplit(at: domainID(stuck.at), since: stuck.since, rest: stuck.rest)]
+      return [.sweepSplit(at: (domainID(stuck.at), stuck.since), rest: stuck.rest)]
     case .readNetwork:
       reads.append(now)
       return [
